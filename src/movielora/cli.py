@@ -1,0 +1,99 @@
+"""The app: names every command and imports one only when it runs.
+
+`movielora --help` must answer at once on a laptop and over SSH, so the table below is all that it reads. A command
+is `movielora.commands.<name>`, a module with a Typer `app`.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from movielora import __version__
+from movielora.errors import MovieloraError
+
+# name → (panel, one line of help); the order is the order of the road. A test holds each line to its command's own.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("Start here", "Walk the whole road on invented ratings, in three minutes, without a GPU."),
+    "prepare": ("Data", "Turn MovieLens ratings into training, evaluation and test examples."),
+    "audit": ("Data", "Measure how long the examples are before you train."),
+    "config": ("Training", "Show the resolved config, or the JSON Schema that editors complete with."),
+    "train": ("Training", "Train a LoRA adapter, evaluate it as it grows, and keep the best."),
+    "status": ("Runs", "See what a run is doing now, or how it ended."),
+    "compare": ("Results", "Score base and adapter on the same rows, beside simple baselines."),
+    "analyze": ("Results", "Read where the adapter fixed the base, and where it broke it."),
+}
+
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are named at once and imported when chosen."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        panel, line = COMMANDS[cmd_name]
+        return TyperCommand(cmd_name, help=line, rich_help_panel=panel)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, stub, rest = super().resolve_command(ctx, args)
+        return name, (load_command(name) if name in COMMANDS else stub), rest
+
+
+def load_command(name: str) -> Any:
+    """The real command: a single one, or a group where a module has sub-commands."""
+    command = typer.main.get_command(import_module(f"movielora.commands.{name}").app)
+    command.name = name
+    command.context_settings = {**_CONTEXT, **command.context_settings}
+    return command
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings=_CONTEXT,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"movielora {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="First time? Run: movielora demo")
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Fine-tune Qwen3 to answer "will this user like this film?", and learn honestly whether it is any good."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the program and exit with the code of `errors.py`; 130 when interrupted."""
+    try:
+        app(args=argv, prog_name="movielora")
+    except MovieloraError as error:
+        from movielora.console.output import show_error
+
+        show_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (`| head`) has gone: nothing is wrong, and Python's own complaint at exit would be noise.
+        sys.stderr.close()
+        sys.exit(0)

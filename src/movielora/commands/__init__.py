@@ -1,0 +1,1 @@
+"""One file a command: options in, one recipe called, one view printed."""

@@ -1,0 +1,1 @@
+"""Everything that draws: tables, progress, one-line errors, JSON on stdout."""

@@ -1,0 +1,67 @@
+"""Every way movielora can fail on purpose, as one tree.
+
+    MovieloraError          exit 1: the work failed
+    ├── RequestError        exit 2: the request cannot be carried out; the user can mend it
+    │   ├── ConfigError     a key, a value, an option
+    │   ├── DataError       a file, a record, a split
+    │   ├── ModelError      a base, an adapter, a tokenizer
+    │   └── OutputError     a folder that cannot or must not be written
+    ├── NoLiveRunError      exit 3: no such run, or it is not alive
+    ├── StoppedError        exit 75: stopped on request, resumable
+    └── WorkError           exit 1: it began and failed
+
+A message is one sentence that names the file, line and field; `next_step` is the command or edit that mends it.
+`cli.main` is the one place that turns these into a line on stderr and an exit code. Anything else that escapes is
+a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MovieloraError(Exception):
+    """The root: `str(error)` is one sentence, `next_step` (may be empty) says what to do."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, next_step: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+
+
+class RequestError(MovieloraError):
+    exit_code = 2
+
+
+class ConfigError(RequestError):
+    """`problems` holds every problem found, so that a user mends a file once."""
+
+    def __init__(self, message: str, next_step: str = "", problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message, next_step)
+        self.problems = problems
+
+
+class DataError(RequestError):
+    pass
+
+
+class ModelError(RequestError):
+    pass
+
+
+class OutputError(RequestError):
+    pass
+
+
+class NoLiveRunError(MovieloraError):
+    exit_code = 3
+
+
+class StoppedError(MovieloraError):
+    exit_code = 75
+
+
+class WorkError(MovieloraError):
+    exit_code = 1

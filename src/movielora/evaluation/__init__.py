@@ -1,0 +1,1 @@
+"""Scores in, truth out: metrics, baselines, comparison, report."""

@@ -1,0 +1,1 @@
+"""Base weights, attention choice, LoRA, the tiny embedded base, Yes/No scoring."""

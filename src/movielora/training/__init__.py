@@ -1,0 +1,1 @@
+"""Config and examples in, adapter and run folder out."""
