@@ -7,7 +7,7 @@ tests and library users get `SILENT`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -21,7 +21,7 @@ class Phase(Protocol):
 
 
 class Reporter(Protocol):
-    def phase(self, name: str, total: int | None = None, unit: str = "") -> PhaseContext:
+    def phase(self, name: str, total: int | None = None, unit: str = "") -> AbstractContextManager[Phase]:
         """Open a stretch of work: `with reporter.phase("Tokenizing", 78_271, "examples") as phase: ...`."""
 
     def note(self, text: str) -> None:
@@ -29,12 +29,6 @@ class Reporter(Protocol):
 
     def warn(self, text: str) -> None:
         """One line the user should act on."""
-
-
-class PhaseContext(Protocol):
-    def __enter__(self) -> Phase: ...
-
-    def __exit__(self, *exc: object) -> None: ...
 
 
 class _SilentPhase:

@@ -1,0 +1,282 @@
+"""Every YAML key: its type, unit, default and meaning. No other file holds a default of these.
+
+The names are LLaMA-Factory's, so that users keep the files they have. A key listed in `NO_EFFECT` is accepted and
+named once at start; a key that is not here is an error (`resolve.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+# What `evaluation.metrics` gives, and whether more is better; a test holds the two together.
+METRIC_DIRECTIONS: dict[str, bool] = {
+    "accuracy": True,
+    "precision": True,
+    "recall": True,
+    "f1": True,
+    "auc": True,
+    "log_loss": False,
+    "answer_mass": True,
+    "loss": False,
+}
+
+# `lora_target` shorthands → module names of the Qwen3 decoder layer.
+LORA_TARGETS: dict[str, tuple[str, ...]] = {
+    "all": ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+    "qv": ("q_proj", "v_proj"),
+    "fn": ("gate_proj", "up_proj", "down_proj"),
+}
+
+# Keys that cannot change anything here → why, in the words shown to the user.
+NO_EFFECT: dict[str, str] = {
+    "do_train": "`movielora train` trains",
+    "do_eval": "`eval_strategy` decides when to evaluate",
+    "template": "the model's own chat template is used",
+    "enable_special_tokenization": "text from data never becomes a control token",
+    "packing": "rows of like length are batched together instead",
+    "num_proc": "each distinct piece of text is tokenized once, in one process",
+    "eval_accumulation_steps": "evaluation keeps two numbers a row",
+    "skip_memory_metrics": "peak memory is always recorded",
+    "prediction_loss_only": "the metrics come from the same forward pass as the loss",
+    "inference.use_peft_directly": "the adapter is always loaded with PEFT",
+}
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+def _no_for_false(value: Any) -> Any:
+    """YAML 1.1 reads a bare `no` as false; here the word was meant."""
+    return "no" if value is False else value
+
+
+def _list_of_one(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class _Keys(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+
+class InferenceConfig(_Keys):
+    """What `compare` reads."""
+
+    test_file: str | None = None
+    """Rows to compare on, JSON or JSONL; default: `test_raw.jsonl` beside the training file."""
+    infer_output_dir: str | None = None
+    """Where the comparison is written; default: `comparison` inside `output_dir`."""
+    adapter_dir: str | None = None
+    """The adapter to compare; default: `output_dir`."""
+    batch_size: PositiveInt | None = None
+    """Rows scored at once; default: `per_device_eval_batch_size`."""
+    chunk_size: PositiveInt = 512
+    """Rows between two writes of `predictions.jsonl`; an interrupted comparison loses at most this many."""
+    max_samples: PositiveInt | None = None
+    """Compare only the first rows; default: all."""
+    show_examples: Annotated[int, Field(ge=0)] = 10
+    """Examples shown by `analyze`."""
+    use_peft_directly: bool | None = None
+    """No effect."""
+
+
+class Config(_Keys):
+    """A training, its data and its comparison."""
+
+    # what
+    stage: Literal["sft"] = "sft"
+    """Supervised fine-tuning; nothing else is offered."""
+    do_train: bool | None = None
+    """No effect."""
+    do_eval: bool | None = None
+    """No effect."""
+    finetuning_type: Literal["lora"] = "lora"
+    """LoRA adapters; nothing else is offered."""
+    template: str | None = None
+    """No effect."""
+
+    # model
+    model_name_or_path: str = "Qwen/Qwen3-0.6B"
+    """The base: a folder, a Hugging Face name, or `tiny`, the embedded base that is built on the spot."""
+    flash_attn: Literal["auto", "flash_attention_2", "sdpa", "eager", False] = "auto"
+    """Attention kernel: `auto` takes the fastest that works here, `false` the library's default."""
+    use_qlora: bool | None = None
+    """Load the base in 4-bit (nf4); default: true on CUDA, false elsewhere."""
+    trust_remote_code: Literal[False] = False
+    """Always false: code that comes with weights is never run."""
+    enable_special_tokenization: bool | None = None
+    """No effect."""
+
+    # data
+    dataset_dir: str = "data"
+    """The folder of `dataset_info.json` and of the dataset folders."""
+    dataset: str = "movielens_qwen3_train"
+    """The entry of `dataset_info.json`; without that file, `X_train` means `dataset_dir/X/train.json`."""
+    eval_dataset: str | None = None
+    """The entry that evaluation reads; default: `file_name_eval` of `dataset`."""
+    train_file: str | None = None
+    """Training records, JSON or JSONL; wins over `dataset`."""
+    eval_file: str | None = None
+    """Evaluation records, JSON or JSONL; wins over `dataset` and `eval_dataset`."""
+    max_samples: PositiveInt | None = None
+    """Train on this many examples, drawn with `seed`; default: all."""
+    max_eval_samples: PositiveInt | None = 1000
+    """Evaluate on this many examples, drawn with `seed`; null: all."""
+    cutoff_len: Annotated[int, Field(ge=16)] = 1024
+    """Most tokens of an example, answer included; the oldest history lines go first."""
+    allow_truncation: bool = False
+    """Train even if more than a fifth of the examples lose history to `cutoff_len`."""
+    packing: bool | None = None
+    """No effect."""
+    preprocessing_cache_dir: str = ".cache/preprocessed"
+    """Where token ids are kept between runs, keyed by content."""
+    num_proc: PositiveInt | None = None
+    """No effect."""
+
+    # batches
+    per_device_train_batch_size: PositiveInt = 2
+    """Rows of a micro-batch."""
+    per_device_eval_batch_size: PositiveInt = 16
+    """Rows scored at once in evaluation."""
+    gradient_accumulation_steps: PositiveInt = 8
+    """Micro-batches of an optimiser step."""
+
+    # optimiser
+    learning_rate: Annotated[float, Field(gt=0)] = 1.5e-4
+    """Peak learning rate of AdamW."""
+    num_train_epochs: Annotated[float, Field(gt=0)] = 3.0
+    """Passes over the training examples."""
+    max_steps: Annotated[int, Field(ge=-1)] = -1
+    """Optimiser steps; above zero it wins over `num_train_epochs`."""
+    lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup", "polynomial"] = "cosine"
+    """How the learning rate falls."""
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    """Share of the steps in which the learning rate rises."""
+    weight_decay: NonNegative = 0.0
+    """AdamW's decoupled weight decay."""
+    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """AdamW's decay of the gradient's mean."""
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """AdamW's decay of the gradient's square."""
+    adam_epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    """AdamW's guard against division by zero."""
+    max_grad_norm: NonNegative = 1.0
+    """Gradients are scaled down to this norm; 0: never."""
+    seed: Annotated[int, Field(ge=0)] = 42
+    """Seed of data order, adapter weights and dropout."""
+
+    # LoRA
+    lora_rank: PositiveInt = 16
+    """Rank of the adapter matrices."""
+    lora_alpha: PositiveInt = 64
+    """Scale of the adapter: alpha / rank (alpha / √rank with rsLoRA)."""
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Dropout on the adapter's input."""
+    lora_target: str | list[str] = "all"
+    """`all` (q, k, v, o, gate, up, down), `qv`, `fn` (gate, up, down), a comma list or a list of module names."""
+    use_rslora: bool = False
+    """Rank-stabilised scale (Kalajdzievski 2023, arXiv:2312.03732)."""
+
+    # memory
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, a third more time."""
+    bf16: bool | None = None
+    """Base weights in bfloat16; default: where the processor or GPU computes it fast."""
+    fp16: bool = False
+    """Mixed precision in float16, for GPUs without bfloat16."""
+    eval_accumulation_steps: PositiveInt | None = None
+    """No effect."""
+    skip_memory_metrics: bool | None = None
+    """No effect."""
+    ddp_timeout: PositiveInt = 1800
+    """Seconds a process waits for the others in distributed training."""
+
+    # evaluation
+    eval_strategy: Annotated[Literal["steps", "epoch", "no"], BeforeValidator(_no_for_false)] = "steps"
+    """When to evaluate: every `eval_steps`, every epoch, or never."""
+    eval_steps: PositiveInt = 2000
+    """Optimiser steps between evaluations."""
+    prediction_loss_only: bool | None = None
+    """No effect."""
+
+    # saving
+    output_dir: str = "output/qwen3-movielens-qlora"
+    """The run folder."""
+    save_steps: PositiveInt = 4000
+    """Optimiser steps between checkpoints; a new best evaluation is saved as well."""
+    save_total_limit: PositiveInt | None = 2
+    """Checkpoints kept: the newest and the best among them; null: all."""
+    load_best_model_at_end: bool = True
+    """The run folder's adapter is the best evaluated one, not the last."""
+    metric_for_best_model: str = "f1"
+    """The evaluation metric that decides what is best."""
+
+    # stopping early
+    early_stopping_patience: PositiveInt | None = 3
+    """Stop after this many evaluations without a better metric; null: never."""
+    loss_plateau_patience: PositiveInt | None = None
+    """Stop after this many logs without a better training loss; null: never."""
+    loss_plateau_min_delta: NonNegative = 0.0
+    """What counts as a better training loss."""
+
+    # logging
+    logging_steps: PositiveInt = 10
+    """Optimiser steps between logs."""
+    report_to: Annotated[list[Literal["tensorboard", "none"]], BeforeValidator(_list_of_one)] = ["tensorboard"]
+    """`tensorboard` writes into the run folder's `logs/`; `none` does not."""
+
+    inference: InferenceConfig = InferenceConfig()
+    """What `compare` reads."""
+
+    @property
+    def best_metric(self) -> str:
+        """`metric_for_best_model` without `eval_`."""
+        return self.metric_for_best_model.removeprefix("eval_")
+
+    @property
+    def target_modules(self) -> list[str]:
+        if isinstance(self.lora_target, list):
+            return self.lora_target
+        shorthand = LORA_TARGETS.get(self.lora_target)
+        return list(shorthand) if shorthand else [name.strip() for name in self.lora_target.split(",")]
+
+    @property
+    def effective_batch_size(self) -> int:
+        """Rows of one optimiser step on one device."""
+        return self.per_device_train_batch_size * self.gradient_accumulation_steps
+
+    @model_validator(mode="after")
+    def _agree(self) -> Config:
+        """Contradictions between keys the user wrote; all at once, one a line."""
+        problems = [text for wrong, text in self._contradictions() if wrong]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _contradictions(self) -> list[tuple[bool, str]]:
+        written = self.model_fields_set
+        no_eval = self.eval_strategy == "no"
+        targets = self.target_modules
+        return [
+            (self.fp16 and self.bf16 is True, "`fp16` and `bf16` exclude each other: choose one"),
+            (
+                self.best_metric not in METRIC_DIRECTIONS,
+                f"`metric_for_best_model: {self.metric_for_best_model}` is no metric; "
+                f"choose one of {', '.join(METRIC_DIRECTIONS)}",
+            ),
+            (
+                no_eval and "load_best_model_at_end" in written and self.load_best_model_at_end,
+                "`load_best_model_at_end: true` needs evaluations, but `eval_strategy` is `no`",
+            ),
+            (
+                no_eval and "early_stopping_patience" in written and self.early_stopping_patience is not None,
+                "`early_stopping_patience` needs evaluations, but `eval_strategy` is `no`",
+            ),
+            (not all(targets), "`lora_target` holds an empty name"),
+            ("lm_head" in targets, "`lora_target` must not name `lm_head`: the answer is read from its weights"),
+            (self.max_steps == 0, "`max_steps: 0` trains nothing; use -1 to follow `num_train_epochs`"),
+        ]

@@ -1,0 +1,273 @@
+"""A YAML file and `--set` overrides become one resolved config that knows where each value came from."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from movielora.config.keys import NO_EFFECT, Config, InferenceConfig
+from movielora.errors import ConfigError
+
+_MAX_CONFIG_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ResolvedConfig:
+    """`origins` maps every dotted key to `default`, `file` or `--set`."""
+
+    values: Config
+    origins: dict[str, str]
+    path: Path | None
+
+    def locate(self, path: str) -> Path:
+        """Where an input path points: from the working directory, then from the folder above the config's.
+
+        Nothing needs to exist; what exists nowhere is given as seen from the working directory.
+        """
+        given = Path(path).expanduser()
+        if given.is_absolute() or given.exists() or self.path is None:
+            return given
+        beside = self.path.resolve().parent.parent / given
+        return beside if beside.exists() else given
+
+    def no_effect_notes(self) -> list[str]:
+        """One line for each key the user wrote that cannot change anything."""
+        flat = dict(flatten(self.values.model_dump()))
+        return [
+            f"`{key}: {_as_yaml(flat[key])}` has no effect: {reason}"
+            for key, reason in NO_EFFECT.items()
+            if self.origins.get(key, "default") != "default" and flat[key] is not None
+        ]
+
+    def to_yaml(self) -> str:
+        """The whole resolved config; `--config` takes it back. Keys without effect are left out."""
+        dumped = self.values.model_dump()
+        kept = {key: value for key, value in dumped.items() if key not in NO_EFFECT}
+        kept["inference"] = {k: v for k, v in dumped["inference"].items() if f"inference.{k}" not in NO_EFFECT}
+        return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+
+
+def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> ResolvedConfig:
+    """Read `path` (None: defaults alone), apply `key=value` overrides, check everything at once.
+
+    Raises ConfigError naming the file and every problem found: unknown key with the nearest known one, wrong type,
+    contradiction, doubled key.
+    """
+    source = str(path) if path else "the defaults"
+    from_file, lines, problems = _read_yaml(path) if path else ({}, {}, [])
+    from_set, set_problems = _read_overrides(overrides)
+    problems += set_problems
+
+    known = set(_known_keys())
+    flat_file = dict(flatten(from_file))
+    origins = dict.fromkeys(flat_file, "file") | dict.fromkeys(from_set, "--set")
+    for key in origins:
+        if key not in known:
+            problems.append(f"{_place(key, origins[key], source, lines)}: unknown key `{key}`{_nearest(key, known)}")
+    merged = _nest({key: value for key, value in {**flat_file, **from_set}.items() if key in known})
+    values, found = _validate(merged, origins, source, lines)
+    problems += found
+    if problems:
+        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise ConfigError(
+            f"{source} has {count}" if path else f"the config has {count}",
+            "movielora config --schema prints every key with its type and meaning",
+            tuple(problems),
+        )
+    return ResolvedConfig(values, {key: origins.get(key, "default") for key in _known_keys()}, path)
+
+
+def _validate(
+    merged: Mapping[str, Any], origins: Mapping[str, str], source: str, lines: Mapping[str, int]
+) -> tuple[Config, list[str]]:
+    """The config and the problems of its values.
+
+    pydantic looks for contradictions only among values of the right type, so wrong ones are told, taken out, and the
+    rest is looked at again: the user reads everything at once.
+    """
+    try:
+        return Config.model_validate(merged), []
+    except ValidationError as error:
+        problems = list(_explain(error, origins, source, lines))
+        wrong = {".".join(str(part) for part in found["loc"][:2]) for found in error.errors(include_url=False)}
+    left = {
+        key: value
+        for key, value in flatten(merged)
+        if key not in wrong and key.partition(".")[0] not in wrong and not _is_list_item_of(key, wrong)
+    }
+    if left != dict(flatten(merged)) and left:
+        problems += _validate(_nest(left), origins, source, lines)[1]
+    return Config(), problems
+
+
+def _is_list_item_of(key: str, wrong: set[str]) -> bool:
+    """pydantic locates a problem in a list or union as `key.0`, `key.str`."""
+    return any(name.startswith(f"{key}.") for name in wrong)
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """`{"inference": {"batch_size": 8}}` → `("inference.batch_size", 8)`; keys as text."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _known_keys() -> list[str]:
+    top = [key for key in Config.model_fields if key != "inference"]
+    return top + [f"inference.{key}" for key in InferenceConfig.model_fields]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which `3e-4` is a number, as YAML 1.2 says and every user expects."""
+
+
+_Loader.yaml_implicit_resolvers = {key: list(value) for key, value in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int], list[str]]:
+    """The mapping, the line of each dotted key, and the problems of form."""
+    try:
+        if path.stat().st_size > _MAX_CONFIG_BYTES:
+            raise ConfigError(f"{path} is larger than {_MAX_CONFIG_BYTES:,} bytes: this is no config file")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"config file {path} does not exist", "ls configs/ shows the ready-made ones") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config file {path} cannot be read: {_os_reason(error)}") from None
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        tree = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader with one more number form)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{where} is not YAML: {getattr(error, 'problem', None) or error}") from None
+    if tree is None:
+        return {}, {}, []
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} must hold `key: value` lines, not a {type(tree).__name__}")
+    lines: dict[str, int] = {}
+    problems: list[str] = []
+    _walk_lines(node, "", lines, problems, path)
+    if "inference" in tree and tree["inference"] is None:  # `inference:` with nothing under it
+        del tree["inference"]
+    return tree, lines, problems
+
+
+def _os_reason(error: OSError | UnicodeDecodeError) -> str:
+    return "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else (error.strerror or str(error))
+
+
+def _walk_lines(node: Any, prefix: str, lines: dict[str, int], problems: list[str], path: Path) -> None:
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key_node, value_node in node.value:
+        key = f"{prefix}{getattr(key_node, 'value', '?')}"
+        line = key_node.start_mark.line + 1
+        if key in lines:
+            problems.append(f"{path} line {line}: `{key}` stands twice, first on line {lines[key]}")
+        lines[key] = line
+        _walk_lines(value_node, f"{key}.", lines, problems, path)
+
+
+def _read_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for item in overrides:
+        key, equals, text = item.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            problems.append(f"--set {item}: write it as key=value")
+            continue
+        try:
+            value = yaml.load(text, Loader=_Loader)  # noqa: S506
+        except yaml.YAMLError:
+            problems.append(f"--set {item}: the value is not YAML")
+            continue
+        values.update(flatten({key: value}) if isinstance(value, dict) else {key: value})
+    return values, problems
+
+
+def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for key, value in flat.items():
+        head, _, tail = key.partition(".")
+        if tail:
+            tree.setdefault(head, {})[tail] = value
+        else:
+            tree[head] = value
+    return tree
+
+
+def _nearest(key: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
+    if not close and "." not in key:
+        close = [name for name in sorted(known) if name.partition(".")[2] == key][:1]
+    return f"; did you mean `{close[0]}`?" if close else ""
+
+
+def _place(key: str, origin: str, source: str, lines: Mapping[str, int]) -> str:
+    if origin == "--set":
+        return f"--set {key}"
+    return f"{source} line {lines[key]}" if key in lines else source
+
+
+def _explain(
+    error: ValidationError, origins: Mapping[str, str], source: str, lines: Mapping[str, int]
+) -> Iterator[str]:
+    """pydantic's findings in one line each; a union's several complaints about one key become one."""
+    seen: set[str] = set()
+    for found in error.errors(include_url=False):
+        if not found["loc"]:  # the contradictions, one a line
+            place = source if "file" in origins.values() else "--set"
+            yield from (f"{place}: {line}" for line in str(found["ctx"]["error"]).split("\n"))
+            continue
+        parts = [str(part) for part in found["loc"]]
+        key = ".".join(parts[:2]) if parts[0] == "inference" and len(parts) > 1 else parts[0]
+        if key in seen:
+            continue
+        seen.add(key)
+        place = _place(key, origins.get(key, "file"), source, lines)
+        yield f"{place}: `{key}: {_as_yaml(found['input'])}` {_complaint(key, found)}"
+
+
+def _complaint(key: str, found: Any) -> str:
+    if key == "trust_remote_code":
+        return "is refused: movielora never runs code that comes with weights"
+    schema = Config.model_json_schema()
+    group, _, name = key.rpartition(".")
+    field = (schema["$defs"]["InferenceConfig"] if group else schema)["properties"].get(name, {})
+    return f"is not valid: {_allowed(field) or found['msg'].lower()}"
+
+
+def _allowed(field: Mapping[str, Any]) -> str:
+    """What a key takes, in words, from its JSON Schema."""
+    if "anyOf" in field:
+        return " or ".join(filter(None, (_allowed(option) for option in field["anyOf"])))
+    if "enum" in field:
+        return "one of " + ", ".join(_as_yaml(value) for value in field["enum"])
+    if "const" in field:
+        return f"only {_as_yaml(field['const'])}"
+    names = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
+    names |= {"array": "a list", "null": "null"}
+    bounds = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+    limits = [f"{words} {field[bound]:g}" for bound, words in bounds.items() if bound in field]
+    return " ".join([names.get(field.get("type", ""), ""), " and ".join(limits)]).strip()
+
+
+def _as_yaml(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
+    return text.removesuffix("...\n").strip()
