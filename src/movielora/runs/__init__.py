@@ -1,1 +1,1 @@
-"""One run is one folder: paths, record, heartbeat, process, status. No torch here."""
+"""One run, one folder, one record: paths, lock, heartbeat, checkpoints, status, stop. Knows nothing of models."""

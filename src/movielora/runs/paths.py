@@ -1,0 +1,121 @@
+"""Every file name of a run folder, spelled once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# transformers' own folder name, so that plain HF tools find the checkpoints too.
+_CHECKPOINT = re.compile(r"checkpoint-(\d{1,12})")
+# Hidden and of another shape than `checkpoint-N`: no tool takes a half-written folder for a checkpoint.
+_STAGING = re.compile(r"\.checkpoint-(\d{1,12})\.(saving|old)")
+
+MANIFEST_NAME = "manifest.json"
+TRAINER_STATE_NAME = "trainer_state.json"
+ADAPTER_WEIGHTS_NAME = "adapter_model.safetensors"
+ADAPTER_CONFIG_NAME = "adapter_config.json"
+
+# What PEFT, the tokenizer and the trainer leave beside our own files: ours to replace when a run is overwritten.
+_MODEL_FILES = (
+    ADAPTER_WEIGHTS_NAME,
+    ADAPTER_CONFIG_NAME,
+    "README.md",
+    "added_tokens.json",
+    "all_results.json",
+    "chat_template.jinja",
+    "eval_results.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "train_results.json",
+    TRAINER_STATE_NAME,
+    "training_args.bin",
+    "vocab.json",
+)
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files of the run folder `root`."""
+
+    root: Path
+
+    @property
+    def record(self) -> Path:
+        return self.root / "run.json"
+
+    @property
+    def heartbeat(self) -> Path:
+        return self.root / "heartbeat.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics.jsonl"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "train.log"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yaml"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / ".lock"
+
+    @property
+    def stop_request(self) -> Path:
+        return self.root / "stop.json"
+
+    @property
+    def adapter_weights(self) -> Path:
+        return self.root / ADAPTER_WEIGHTS_NAME
+
+    @property
+    def adapter_config(self) -> Path:
+        return self.root / ADAPTER_CONFIG_NAME
+
+    @property
+    def trainer_state(self) -> Path:
+        return self.root / TRAINER_STATE_NAME
+
+    def checkpoint(self, step: int) -> Path:
+        return self.root / f"checkpoint-{step}"
+
+    def staging(self, step: int) -> Path:
+        """Where checkpoint `step` is written before it is renamed to its name."""
+        return self.root / f".checkpoint-{step}.saving"
+
+    def retired(self, step: int) -> Path:
+        """Where a checkpoint stands while it is replaced or deleted, so that it is never half there by its name."""
+        return self.root / f".checkpoint-{step}.old"
+
+    def checkpoints(self) -> list[tuple[int, Path]]:
+        """The folders named `checkpoint-N`, by step; whether they are complete is not asked here."""
+        return sorted(self._numbered(_CHECKPOINT))
+
+    def leftovers(self) -> list[Path]:
+        """Staging folders and temporary files that a killed process left behind."""
+        folders = [path for _, path in self._numbered(_STAGING)]
+        return folders + sorted(self.root.glob(".*.tmp"))
+
+    def known_files(self) -> list[Path]:
+        """Every file a run writes directly into its folder; overwriting a run removes these and nothing else."""
+        ours = (self.record, self.heartbeat, self.metrics, self.log, self.config, self.stop_request)
+        return [*ours, *(self.root / name for name in _MODEL_FILES)]
+
+    def _numbered(self, pattern: re.Pattern[str]) -> Iterator[tuple[int, Path]]:
+        if not self.root.is_dir():
+            return
+        for path in self.root.iterdir():
+            match = pattern.fullmatch(path.name)
+            if match and path.is_dir() and not path.is_symlink():
+                yield int(match.group(1)), path

@@ -1,0 +1,36 @@
+"""The word that goes with a stop signal: whether to save. A signal alone cannot say it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from movielora.runs.atomic import read_json, write_json_atomically
+from movielora.runs.paths import RunPaths
+
+
+@dataclass
+class StopRequest:
+    """What a run has been asked. `save`: write a checkpoint first; `insisted`: asked again, end without saving."""
+
+    requested: bool = False
+    save: bool = True
+    insisted: bool = False
+    signal: str = ""
+
+
+def write_stop_request(paths: RunPaths, run_id: str, *, save: bool) -> None:
+    """Leave word for the run `run_id`, to be read when the signal arrives. Raises OSError."""
+    write_json_atomically(paths.stop_request, {"run_id": run_id, "save": save, "time": time.time()}, durable=False)
+
+
+def stop_is_requested(paths: RunPaths, run_id: str) -> bool:
+    """Whether `stop` has asked the present attempt; a new attempt removes the word of the last."""
+    word = read_json(paths.stop_request)
+    return word is not None and word.get("run_id") == run_id
+
+
+def wants_save(paths: RunPaths, run_id: str) -> bool:
+    """Without a word a checkpoint is wanted: Ctrl-C and a plain `kill` mean a stop without loss."""
+    word = read_json(paths.stop_request)
+    return not (word is not None and word.get("run_id") == run_id and word.get("save") is False)
