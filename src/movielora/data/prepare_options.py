@@ -1,0 +1,65 @@
+"""The options of `prepare`, their defaults and their ranges, without a heavy import."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from movielora.errors import ConfigError
+
+Split = Literal["user-timeline", "global-time"]
+Format = Literal["json", "jsonl"]
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    history_len: int = 15
+    """Films shown before the candidate; a user needs more ratings than this to give an example."""
+    rating_threshold: float = 4.0
+    """Stars from which the answer is Yes."""
+    val_ratio: float = 0.05
+    """Share of the examples for evaluation during training."""
+    test_ratio: float = 0.1
+    """Share of the examples for the final test."""
+    split: Split = "user-timeline"
+    """`user-timeline`: each user's last examples are held out; `global-time`: one moment cuts all users."""
+    max_per_user: int | None = None
+    """Newest examples kept of a user, before the split; none keeps all."""
+    max_eval: int | None = None
+    """Evaluation examples kept, by a seeded sample; none keeps all."""
+    seed: int = 13
+    """Seed of that sample, the only thing here that is drawn."""
+    format: Format = "json"
+    """`json`: an array with one record a line; `jsonl`: the records alone."""
+
+    def __post_init__(self) -> None:
+        problems = tuple(_problems(self))
+        if problems:
+            raise ConfigError(
+                "The options of prepare do not fit.", "movielora prepare --help shows each option.", problems
+            )
+
+
+def _problems(options: PrepareOptions) -> list[str]:
+    """Every option out of its range, each as one line."""
+    found = []
+    if options.history_len < 1:
+        found.append(f"--history-len is {options.history_len}: it must be 1 or more.")
+    if not 0 < options.rating_threshold <= 5:  # also refuses NaN
+        found.append(f"--rating-threshold is {options.rating_threshold:g}: it must be above 0 and at most 5 stars.")
+    ratios = {"--val-ratio": options.val_ratio, "--test-ratio": options.test_ratio}
+    wrong = [name for name, ratio in ratios.items() if not 0 < ratio < 1]
+    found += [f"{name} is {ratios[name]:g}: it must lie between 0 and 1, neither included." for name in wrong]
+    if not wrong and math.fsum(ratios.values()) >= 1:
+        found.append(f"--val-ratio and --test-ratio add up to {sum(ratios.values()):g}: nothing is left to train on.")
+    for name, limit in (("--max-per-user", options.max_per_user), ("--max-eval", options.max_eval)):
+        if limit is not None and limit < 1:
+            found.append(f"{name} is {limit}: it must be 1 or more.")
+    if options.seed < 0:
+        found.append(f"--seed is {options.seed}: it must be 0 or more.")
+    if options.split not in ("user-timeline", "global-time"):
+        found.append(f"--split is {options.split!r}: it must be user-timeline or global-time.")
+    if options.format not in ("json", "jsonl"):
+        found.append(f"--format is {options.format!r}: it must be json or jsonl.")
+    return found
