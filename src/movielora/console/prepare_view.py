@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -45,7 +46,13 @@ def show_prepared(prepared: Prepared) -> None:
     console.print(Group(table, ""))
     console.print(notes, style="dim")
     console.print(f"\nIn a config: [bold]dataset: {dataset}[/]", soft_wrap=True)
-    console.print(f"Next: movielora audit --config configs/qwen3_movielens_qlora.yaml --set dataset={dataset}")
+    console.print(f"Next: {_next_command(prepared.dataset)}", markup=False, soft_wrap=True)
+
+
+def _next_command(dataset: str) -> str:
+    command = "movielora audit --config configs/qwen3_movielens_qlora.yaml"
+    # that config names the dataset of the README; another needs to be said
+    return command if dataset == "movielens_qwen3_train" else f"{command} --set dataset={shlex.quote(dataset)}"
 
 
 def _sentences(meta: dict[str, Any]) -> list[str]:

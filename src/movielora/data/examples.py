@@ -107,18 +107,21 @@ def split_examples(timelines: Timelines, options: PrepareOptions) -> Splits:
 def _last_events(ends: Integers, counts: Integers) -> Integers:
     """For each user the last `counts` positions before `ends`, ascending, all users in one array."""
     first: Integers = np.repeat(ends - counts, counts)
-    return first + _ranks(counts)
+    positions: Integers = first + _ranks(counts)
+    return positions
 
 
 def _ranks(counts: Integers) -> Integers:
     """0, 1, … counts[0] − 1, 0, 1, … counts[1] − 1, …"""
     first: Integers = np.repeat(np.cumsum(counts) - counts, counts)
-    return np.arange(counts.sum(), dtype=np.int64) - first
+    ranks: Integers = np.arange(counts.sum(), dtype=np.int64) - first
+    return ranks
 
 
 def held_out(examples: Integers, ratio: float) -> Integers:
     """max(1, floor(n · ratio)) for each n, and never more than n."""
-    return np.minimum(examples, np.maximum(1, np.floor(examples * ratio + _ROUNDING).astype(np.int64)))
+    share: Integers = np.floor(examples * ratio + _ROUNDING).astype(np.int64)
+    return np.minimum(examples, np.maximum(1, share))
 
 
 def _split_by_user(counts: Integers, options: PrepareOptions) -> tuple[npt.NDArray[np.bool_], ...]:
