@@ -143,7 +143,7 @@ class RunSession:
         self._leave_if_loading()
         self.install_signal_handlers()  # again: libraries (torch elastic) install their own while they load
         self._training = True
-        self.beat(checks_passed=True)
+        self.beat(force=True, checks_passed=True, training_started=True)
 
     def finish(self, state: State, reason: str = "", exit_code: int = 0, **facts: Any) -> None:
         """Record how the attempt ended; the first word holds. `facts`: last checkpoint, best metric …"""
