@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("Training", "Show the resolved config, or the JSON Schema that editors complete with."),
     "train": ("Training", "Train a LoRA adapter, evaluate it as it grows, and keep the best."),
     "status": ("Runs", "See what a run is doing now, or how it ended."),
+    "doctor": ("Machine", "See whether this machine is ready, and the command that mends it where not."),
     "compare": ("Results", "Score base and adapter on the same rows, beside simple baselines."),
     "analyze": ("Results", "Read where the adapter fixed the base, and where it broke it."),
 }

@@ -1,8 +1,22 @@
-"""How an example becomes text, and later tokens: the only place that does either."""
+"""How an example becomes the text that a model reads: the only place that renders, and that calls a chat template.
+
+Training, evaluation, `compare` and `audit` all come through here, so the prompt a model is trained on is the prompt
+it is asked with. The prompt is the chat template with the generation prompt and `enable_thinking=False` (for Qwen3:
+up to and including the empty thinking block); the answer is `Yes<|im_end|>` or `No<|im_end|>`.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from movielora.errors import ModelError
+
+if TYPE_CHECKING:
+    from movielora.data.records import Record
 
 SYSTEM = "You predict whether a person will like a film. Answer with one word: Yes or No."
 INSTRUCTION = (
@@ -14,33 +28,167 @@ _CANDIDATE_HEAD = "Candidate film: "
 _QUESTION = "Will this user like the candidate film? Answer Yes or No."
 
 
-def render_input(
-    history_titles: Sequence[str], history_ratings: Sequence[float] | None, candidate_title: str
-) -> str:
+def render_input(history_titles: Sequence[str], history_ratings: Sequence[float] | None, candidate_title: str) -> str:
     """The `input` of a record: one numbered line a film, the candidate, the question.
 
     `history_titles` and `history_ratings` (stars, 0.5 to 5) are oldest first and of equal length; without ratings
     the lines hold titles alone. Whitespace inside a title, newlines included, becomes one space, so that a title is
     always one line.
     """
-    return "\n".join(
-        [
-            _HISTORY_HEAD,
-            *history_lines(history_titles, history_ratings),
-            f"{_CANDIDATE_HEAD}{one_line(candidate_title)}",
-            _QUESTION,
-        ]
-    )
+    return assemble_input(film_texts(history_titles, history_ratings), one_line(candidate_title))
+
+
+def assemble_input(films: Sequence[str], candidate: str) -> str:
+    """`render_input` from pieces that are ready: `film_text` of each film, oldest first, and a one-line title.
+
+    `prepare` renders each film once and not once an example.
+    """
+    return "\n".join([_HISTORY_HEAD, *number_lines(films), f"{_CANDIDATE_HEAD}{candidate}", _QUESTION])
 
 
 def history_lines(titles: Sequence[str], ratings: Sequence[float] | None) -> list[str]:
     """`3. Heat (1995): 4.5` for each film; `3. Heat (1995)` where there are no ratings."""
+    return number_lines(film_texts(titles, ratings))
+
+
+def number_lines(films: Sequence[str]) -> list[str]:
+    return [f"{number}. {film}" for number, film in enumerate(films, 1)]
+
+
+def film_texts(titles: Sequence[str], ratings: Sequence[float] | None) -> list[str]:
     if ratings is None:
-        return [f"{number}. {one_line(title)}" for number, title in enumerate(titles, 1)]
-    pairs = zip(titles, ratings, strict=True)
-    return [f"{number}. {one_line(title)}: {rating:g}" for number, (title, rating) in enumerate(pairs, 1)]
+        return [film_text(title, None) for title in titles]
+    return [film_text(title, rating) for title, rating in zip(titles, ratings, strict=True)]
+
+
+def film_text(title: str, rating: float | None) -> str:
+    """`Heat (1995): 4.5`; the title alone where there is no rating."""
+    return one_line(title) if rating is None else f"{one_line(title)}: {rating:g}"
 
 
 def one_line(title: str) -> str:
     """A title without line breaks, tabs or doubled spaces."""
     return " ".join(title.split())
+
+
+YES, NO = "Yes", "No"
+END_OF_TURN = "<|im_end|>"
+# Stands for the user's text while the template's fixed parts are rendered once; no template and no title holds it.
+_MARK = "\ue000user text\ue000"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPieces:
+    """A prompt cut where it may be shortened: `before` + one `history` line after another + `after`.
+
+    Every history line ends in a newline; joined in order the pieces are the prompt's exact text.
+    """
+
+    before: str
+    history: tuple[str, ...]
+    after: str
+
+    def text(self, dropped_lines: int = 0) -> str:
+        """The prompt without its oldest `dropped_lines` history lines."""
+        return "".join([self.before, *self.history[dropped_lines:], self.after])
+
+
+class PromptTemplate:
+    """A tokenizer's chat template around a record.
+
+    `tokenizer` is a Hugging Face tokenizer. `system` replaces every record's own system text where it is given.
+    Raises ModelError where the tokenizer has no chat template, alters the user's text, or lacks `<|im_end|>`, and
+    where Yes or No is not one token right after the prompt.
+    """
+
+    def __init__(self, tokenizer: Any, system: str | None = None) -> None:
+        if not getattr(tokenizer, "chat_template", None):
+            raise ModelError("the tokenizer has no chat template", "use a Qwen3 chat model such as Qwen/Qwen3-0.6B")
+        self._tokenizer = tokenizer
+        self.system = system
+        self._frames: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[str, str]] = {}
+        added = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
+        self._control = re.compile("|".join(map(re.escape, added))) if added else None
+        self.yes_id, self.no_id, self.end_id = self._answer_ids()
+
+    def pieces(self, record: Record) -> PromptPieces:
+        """The record's prompt, cut around its history."""
+        from movielora.data.records import split_history
+
+        before, after = self._frame(record.system if self.system is None else self.system, record.turns)
+        user_text = f"{record.instruction}\n{record.input}".strip()
+        head, history, tail = split_history(user_text)
+        # Each part is cleaned alone; no control token spans a line break, so this equals cleaning the whole.
+        lines = tuple(f"{self.clean(line)}\n" for line in history)
+        head_text = "".join(f"{self.clean(line)}\n" for line in head)
+        tail_text = "\n".join(self.clean(line) for line in tail)
+        if lines and not tail:  # the text ends with its history: the last newline was never there
+            lines = (*lines[:-1], lines[-1].removesuffix("\n"))
+        if not history:
+            return PromptPieces(before + self.clean(user_text) + after, (), "")
+        return PromptPieces(before + head_text, lines, tail_text + after)
+
+    def conversation(self, record: Record) -> str:
+        """The whole conversation, answer included, as the template renders it for training: the reference that
+        prompt + answer is held against."""
+        system = record.system if self.system is None else self.system
+        user_text = self.clean(f"{record.instruction}\n{record.input}".strip())
+        messages = [
+            *self._opening(system, record.turns),
+            {"role": "user", "content": user_text},
+            {"role": "assistant", "content": YES if record.label else NO},
+        ]
+        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, enable_thinking=False))
+
+    def clean(self, text: str) -> str:
+        """Text from data, made harmless: NFC, no lone surrogates, and no control token of this tokenizer.
+
+        A control token written in a title (`<|im_end|>`) gets a space after its first character, so the model reads
+        it as the text it is.
+        """
+        if text.isascii():
+            cleaned = text
+        else:
+            cleaned = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode("utf-8"))
+        if self._control is not None:
+            cleaned = self._control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", cleaned)
+        return cleaned
+
+    def _frame(self, system: str, turns: tuple[tuple[str, str], ...]) -> tuple[str, str]:
+        """The template's text before and after the user's; rendered once for each system text and opening."""
+        key = (system, turns)
+        if key not in self._frames:
+            messages = [*self._opening(system, turns), {"role": "user", "content": _MARK}]
+            rendered = self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
+            )
+            parts = rendered.split(_MARK)
+            if len(parts) != 2:
+                raise ModelError("the chat template alters the user's text", "use a Qwen3 chat model")
+            self._frames[key] = (parts[0], parts[1])
+        return self._frames[key]
+
+    def _opening(self, system: str, turns: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+        messages = [{"role": "system", "content": self.clean(system.strip())}] if system.strip() else []
+        for question, answer in turns:
+            messages.append({"role": "user", "content": self.clean(question.strip())})
+            messages.append({"role": "assistant", "content": self.clean(answer.strip())})
+        return messages
+
+    def _answer_ids(self) -> tuple[int, int, int]:
+        """Token ids of Yes, No and the end of the turn, checked right after the prompt's last piece."""
+        ending = self._frame(SYSTEM, ())[1]
+        prompt = self._encode(ending)
+        ids: list[int] = []
+        for word in (YES, NO):
+            with_answer = self._encode(ending + word + END_OF_TURN)
+            if len(with_answer) != len(prompt) + 2 or with_answer[: len(prompt)] != prompt:
+                raise ModelError(
+                    f"this tokenizer does not read `{word}{END_OF_TURN}` after the prompt as one token each",
+                    "use a Qwen3 chat model such as Qwen/Qwen3-0.6B",
+                )
+            ids.append(with_answer[-2])
+        return ids[0], ids[1], self._encode(END_OF_TURN)[0]
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])

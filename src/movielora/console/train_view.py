@@ -1,0 +1,47 @@
+"""The pages of `movielora train`: the plan of a dry run, and the end of a training."""
+
+from __future__ import annotations
+
+import json
+
+from rich.markup import escape
+
+from movielora.console import output
+from movielora.console.reporting import format_duration
+from movielora.training.plan import TrainingPlan
+from movielora.training.result import TrainResult
+
+
+def show_plan(plan: TrainingPlan) -> None:
+    console = output.stdout()
+    table = output.plain_table("key", "value", "from")
+    table.columns[1].justify = "left"
+    table.columns[1].no_wrap = False
+    for key, (value, origin) in plan.values.items():
+        style = "" if origin == "default" else "bold"
+        shown = escape(json.dumps(value, ensure_ascii=False))
+        table.add_row(key, shown, origin if origin != "default" else "[dim]default[/]", style=style)
+    console.print(table)
+    console.print()
+    for note in plan.notes:
+        console.print(escape(note), style="dim")
+    console.print(f"train on   {escape(str(plan.files.train))}: {plan.examples:,} examples", soft_wrap=True)
+    if plan.files.evaluation:
+        console.print(f"evaluate   {escape(str(plan.files.evaluation))}", soft_wrap=True)
+    console.print(f"steps      {plan.steps:,} of {plan.effective_batch_size} examples")
+    console.print("Nothing was written.", style="dim")
+
+
+def show_result(result: TrainResult) -> None:
+    console = output.stdout()
+    console.print()
+    console.print(f"[bold]Trained[/] {result.global_step:,} steps in {format_duration(result.seconds)}")
+    if result.metrics:
+        table = output.plain_table("saved adapter, read back from disk", "")
+        for name, value in result.metrics.items():
+            table.add_row(name, f"{value:.4f}")
+        console.print(table)
+    if result.best_checkpoint:
+        console.print(f"best       {escape(result.best_checkpoint.name)}")
+    console.print(f"adapter    {escape(str(result.run_dir))}", soft_wrap=True)
+    console.print("next       movielora compare --config … (the same config)", style="dim")

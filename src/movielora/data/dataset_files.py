@@ -1,0 +1,117 @@
+"""Which files a config means: training, evaluation and test."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from movielora.config import ResolvedConfig
+from movielora.errors import ConfigError, DataError
+
+DATASET_INFO = "dataset_info.json"
+TEST_FILE = "test_raw.jsonl"
+_PREPARE = "make it with: movielora prepare --source ratings/ --output-dir data/movielens_qwen3"
+
+
+@dataclass(frozen=True)
+class DatasetFiles:
+    """`evaluation` is None where the config trains without evaluation and names none."""
+
+    train: Path
+    evaluation: Path | None
+
+
+def find_dataset(resolved: ResolvedConfig) -> DatasetFiles:
+    """Files of the config: `train_file` and `eval_file`, else `dataset` in `dataset_info.json`, else by name.
+
+    Raises DataError naming what is missing and where it was looked for.
+    """
+    config = resolved.values
+    train = _existing(resolved.locate(config.train_file), "train_file") if config.train_file else None
+    if train is None:
+        train = _from_dataset(resolved, config.dataset, "file_name", "train")
+    if config.eval_file:
+        evaluation: Path | None = _existing(resolved.locate(config.eval_file), "eval_file")
+    elif config.eval_strategy == "no":
+        evaluation = None
+    elif config.eval_dataset:
+        evaluation = _from_dataset(resolved, config.eval_dataset, "file_name", "eval")
+    elif config.train_file:
+        evaluation = _beside(train)
+    else:
+        evaluation = _from_dataset(resolved, config.dataset, "file_name_eval", "eval")
+    return DatasetFiles(train, evaluation)
+
+
+def find_test_file(resolved: ResolvedConfig) -> Path:
+    """`inference.test_file`, else `test_raw.jsonl` beside the training file. Raises DataError where it is missing."""
+    named = resolved.values.inference.test_file
+    if named:
+        return _existing(resolved.locate(named), "inference.test_file")
+    path = find_dataset(resolved).train.parent / TEST_FILE
+    if not path.is_file():
+        raise DataError(f"there is no test file {path}", "name one: --test-file FILE")
+    return path
+
+
+def _existing(path: Path, key: str) -> Path:
+    if not path.exists():
+        raise DataError(f"`{key}`: {path} does not exist", _PREPARE)
+    return path
+
+
+def _beside(train: Path) -> Path:
+    """eval.json or eval.jsonl in the folder of a training file that is named alone."""
+    for name in ("eval.json", "eval.jsonl"):
+        if (train.parent / name).is_file():
+            return train.parent / name
+    raise DataError(
+        f"`train_file: {train}` has no eval.json beside it", "name one: --set eval_file=FILE, or --set eval_strategy=no"
+    )
+
+
+def _from_dataset(resolved: ResolvedConfig, dataset: str, field: str, split: str) -> Path:
+    info = resolved.locate(f"{resolved.values.dataset_dir}/{DATASET_INFO}")
+    if info.is_file():
+        entry = _entry(info, dataset)
+        if entry is not None:
+            return _named_in_entry(info, dataset, entry, field)
+    folder = dataset.removesuffix("_train").removesuffix("_eval")
+    for name in dict.fromkeys((dataset, folder)):
+        for suffix in ("json", "jsonl"):
+            path = resolved.locate(f"{resolved.values.dataset_dir}/{name}/{split}.{suffix}")
+            if path.is_file():
+                return path
+    where = f"{info} has no entry `{dataset}`" if info.is_file() else f"there is no {info}"
+    raise DataError(
+        f"dataset `{dataset}` is not there: {where}, and no {resolved.values.dataset_dir}/{folder}/{split}.json",
+        _PREPARE,
+    )
+
+
+def _entry(info: Path, dataset: str) -> dict[str, Any] | None:
+    try:
+        entries = json.loads(info.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{info} cannot be read as JSON: {error}", "mend or remove it") from None
+    entry = entries.get(dataset) if isinstance(entries, dict) else None
+    if entry is not None and not isinstance(entry, dict):
+        raise DataError(f"{info}: entry `{dataset}` must be an object with `file_name`")
+    return entry
+
+
+def _named_in_entry(info: Path, dataset: str, entry: dict[str, Any], field: str) -> Path:
+    name = entry.get(field)
+    if not isinstance(name, str):
+        if field == "file_name_eval":
+            raise ConfigError(
+                f"{info}: entry `{dataset}` names no `file_name_eval`",
+                "set eval_dataset or eval_file, or eval_strategy: no",
+            )
+        raise DataError(f"{info}: entry `{dataset}` has no `{field}`")
+    path = info.parent / name
+    if not path.is_file():
+        raise DataError(f"{info}: entry `{dataset}` names {path}, which does not exist", _PREPARE)
+    return path

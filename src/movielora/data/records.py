@@ -1,0 +1,239 @@
+"""Records: what a JSON or JSONL file says, in either form, checked and made one.
+
+The training form is `{"instruction", "input", "output", "system", "history"}`; the test form is
+`{"user_id", "history_titles", "candidate_title", "label"}`, optionally with `history_ratings`. Both may carry
+`user_id`, `movie_id` and `timestamp`, and a file may mix them. A test-form record is rendered by the same template as
+a training-form one, instruction included, so both become the same `Record`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from movielora.data.prompt import INSTRUCTION, SYSTEM, render_input
+from movielora.errors import DataError
+
+_NUMBERED = re.compile(r"^\d+\. ")
+_RATED_LINE = re.compile(r"^\d+\. (?P<title>.*): (?P<rating>\d(?:\.\d+)?)$")
+_CANDIDATE = re.compile(r"^Candidate film: (?P<title>.*)$")
+_FORMS = (
+    "a training record has `input` and `output` (with `instruction`, `system`), "
+    "a test record `history_titles`, `candidate_title` and `label`"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One question and its true answer.
+
+    `place` says where it was read (`test_raw.jsonl line 3`). `turns` are earlier question–answer pairs of the
+    conversation (`history` in LLaMA-Factory's sense), usually none. The fields from `history_titles` on are there
+    where the file had them.
+    """
+
+    system: str
+    instruction: str
+    input: str
+    turns: tuple[tuple[str, str], ...]
+    label: bool
+    place: str
+    user_id: int | str | None = None
+    movie_id: int | str | None = None
+    timestamp: float | None = None
+    history_titles: tuple[str, ...] | None = None
+    history_ratings: tuple[float, ...] | None = None
+    candidate_title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedInput:
+    """What `parse_input` finds again in a rendered input; `ratings` is None where the lines hold titles alone."""
+
+    titles: tuple[str, ...]
+    ratings: tuple[float, ...] | None
+    candidate: str | None
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """The records of a JSON array or JSONL file, in order; which of the two is seen from the first character.
+
+    Raises DataError naming the file, the line or record, the field and what to do.
+    """
+    for place, raw in _read_objects(path):
+        yield _to_record(raw, place)
+
+
+def split_history(text: str) -> tuple[list[str], list[str], list[str]]:
+    """The lines before, of and after the history: the longest run of numbered lines (`3. …`), the first of equals."""
+    lines = text.split("\n")
+    best_start, best_end, start = 0, 0, 0
+    for index, line in enumerate([*lines, ""]):
+        if not _NUMBERED.match(line):
+            if index - start > best_end - best_start:
+                best_start, best_end = start, index
+            start = index + 1
+    return lines[:best_start], lines[best_start:best_end], lines[best_end:]
+
+
+def parse_input(text: str) -> ParsedInput:
+    """The inverse of `prompt.render_input`. Lines count as rated only if every one ends in a rating of 0 to 5."""
+    _, history, after = split_history(text)
+    rated = [_RATED_LINE.match(line) for line in history]
+    candidate = next((found["title"] for line in after if (found := _CANDIDATE.match(line))), None)
+    if history and all(found and float(found["rating"]) <= 5 for found in rated):
+        titles = tuple(found["title"] for found in rated if found)
+        return ParsedInput(titles, tuple(float(found["rating"]) for found in rated if found), candidate)
+    return ParsedInput(tuple(_NUMBERED.sub("", line) for line in history), None, candidate)
+
+
+def _read_objects(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist", "movielora prepare --help shows how to make a dataset") from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder; name a JSON or JSONL file in it") from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise DataError(f"{path} line {line} is not UTF-8 text", "save the file as UTF-8") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    if not text.strip():
+        raise DataError(f"{path} is empty", "movielora prepare --help shows how to make a dataset")
+    yield from _array(path, text) if text.lstrip().startswith("[") else _lines(path, text)
+
+
+def _array(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} line {error.lineno} is not JSON: {error.msg.lower()}", "mend that line") from None
+    except RecursionError:
+        raise DataError(f"{path} is nested too deeply to be a list of records") from None
+    if not values:
+        raise DataError(f"{path} holds an empty list", "movielora prepare --help shows how to make a dataset")
+    for number, value in enumerate(values, 1):
+        yield f"{path} record {number}", value
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            yield f"{path} line {number}", json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path} line {number} is not JSON: {error.msg.lower()}", "mend that line") from None
+        except RecursionError:
+            raise DataError(f"{path} line {number} is nested too deeply to be a record") from None
+
+
+def _to_record(raw: Any, place: str) -> Record:
+    if not isinstance(raw, dict):
+        raise DataError(f"{place} is a {type(raw).__name__}, not a record", _FORMS)
+    known = {
+        "user_id": _identifier(raw, "user_id", place),
+        "movie_id": _identifier(raw, "movie_id", place),
+        "timestamp": _timestamp(raw, place),
+        "label": _label(raw, place),
+        "place": place,
+    }
+    if "history_titles" in raw and "candidate_title" in raw:
+        return _from_test_form(raw, place, known)
+    if "input" in raw or "instruction" in raw:
+        return _from_training_form(raw, place, known)
+    raise DataError(f"{place} has neither record form", _FORMS)
+
+
+def _from_test_form(raw: dict[str, Any], place: str, known: dict[str, Any]) -> Record:
+    titles = raw["history_titles"]
+    if not isinstance(titles, list) or not all(isinstance(title, str) for title in titles):
+        raise DataError(f"{place}: `history_titles` must be a list of texts")
+    ratings = raw.get("history_ratings")
+    if ratings is not None:
+        if not isinstance(ratings, list) or not all(_is_number(rating) for rating in ratings):
+            raise DataError(f"{place}: `history_ratings` must be a list of numbers")
+        if len(ratings) != len(titles):
+            raise DataError(
+                f"{place}: `history_ratings` has {len(ratings)} entries, `history_titles` {len(titles)}",
+                "give one rating a title",
+            )
+    candidate = _text(raw, "candidate_title", place)
+    return Record(
+        system=_text(raw, "system", place, default=SYSTEM),
+        instruction=_text(raw, "instruction", place, default=INSTRUCTION),
+        input=render_input(titles, ratings, candidate),
+        turns=(),
+        history_titles=tuple(titles),
+        history_ratings=tuple(map(float, ratings)) if ratings is not None else None,
+        candidate_title=candidate,
+        **known,
+    )
+
+
+def _from_training_form(raw: dict[str, Any], place: str, known: dict[str, Any]) -> Record:
+    instruction, text = _text(raw, "instruction", place, default=""), _text(raw, "input", place, default="")
+    if not (instruction + text).strip():
+        raise DataError(f"{place}: `instruction` and `input` are both empty")
+    return Record(
+        system=_text(raw, "system", place, default=SYSTEM),
+        instruction=instruction,
+        input=text,
+        turns=_turns(raw, place),
+        **known,
+    )
+
+
+def _text(raw: dict[str, Any], field: str, place: str, default: str | None = None) -> str:
+    value = raw.get(field)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        raise DataError(f"{place}: `{field}` must be text, not {type(value).__name__}")
+    return value
+
+
+def _turns(raw: dict[str, Any], place: str) -> tuple[tuple[str, str], ...]:
+    turns = raw.get("history") or []
+    pairs = isinstance(turns, list) and all(
+        isinstance(turn, list) and len(turn) == 2 and all(isinstance(text, str) for text in turn) for turn in turns
+    )
+    if not pairs:
+        raise DataError(f"{place}: `history` must be a list of [question, answer] texts")
+    return tuple((question, answer) for question, answer in turns)
+
+
+def _label(raw: dict[str, Any], place: str) -> bool:
+    field = "output" if "output" in raw else "label"
+    if field not in raw:
+        raise DataError(f"{place} has no answer: neither `output` nor `label`", _FORMS)
+    value = raw[field]
+    answer = value.strip().lower() if isinstance(value, str) else None
+    if answer not in ("yes", "no"):
+        shown = json.dumps(value, ensure_ascii=False)[:60]
+        raise DataError(f"{place}: `{field}` is {shown}, neither Yes nor No", f"write Yes or No into `{field}`")
+    return answer == "yes"
+
+
+def _identifier(raw: dict[str, Any], field: str, place: str) -> int | str | None:
+    value = raw.get(field)
+    if value is None or (isinstance(value, int | str) and not isinstance(value, bool)):
+        return value
+    raise DataError(f"{place}: `{field}` must be a whole number or text")
+
+
+def _timestamp(raw: dict[str, Any], place: str) -> float | None:
+    value = raw.get("timestamp")
+    if value is None or _is_number(value):
+        return value
+    raise DataError(f"{place}: `timestamp` must be a number of seconds")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,122 @@
+"""Token ids kept between runs, under a key of everything they depend on.
+
+A changed file, template, tokenizer, cutoff or line of code gives another key, so a changed dataset never meets an old
+cache. A cache is a folder `tokens-<key>` of plain arrays, whole or absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from movielora.data import prompt, records, tokens
+from movielora.data.prompt import PromptTemplate
+from movielora.data.records import read_records
+from movielora.data.tokens import TokenizedExamples, tokenize_records
+from movielora.errors import DataError, OutputError
+from movielora.progress import Reporter
+
+_ARRAYS = ("ids", "offsets", "labels", "dropped_lines")
+
+
+def tokenize_file(
+    path: Path,
+    template: PromptTemplate,
+    tokenizer: Any,
+    *,
+    cutoff_len: int,
+    cache_dir: Path,
+    reporter: Reporter,
+) -> TokenizedExamples:
+    """All records of `path` as ids, from the cache where nothing that matters has changed."""
+    key = _cache_key(path, template, tokenizer, cutoff_len)
+    folder = cache_dir / f"tokens-{key}"
+    if folder.is_dir():
+        reporter.note(f"Tokens of {path} come from the cache")
+        return _load(folder, template)
+    tokenized = tokenize_records(
+        read_records(path), template, tokenizer, cutoff_len=cutoff_len, reporter=reporter, name=path.name
+    )
+    _save(folder, tokenized, path)
+    return tokenized
+
+
+def clear_cache(cache_dir: Path) -> int:
+    """Remove every token cache in `cache_dir`, and nothing else; returns how many there were."""
+    folders = [folder for folder in cache_dir.glob("tokens-*") if (folder / "tokens.json").is_file()]
+    for folder in folders:
+        shutil.rmtree(folder)
+    return len(folders)
+
+
+def _cache_key(path: Path, template: PromptTemplate, tokenizer: Any, cutoff_len: int) -> str:
+    """Everything the ids depend on: the data, the template, the tokenizer, the cutoff and this code."""
+    digest = hashlib.sha256()
+    for part in (
+        file_sha256(path),
+        str(tokenizer.chat_template),
+        str(template.system),
+        tokenizer.backend_tokenizer.to_str(),
+        str(cutoff_len),
+        _code_hash(),
+    ):
+        digest.update(hashlib.sha256(part.encode()).digest())
+    return digest.hexdigest()[:24]
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file's bytes. Raises DataError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist", "movielora prepare --help shows how to make a dataset") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
+@cache
+def _code_hash() -> str:
+    """The source of every file that decides ids: changing one makes all caches old."""
+    sources = (prompt.__file__, records.__file__, tokens.__file__)
+    return hashlib.sha256(b"".join(Path(str(source)).read_bytes() for source in sources)).hexdigest()
+
+
+def _load(folder: Path, template: PromptTemplate) -> TokenizedExamples:
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
+    return TokenizedExamples(**arrays, answer_ids=(template.yes_id, template.no_id, template.end_id))
+
+
+def _save(folder: Path, tokenized: TokenizedExamples, source: Path) -> None:
+    """Written beside and renamed: a cache is whole or absent."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.parent))
+        try:
+            for name in _ARRAYS:
+                np.save(staging / f"{name}.npy", getattr(tokenized, name), allow_pickle=False)
+            facts = {"source": str(source), "examples": len(tokenized), "tokens": len(tokenized.ids)}
+            (staging / "tokens.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
+            _rename_unless_there(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(
+            f"the token cache {folder.parent} cannot be written: {error.strerror}",
+            "--set preprocessing_cache_dir=DIR names another folder",
+        ) from None
+
+
+def _rename_unless_there(staging: Path, folder: Path) -> None:
+    try:
+        staging.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process wrote the same content first, which is as good
+            raise

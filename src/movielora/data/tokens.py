@@ -1,0 +1,222 @@
+"""Records become token ids: fast, bounded in memory, and exact.
+
+The texts of a dataset are made of few distinct pieces: the fixed parts of the template, the numbers of the history
+lines, and each title with its rating. Every piece is tokenized once and the ids are joined. That is exact only where
+the tokenizer never merges across a cut (Qwen's pre-tokenizer starts a new word at a space that follows a non-space
+and after a newline), so a sample is compared with plain tokenizing first, and a tokenizer that fails it gets plain
+tokenizing throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movielora.data.prompt import PromptPieces, PromptTemplate
+from movielora.data.records import Record
+from movielora.errors import DataError, ModelError
+from movielora.progress import Reporter
+
+# Records held as text at once; ids are kept as 32-bit arrays, about 2 kB an example instead of 16 kB of Python ints.
+_CHUNK = 4096
+# Records whose joined ids are compared with plain tokenizing before joining is trusted.
+_PROOF_SAMPLE = 256
+# `Yes<|im_end|>`
+ANSWER_TOKENS = 2
+
+
+@dataclass(frozen=True)
+class TokenizedExamples:
+    """Prompts as token ids, end to end, and their answers.
+
+    `ids` (uint32) holds all prompts; prompt i is `ids[offsets[i]:offsets[i + 1]]` (offsets: int64, n + 1). `labels`
+    (bool, n) are the true answers, `dropped_lines` (uint16, n) the history lines each row lost to the cutoff.
+    `answer_ids` are the token ids of Yes, No and the end of the turn.
+    """
+
+    ids: NDArray[np.uint32]
+    offsets: NDArray[np.int64]
+    labels: NDArray[np.bool_]
+    dropped_lines: NDArray[np.uint16]
+    answer_ids: tuple[int, int, int]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each prompt, answer not counted."""
+        return np.diff(self.offsets)
+
+    @property
+    def rows_cut(self) -> int:
+        return int(np.count_nonzero(self.dropped_lines))
+
+    def prompt(self, row: int) -> NDArray[np.uint32]:
+        return self.ids[self.offsets[row] : self.offsets[row + 1]]
+
+
+def load_tokenizer(name_or_path: str) -> Any:
+    """The tokenizer of a folder or Hugging Face name; a fast one, whose code came with transformers.
+
+    Raises ModelError where there is none, or it is not reachable.
+    """
+    from transformers import AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    if Path(name_or_path).is_dir() and not any(Path(name_or_path).glob("tokenizer*.json")):
+        raise ModelError(f"{name_or_path} holds no tokenizer.json", "name a folder with a Qwen3 tokenizer")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ModelError(
+            f"no tokenizer at `{name_or_path}`: it is neither a model folder nor reachable on Hugging Face ({reason})",
+            "set model_name_or_path to a model folder, or to `tiny` for the embedded base",
+        ) from None
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(f"the tokenizer of `{name_or_path}` has no fast form (tokenizer.json)", "use a Qwen3 model")
+    return tokenizer
+
+
+def tokenize_records(
+    records: Iterable[Record],
+    template: PromptTemplate,
+    tokenizer: Any,
+    *,
+    cutoff_len: int,
+    reporter: Reporter,
+    name: str = "records",
+) -> TokenizedExamples:
+    """Prompts of `records` as ids, each shortened to fit `cutoff_len` tokens with its answer.
+
+    Raises DataError naming a record that does not fit even without history.
+    """
+    joiner = _Joiner(tokenizer)
+    parts: list[TokenizedExamples] = []
+    stream = iter(records)
+    with reporter.phase(f"Tokenizing {name}", unit="examples") as phase:
+        while chunk := list(islice(stream, _CHUNK)):
+            parts.append(_tokenize_chunk(chunk, template, joiner, cutoff_len - ANSWER_TOKENS))
+            phase.advance(len(chunk))
+    if not parts:
+        raise DataError(f"{name} holds no records", "movielora prepare --help shows how to make a dataset")
+    return _concatenate(parts)
+
+
+def _tokenize_chunk(chunk: Sequence[Record], template: PromptTemplate, joiner: _Joiner, room: int) -> TokenizedExamples:
+    pieces = [template.pieces(record) for record in chunk]
+    ids, offsets = joiner.encode([_cuts(one) for one in pieces], [one.text() for one in pieces])
+    dropped = np.zeros(len(chunk), dtype=np.uint16)
+    lengths = np.diff(offsets)
+    if (lengths > room).any():
+        rows = [ids[offsets[row] : offsets[row + 1]] for row in range(len(chunk))]
+        for row in np.flatnonzero(lengths > room).tolist():
+            rows[row], dropped[row] = _shorten(pieces[row], chunk[row], joiner, room)
+        ids, offsets = np.concatenate(rows), _offsets([len(row) for row in rows])
+    labels = np.array([record.label for record in chunk], dtype=np.bool_)
+    return TokenizedExamples(ids, offsets, labels, dropped, (template.yes_id, template.no_id, template.end_id))
+
+
+def _shorten(pieces: PromptPieces, record: Record, joiner: _Joiner, room: int) -> tuple[NDArray[np.uint32], int]:
+    """The prompt without as many of its oldest history lines as must go."""
+    for dropped in range(1, len(pieces.history) + 1):
+        shorter = PromptPieces(pieces.before, pieces.history[dropped:], pieces.after)
+        ids, _ = joiner.encode([_cuts(shorter)], [shorter.text()])
+        if len(ids) <= room:
+            return ids, dropped
+    whole, _ = joiner.encode([_cuts(pieces)], [pieces.text(len(pieces.history))])
+    raise DataError(
+        f"{record.place} needs {len(whole) + ANSWER_TOKENS} tokens even without history, "
+        f"more than `cutoff_len: {room + ANSWER_TOKENS}`",
+        f"--set cutoff_len={-(-(len(whole) + ANSWER_TOKENS) // 64) * 64}",
+    )
+
+
+def _cuts(pieces: PromptPieces) -> list[str]:
+    """The prompt in pieces that recur: a history line as its number (`3.`) and its film (` Heat (1995): 4.5`)."""
+    cuts = [pieces.before]
+    for line in pieces.history:
+        number, space, film = line.partition(" ")
+        cuts += [number, space + film]
+    cuts += _after_newlines(pieces.after)
+    return cuts
+
+
+def _after_newlines(text: str) -> list[str]:
+    return text.splitlines(keepends=True) if "\n\n" not in text else _split_single_newlines(text)
+
+
+def _split_single_newlines(text: str) -> list[str]:
+    """Cut after each newline that no other newline follows: a run of newlines may be one token."""
+    parts: list[str] = []
+    start = 0
+    for index, char in enumerate(text):
+        if char == "\n" and text[index + 1 : index + 2] != "\n":
+            parts.append(text[start : index + 1])
+            start = index + 1
+    return [*parts, text[start:]] if start < len(text) else parts
+
+
+class _Joiner:
+    """Ids of texts given in pieces. Each distinct piece is tokenized once, as long as a sample proves that exact."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._index: dict[str, int] = {}
+        self._ids: list[NDArray[np.uint32]] = []
+        self._joins: bool | None = None  # not yet known
+
+    def encode(self, cut: Sequence[list[str]], whole: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """`cut[i]` are the pieces of text `whole[i]`; returns all ids end to end and their offsets (n + 1)."""
+        if self._joins is None:
+            self._joins = self._sample_agrees(cut[:_PROOF_SAMPLE], whole[:_PROOF_SAMPLE])
+        if not self._joins:
+            return self._plain(whole)
+        return self._joined(cut)
+
+    def _sample_agrees(self, cut: Sequence[list[str]], whole: Sequence[str]) -> bool:
+        joined, joined_offsets = self._joined(cut)
+        plain, plain_offsets = self._plain(whole)
+        return bool(np.array_equal(joined, plain) and np.array_equal(joined_offsets, plain_offsets))
+
+    def _joined(self, cut: Sequence[list[str]]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        new = list({piece: None for pieces in cut for piece in pieces if piece not in self._index})
+        for piece, ids in zip(new, self._batch(new), strict=True):
+            self._index[piece] = len(self._ids)
+            self._ids.append(ids)
+        index, known = self._index, self._ids
+        rows = [[known[index[piece]] for piece in pieces] for pieces in cut]
+        lengths = [sum(map(len, row)) for row in rows]
+        return np.concatenate([ids for row in rows for ids in row]), _offsets(lengths)
+
+    def _plain(self, whole: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        encoded = self._batch(list(whole))
+        return np.concatenate(encoded), _offsets([len(ids) for ids in encoded])
+
+    def _batch(self, texts: list[str]) -> list[NDArray[np.uint32]]:
+        if not texts:
+            return []
+        encodings = self._tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+        return [np.asarray(ids, dtype=np.uint32) for ids in encodings]
+
+
+def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+
+
+def _concatenate(parts: Sequence[TokenizedExamples]) -> TokenizedExamples:
+    return TokenizedExamples(
+        np.concatenate([part.ids for part in parts]),
+        _offsets(np.concatenate([part.lengths for part in parts]).tolist()),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.dropped_lines for part in parts]),
+        parts[0].answer_ids,
+    )

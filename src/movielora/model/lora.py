@@ -1,0 +1,99 @@
+"""LoRA adapters: putting them on a base, saving them, and loading them on that base again."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+from movielora.config import Config
+from movielora.errors import ModelError
+
+
+def lora_config(config: Config) -> Any:
+    """PEFT's config of the adapter (Hu et al. 2021, arXiv:2106.09685)."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=config.target_modules,
+        use_rslora=config.use_rslora,
+        bias="none",
+    )
+
+
+def check_targets(model: Any, targets: list[str]) -> None:
+    """Raise ModelError naming the `lora_target` entries that the base has no module for."""
+    ends = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    missing = [target for target in targets if target not in ends]
+    if missing:
+        raise ModelError(
+            f"`lora_target` names {', '.join(missing)}, which the base has not",
+            "--set lora_target=all takes every linear layer of a Qwen3",
+        )
+
+
+def base_of_adapter(adapter_dir: Path) -> str:
+    """The base that an adapter names. Raises ModelError where there is no readable adapter."""
+    path = adapter_dir / "adapter_config.json"
+    if not adapter_dir.is_dir():
+        raise ModelError(f"the adapter folder {adapter_dir} does not exist", "movielora train makes one")
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(
+            f"{adapter_dir} holds no adapter_config.json", "name the run folder of a finished training"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from None
+    base = facts.get("base_model_name_or_path") if isinstance(facts, dict) else None
+    if not isinstance(base, str) or not base:
+        raise ModelError(f"{path} names no base (`base_model_name_or_path`)")
+    if not (adapter_dir / "adapter_model.safetensors").is_file():
+        raise ModelError(
+            f"{adapter_dir} holds no adapter_model.safetensors",
+            "only safetensors are read; train again or convert the adapter",
+        )
+    return base
+
+
+def load_adapter(model: Any, adapter_dir: Path) -> Any:
+    """`model` with the adapter of `adapter_dir` on it, in evaluation mode.
+
+    Raises ModelError where the adapter's shapes or modules do not fit this base.
+    """
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            loaded = PeftModel.from_pretrained(model, adapter_dir, is_trainable=False, use_safetensors=True)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"the adapter {adapter_dir} does not fit the base {model.name_or_path}: {_first_line(error)}",
+            "compare it with the base it was trained on (adapter_config.json names it)",
+        ) from error
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"the adapter {adapter_dir} cannot be read: {_first_line(error)}") from error
+    _refuse_missing_keys(caught, adapter_dir, model)
+    return loaded.eval()
+
+
+def _refuse_missing_keys(caught: list[warnings.WarningMessage], adapter_dir: Path, model: Any) -> None:
+    """PEFT only warns when weights are missing, and would go on with a half-empty adapter."""
+    for warning in caught:
+        if "missing adapter keys" in str(warning.message):
+            raise ModelError(
+                f"the adapter {adapter_dir} does not fit the base {model.name_or_path}: weights are missing",
+                "compare it with the base it was trained on (adapter_config.json names it)",
+            )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,142 @@
+"""The embedded base: a small Qwen3, built on the spot, so that the whole road runs anywhere.
+
+The architecture is the real one (grouped-query attention, query and key norms, SwiGLU, tied embeddings) at two layers
+of width 64; the weights are random and stay frozen, and LoRA learns on top of them. The tokenizer is a byte-level BPE
+with Qwen's pre-tokenizer, trained on invented film titles, and speaks Qwen3's chat form. It is no language model: it
+exists to show and test every step, not to give good answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from movielora.data.prompt import INSTRUCTION, SYSTEM, render_input
+from movielora.data.synthetic import invented_titles
+from movielora.errors import OutputError
+
+NAME = "tiny"
+
+_VOCABULARY = 1024
+_SHAPE: dict[str, Any] = {
+    "vocab_size": _VOCABULARY,
+    "hidden_size": 64,
+    "intermediate_size": 192,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 4096,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10_000.0,
+    "tie_word_embeddings": True,
+}
+_SEED = 13
+_CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>")
+# Qwen's pre-tokenizer: contractions, words with their leading space, single digits, punctuation, runs of whitespace.
+_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# Qwen3's chat form in short: turns between control tokens, and an empty thinking block before the last answer.
+_CHAT_TEMPLATE = """\
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\\n' }}
+    {%- if message.role == 'assistant' and loop.last %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}
+    {{- message.content + '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}
+{%- endif %}
+"""
+
+
+def build_tiny_base(cache_dir: Path) -> Path:
+    """The folder of the embedded base, built if it is not there; plain `from_pretrained` loads it.
+
+    The folder's name carries a hash of everything that decides its content. Raises OutputError where `cache_dir`
+    cannot be written.
+    """
+    corpus = _corpus()
+    folder = cache_dir / f"tiny-base-{_content_hash(corpus)}"
+    if (folder / "model.safetensors").is_file():
+        return folder.resolve()
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=cache_dir))
+    except OSError as error:
+        raise OutputError(f"the folder {cache_dir} cannot be written: {error.strerror}") from None
+    try:
+        _write(staging, corpus)
+        if not folder.is_dir():
+            staging.rename(folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return folder.resolve()
+
+
+def _corpus() -> list[str]:
+    """Prompts and answers over invented titles: what the tokenizer's merges are learned from."""
+    titles = invented_titles(3000, seed=_SEED)
+    ratings = [half / 2 for half in range(1, 11)]
+    texts = [f"system\n{SYSTEM}", f"user\n{INSTRUCTION}"]
+    for start in range(0, len(titles) - 6, 6):
+        shown = titles[start : start + 5]
+        rated = [ratings[(start + offset * 7) % len(ratings)] for offset in range(5)]
+        texts.append(render_input(shown, rated, titles[start + 5]))
+    return [*texts, *["Yes", "No", "assistant\n"] * 200]
+
+
+def _content_hash(corpus: list[str]) -> str:
+    facts = json.dumps([corpus, _SHAPE, _SEED, _CONTROL_TOKENS, _WORDS, _CHAT_TEMPLATE])
+    return hashlib.sha256(facts.encode()).hexdigest()[:12]
+
+
+def _write(folder: Path, corpus: list[str]) -> None:
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    tokenizer = _train_tokenizer(corpus)
+    tokenizer.save_pretrained(folder)
+    end, pad = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
+    config = Qwen3Config(**_SHAPE, bos_token_id=pad, eos_token_id=end, pad_token_id=pad)
+    with torch.random.fork_rng(devices=[]):  # the caller's random state is not ours to change
+        torch.manual_seed(_SEED)
+        model = Qwen3ForCausalLM(config)
+    model.save_pretrained(folder)
+
+
+def _train_tokenizer(corpus: list[str]) -> Any:
+    from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, trainers
+    from tokenizers.models import BPE
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(BPE())
+    bpe.normalizer = normalizers.NFC()
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_WORDS), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=_VOCABULARY,
+        special_tokens=list(_CONTROL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(corpus, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        chat_template=_CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+        model_max_length=_SHAPE["max_position_embeddings"],
+    )

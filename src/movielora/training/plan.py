@@ -1,0 +1,56 @@
+"""What a training would do, without doing it: `train --dry-run`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from movielora.config import ResolvedConfig
+from movielora.config.resolve import flatten
+from movielora.data.dataset_files import DatasetFiles, find_dataset
+from movielora.data.records import read_records
+from movielora.training.train import planned_steps
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """`values` maps every dotted key to its value and origin (`default`, `file`, `--set`)."""
+
+    values: dict[str, tuple[Any, str]]
+    notes: list[str]
+    files: DatasetFiles
+    examples: int
+    steps: int
+    effective_batch_size: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "config": {key: value for key, (value, _) in self.values.items()},
+            "origins": {key: origin for key, (_, origin) in self.values.items()},
+            "notes": self.notes,
+            "train_file": str(self.files.train),
+            "eval_file": str(self.files.evaluation) if self.files.evaluation else None,
+            "examples": self.examples,
+            "steps": self.steps,
+            "effective_batch_size": self.effective_batch_size,
+        }
+
+
+def plan_training(resolved: ResolvedConfig) -> TrainingPlan:
+    """Read the data, count the steps, write nothing. Raises what `train` would raise about config and data."""
+    config = resolved.values
+    files = find_dataset(resolved)
+    count = sum(1 for _ in read_records(files.train))
+    if files.evaluation:
+        for _ in read_records(files.evaluation):
+            pass
+    examples = min(count, config.max_samples or count)
+    flat = dict(flatten(config.model_dump()))
+    return TrainingPlan(
+        {key: (flat[key], origin) for key, origin in resolved.origins.items()},
+        resolved.no_effect_notes(),
+        files,
+        examples,
+        planned_steps(config, examples),
+        config.effective_batch_size,
+    )

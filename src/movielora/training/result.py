@@ -1,0 +1,29 @@
+"""What a training leaves behind, as plain data: light to import, so that a page can be drawn without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """`metrics` are those of the saved adapter, read back from disk; `seconds` is the whole run."""
+
+    run_dir: Path
+    state: str
+    global_step: int
+    best_checkpoint: Path | None
+    metrics: dict[str, float]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run_dir": str(self.run_dir),
+            "state": self.state,
+            "global_step": self.global_step,
+            "best_checkpoint": str(self.best_checkpoint) if self.best_checkpoint else None,
+            "metrics": self.metrics,
+            "seconds": self.seconds,
+        }

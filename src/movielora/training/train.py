@@ -1,0 +1,242 @@
+"""The recipe of `movielora train`, in the order a person would tell it."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movielora.config import Config, ResolvedConfig
+from movielora.data.dataset_files import DatasetFiles, find_dataset
+from movielora.data.prompt import PromptTemplate
+from movielora.data.token_cache import clear_cache, file_sha256, tokenize_file
+from movielora.data.tokens import TokenizedExamples, load_tokenizer
+from movielora.errors import DataError, StoppedError
+from movielora.progress import Phase, Reporter
+from movielora.runs.occupancy import Mode
+from movielora.runs.session import RunSession
+from movielora.training.result import TrainResult
+
+# More rows than this losing history to the cutoff means the cutoff is wrong, not the rows.
+_MOST_CUT = 0.2
+_VERSIONS = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes")
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the user asked for. `checkpoint`: resume from this folder; with `mode` "resume" None means the newest."""
+
+    resolved: ResolvedConfig
+    argv: Sequence[str] = field(default_factory=lambda: tuple(sys.argv))
+    mode: Mode = "new"
+    name: str | None = None
+    checkpoint: Path | None = None
+    extra_epochs: float = 0.0
+    clear_cache: bool = False
+
+
+@dataclass(frozen=True)
+class _Examples:
+    train: TokenizedExamples
+    train_rows: NDArray[np.int64]
+    evaluation: TokenizedExamples | None
+    eval_rows: NDArray[np.int64]
+
+
+def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
+    """Load the base, prepare tokens, attach LoRA, train, evaluate, keep the best, save.
+
+    Raises RequestError before anything is written where the request cannot be carried out, StoppedError when asked
+    to stop, WorkError when the training itself fails.
+    """
+    started = time.monotonic()
+    config = request.resolved.values
+    files = find_dataset(request.resolved)
+    for note in request.resolved.no_effect_notes():
+        reporter.note(note)
+    with RunSession.open(
+        Path(config.output_dir),
+        argv=request.argv,
+        config=config.model_dump(),
+        config_yaml=request.resolved.to_yaml(),
+        name=request.name,
+        mode=request.mode,
+    ) as session:
+        session.install_signal_handlers()
+        told = _RunReporter(reporter, session)
+        return _train(request, files, session, told, started)
+
+
+def _train(
+    request: TrainRequest, files: DatasetFiles, session: RunSession, told: _RunReporter, started: float
+) -> TrainResult:
+    config = request.resolved.values
+    with told.phase("Loading libraries"):
+        from movielora.model.base import choose_placement, find_base, load_base
+        from movielora.model.lora import check_targets, lora_config
+        from movielora.training.finish import save_best, score_saved
+        from movielora.training.trainer import AnswerTrainer, training_arguments
+
+    placement = choose_placement(config)
+    source = find_base(
+        config.model_name_or_path,
+        Path(config.preprocessing_cache_dir).parent,
+        request.resolved.locate(config.model_name_or_path),
+    )
+    session.describe(
+        base=source,
+        data_hash=file_sha256(files.train),
+        placement={"device": placement.device, "dtype": placement.dtype, "quantized": placement.quantized},
+        versions={name: metadata.version(name) for name in _VERSIONS},
+    )
+    tokenizer = load_tokenizer(source)
+    examples = _load_examples(request, files, tokenizer, told)
+
+    with told.phase("Loading model"):
+        model = load_base(source, placement)
+        check_targets(model, config.target_modules)
+    arguments = training_arguments(
+        config, session.paths.root, placement, planned_steps(config, len(examples.train_rows))
+    )
+    trainer = AnswerTrainer(
+        model=model,
+        args=arguments,
+        train=examples.train,
+        train_rows=examples.train_rows,
+        evaluation=examples.evaluation,
+        eval_rows=examples.eval_rows,
+        peft_config=lora_config(config),
+        tokenizer=tokenizer,
+        paths=session.paths,
+    )
+    _run_trainer(trainer, request, session, told)
+    if session.stop.requested:
+        raise _stopped(session, trainer.state.global_step)
+    best = save_best(trainer, config, session.paths)
+    metrics = score_saved(trainer, examples.evaluation, examples.eval_rows, session.paths, told)
+    checkpoint = session.paths.checkpoint(trainer.state.global_step)
+    session.finish("finished", metrics=metrics, best_checkpoint=best.name if best else None, checkpoint=checkpoint.name)
+    return TrainResult(
+        session.paths.root, "finished", trainer.state.global_step, best, metrics, time.monotonic() - started
+    )
+
+
+def _run_trainer(trainer: Any, request: TrainRequest, session: RunSession, told: _RunReporter) -> None:
+    from movielora.training.callbacks import LossPlateauCallback, RunCallback
+
+    config = request.resolved.values
+    checkpoint = str(request.checkpoint) if request.checkpoint else None
+    steps = planned_steps(config, len(trainer.train_dataset))
+    told.note(
+        f"Training {trainer.trainable_parameters():,} of {trainer.all_parameters():,} parameters on "
+        f"{len(trainer.train_dataset):,} examples: {steps:,} steps of {config.effective_batch_size}"
+    )
+    with told.phase("Training", steps, "steps") as phase:
+        callback = RunCallback(session, phase, config, trainer)
+        trainer.add_callback(callback)
+        if config.loss_plateau_patience is not None:
+            trainer.add_callback(LossPlateauCallback(config.loss_plateau_patience, config.loss_plateau_min_delta))
+        trainer.train(resume_from_checkpoint=checkpoint)
+
+
+def planned_steps(config: Config, examples: int) -> int:
+    """Optimiser steps of the whole training: what transformers will count."""
+    if config.max_steps > 0:
+        return config.max_steps
+    micro_batches = math.ceil(examples / config.per_device_train_batch_size)
+    steps_an_epoch = max(1, math.ceil(micro_batches / config.gradient_accumulation_steps))
+    return math.ceil(config.num_train_epochs * steps_an_epoch)
+
+
+def _load_examples(request: TrainRequest, files: DatasetFiles, tokenizer: Any, told: Reporter) -> _Examples:
+    config = request.resolved.values
+    cache_dir = Path(config.preprocessing_cache_dir)
+    if request.clear_cache:
+        told.note(f"Removed {clear_cache(cache_dir)} token caches from {cache_dir}")
+    template = PromptTemplate(tokenizer)
+
+    def load(path: Path) -> TokenizedExamples:
+        examples = tokenize_file(
+            path, template, tokenizer, cutoff_len=config.cutoff_len, cache_dir=cache_dir, reporter=told
+        )
+        check_truncation(examples, path, config, told)
+        return examples
+
+    train = load(files.train)
+    evaluation = load(files.evaluation) if files.evaluation else None
+    return _Examples(
+        train,
+        sample_rows(len(train), config.max_samples, config.seed),
+        evaluation,
+        sample_rows(len(evaluation), config.max_eval_samples, config.seed) if evaluation else np.empty(0, np.int64),
+    )
+
+
+def sample_rows(count: int, most: int | None, seed: int) -> NDArray[np.int64]:
+    """`most` of `count` row numbers, drawn without replacement, ascending; all of them where `most` is None."""
+    if most is None or most >= count:
+        return np.arange(count, dtype=np.int64)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False)).astype(np.int64)
+
+
+def check_truncation(examples: TokenizedExamples, path: Path, config: Config, told: Reporter) -> None:
+    """Say how many rows lost history; raise DataError where more than a fifth did, unless that is allowed."""
+    if not examples.rows_cut:
+        return
+    share = examples.rows_cut / len(examples)
+    said = (
+        f"{examples.rows_cut:,} of {len(examples):,} examples of {path} ({share:.1%}) "
+        f"lost history to `cutoff_len: {config.cutoff_len}`"
+    )
+    if share > _MOST_CUT and not config.allow_truncation:
+        raise DataError(
+            said, "movielora audit --config … recommends a cutoff; --set allow_truncation=true trains all the same"
+        )
+    told.warn(said)
+
+
+def _stopped(session: RunSession, step: int) -> StoppedError:
+    saved = session.paths.checkpoint(step).is_dir()
+    where = f"its checkpoint-{step} is complete" if saved else "without saving this step"
+    return StoppedError(
+        f"{session.name} stopped on request at step {step:,}; {where}", f"movielora resume {session.name}"
+    )
+
+
+class _RunReporter:
+    """Tells the run's heartbeat what it tells the user."""
+
+    def __init__(self, reporter: Reporter, session: RunSession) -> None:
+        self._reporter, self._session = reporter, session
+        self.note, self.warn = reporter.note, reporter.warn
+
+    @contextmanager
+    def phase(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Phase]:
+        self._session.beat(phase=name.lower(), phase_done=0, phase_total=total, phase_unit=unit, force=True)
+        with self._reporter.phase(name, total, unit) as phase:
+            yield _RunPhase(phase, self._session)
+
+
+class _RunPhase:
+    def __init__(self, phase: Phase, session: RunSession) -> None:
+        self._phase, self._session = phase, session
+        self._done = 0
+
+    def advance(self, count: int = 1) -> None:
+        self._done += count
+        self._phase.advance(count)
+        self._session.beat(phase_done=self._done)
+
+    def update(self, done: int, detail: str = "") -> None:
+        self._done = done
+        self._phase.update(done, detail)
+        self._session.beat(phase_done=done)
