@@ -29,6 +29,12 @@ class Baseline:
     name: str
     how: str
 
+    @property
+    def spoken(self) -> str:
+        """The name inside a sentence: "the history's like-share"."""
+        name = self.name.removeprefix("The ")
+        return f"the {name[0].lower()}{name[1:]}"
+
 
 BASELINES = (
     Baseline("majority", "The more common answer", "the training split's share of Yes, for every row"),
@@ -36,12 +42,12 @@ BASELINES = (
     Baseline("like_rate", "Candidate's like-rate", "share of the candidate's training answers that are Yes, smoothed"),
     Baseline("history_like_share", "History's like-share", "share of the films shown that the user liked"),
     Baseline("history_mean", "History's mean rating", "logistic regression on the mean of the stars shown"),
-    Baseline("user_item_log_odds", "Like-share + like-rate", "log-odds of the like-share and the like-rate, added"),
+    Baseline("user_item_log_odds", "Like-share plus like-rate", "log-odds of the like-share and the like-rate, added"),
     Baseline("matrix_factorisation", "Matrix factorisation", "user and film biases and 8 factors from the ids"),
-    Baseline("mean_and_like_rate", "Logistic, 2 features", "logistic regression: history mean, candidate like-rate"),
+    Baseline("mean_and_like_rate", "Two-feature logistic", "logistic regression: history mean, candidate like-rate"),
     Baseline(
         "six_features",
-        "Logistic, 6 features",
+        "Six-feature logistic",
         "logistic regression: history mean, like-share, last-5 mean and spread, candidate like-rate and count",
     ),
 )

@@ -138,18 +138,17 @@ def weighted_auc(labels: Bools, log_odds: Floats, weights: Floats) -> Floats:
     The Mann–Whitney form, Hanley & McNeil, *Radiology* 143 (1982): each liked row collects the weight of disliked
     rows that score lower, and half the weight of those that score the same.
     """
-    order = np.argsort(log_odds, kind="stable")
-    ordered = log_odds[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])[: len(ordered)]
-    liked = labels[order]
-    by_score = weights[:, order]
-    yes = _tie_sums(by_score * liked, starts)
-    no = _tie_sums(by_score * ~liked, starts)
-    lower = np.cumsum(no, axis=1) - no
-    pairs = yes.sum(axis=1) * no.sum(axis=1)
-    won = (yes * (lower + no / 2)).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(pairs > 0, won / pairs, np.nan)
+    # Both classes in order of score: each liked row then looks up how much disliked weight lies below it.
+    liked, disliked = (np.flatnonzero(is_it)[np.argsort(log_odds[is_it], kind="stable")] for is_it in (labels, ~labels))
+    below = np.zeros((len(weights), len(disliked) + 1))
+    np.cumsum(weights[:, disliked], axis=1, out=below[:, 1:])
+    strictly = np.searchsorted(log_odds[disliked], log_odds[liked], side="left")
+    with_ties = np.searchsorted(log_odds[disliked], log_odds[liked], side="right")
+    yes = weights[:, liked]
+    won = np.einsum("bi,bi->b", yes, below[:, strictly] + below[:, with_ties]) / 2
+    pairs = yes.sum(axis=1) * below[:, -1]
+    found: Floats = np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    return found
 
 
 def user_aucs(labels: Bools, log_odds: Floats, users: Ints) -> tuple[Ints, Floats]:
@@ -181,10 +180,6 @@ def uauc(labels: Bools, log_odds: Floats, users: Ints) -> float:
     not help here, only which film each user prefers. NaN where no user has both answers."""
     values = user_aucs(labels, log_odds, users)[1]
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
-
-
-def _tie_sums(values: Floats, starts: Ints) -> Floats:
-    return values if len(starts) == values.shape[1] else np.add.reduceat(values, starts, axis=1)
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:

@@ -62,7 +62,7 @@ class Predictions:
 def read_predictions(path: Path, models: tuple[str, ...] = ("base", "adapter")) -> Predictions:
     """Raises DataError, naming file, line and field: no file, no rows, a torn or broken line, a missing, doubled or
     wrong row number, a label that is neither, a score that is missing or no number."""
-    lines: list[tuple[int, dict[str, Any]]] = list(_objects(path))
+    lines: list[tuple[int, dict[str, Any]]] = list(read_objects(path, _AFRESH))
     if not lines:
         raise DataError(f"{path} holds 0 rows", _AFRESH)
     _require_each_row_once(path, lines)
@@ -99,13 +99,17 @@ def user_codes(records: list[dict[str, Any]]) -> tuple[Ints | None, str]:
     return np.array([code.setdefault(str(value), len(code)) for value in ids], dtype=np.int64), ""
 
 
-def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_objects(path: Path, next_step: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a JSONL file with their line numbers, from 1; blank lines are passed over.
+
+    Raises DataError naming the line; a last line without an end of line that does not parse was torn.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "movielora compare --config C writes it") from None
+        raise DataError(f"{path} does not exist", next_step) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}", _AFRESH) from None
+        raise DataError(f"{path} cannot be read: {error}", next_step) from None
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -114,10 +118,10 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             value = json.loads(line)
         except (ValueError, RecursionError):
             if number == len(lines):
-                raise DataError(f"{path} line {number} is torn: the comparison was interrupted", _AGAIN) from None
-            raise DataError(f"{path} line {number} is not JSON", _AFRESH) from None
+                raise DataError(f"{path} line {number} is torn: its writer was interrupted", _AGAIN) from None
+            raise DataError(f"{path} line {number} is not JSON", next_step) from None
         if not isinstance(value, dict):
-            raise DataError(f"{path} line {number} is a {type(value).__name__}, not a row", _AFRESH)
+            raise DataError(f"{path} line {number} is a {type(value).__name__}, not a row", next_step)
         yield number, value
 
 

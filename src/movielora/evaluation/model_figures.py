@@ -1,0 +1,82 @@
+"""One model's entry in comparison.json, and the difference of two."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from movielora.evaluation.calibration import best_f1_threshold, fit_temperature
+from movielora.evaluation.intervals import Draws, interval
+from movielora.evaluation.metrics import ALL_METRICS, Bools, Floats, all_metrics
+from movielora.evaluation.predictions import Scores
+
+_AT_THRESHOLD = ("accuracy", "precision", "recall", "f1")
+_TEMPERED = ("log_loss", "brier", "ece")
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model on the test rows and, where it was scored there too, on the evaluation split."""
+
+    name: str
+    scores: Scores
+    eval_log_odds: Floats | None = None
+    eval_labels: Bools | None = None
+
+    @property
+    def answer_mass(self) -> Floats | None:
+        """None where it was not measured for every row."""
+        return self.scores.answer_mass if np.isfinite(self.scores.answer_mass).all() else None
+
+
+def best_baseline(baselines: dict[str, Model], labels: Bools) -> tuple[str | None, str | None]:
+    """The baseline of highest AUC on the evaluation split, so that the choice is not made by the rows it is judged
+    on; on the test rows where there is no such split. Lowest log loss where AUC is undefined."""
+    if not baselines:
+        return None, None
+    has_eval = all(model.eval_log_odds is not None for model in baselines.values())
+
+    def quality(key: str) -> tuple[float, float]:
+        model = baselines[key]
+        scores, truth = model.scores.log_odds, labels
+        if has_eval and model.eval_log_odds is not None and model.eval_labels is not None:
+            scores, truth = model.eval_log_odds, model.eval_labels
+        found = all_metrics(truth, scores)
+        return (-1.0 if math.isnan(found["auc"]) else found["auc"]), -found["log_loss"]
+
+    return max(baselines, key=quality), "eval" if has_eval else "test"
+
+
+def model_entry(model: Model, labels: Bools, points: dict[str, float], draws: Draws) -> dict[str, Any]:
+    spans = {metric: interval(draws[metric]) for metric in ALL_METRICS}
+    entry: dict[str, Any] = {
+        "name": model.name,
+        **points,
+        "said_yes": float(model.scores.said_yes().mean()),
+        "intervals": {metric: None if span is None else list(span) for metric, span in spans.items()},
+        "at_best_f1": None,
+        "calibrated": None,
+    }
+    if model.eval_log_odds is None or model.eval_labels is None or not len(model.eval_labels):
+        return entry
+    threshold = best_f1_threshold(model.eval_labels, model.eval_log_odds)
+    at_threshold = all_metrics(labels, model.scores.log_odds, threshold=threshold)
+    temperature = fit_temperature(model.eval_labels, model.eval_log_odds)
+    tempered = all_metrics(labels, model.scores.log_odds / temperature)
+    entry["at_best_f1"] = {"threshold": threshold} | {metric: at_threshold[metric] for metric in _AT_THRESHOLD}
+    entry["calibrated"] = {"temperature": temperature} | {metric: tempered[metric] for metric in _TEMPERED}
+    return entry
+
+
+def difference_entry(
+    adapter: dict[str, float], other: dict[str, float], adapter_draws: Draws, other_draws: Draws
+) -> dict[str, Any]:
+    found = {}
+    for metric in ALL_METRICS:
+        span = interval(adapter_draws[metric] - other_draws[metric])
+        value = adapter[metric] - other[metric]
+        found[metric] = {"value": value, "low": span and span[0], "high": span and span[1]}
+    return found
