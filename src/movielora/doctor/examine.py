@@ -1,0 +1,166 @@
+"""Is this machine ready? The recipe: ask the driver, ask torch in a child process, then judge subject by subject."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from movielora.config import ResolvedConfig
+from movielora.doctor.bitsandbytes_check import check_bitsandbytes
+from movielora.doctor.check import Check, overall, verdict
+from movielora.doctor.data_checks import check_data
+from movielora.doctor.flash_attention import FlashAttention, check_flash_attention, judge, not_examined
+from movielora.doctor.folders import check_disk, check_write_permission
+from movielora.doctor.hardware import (
+    Driver,
+    check_gpu,
+    check_gpu_use,
+    check_memory,
+    check_processor,
+    nvidia_cards_on_the_bus,
+    read_driver,
+)
+from movielora.doctor.libraries import LIBRARIES, check_library, requirements
+from movielora.doctor.model_checks import ARCHITECTURES_TARGET, check_hugging_face, check_model, model_cache
+from movielora.doctor.python_checks import check_platform, check_python
+from movielora.doctor.services import check_logind, check_tensorboard_port
+from movielora.doctor.torch_checks import (
+    SPEED_TARGET,
+    TORCH_TARGET,
+    check_bf16_speed,
+    check_cuda_toolkit,
+    check_torch,
+    check_torch_gpu_code,
+    torch_facts,
+)
+from movielora.doctor.wishes import Wishes, read_wishes
+from movielora.errors import ConfigError
+from movielora.model.attention import PROBE_TARGET as FLASH_TARGET
+from movielora.model.attention import installed_version, read_probe
+from movielora.model.child import Outcome, run_probes
+from movielora.model.quantization import PROBE_TARGET as FOUR_BIT_TARGET
+from movielora.progress import Reporter
+
+# One child's limit: torch's import on a slow disk, and a cold CUDA start.
+_CHILD_SECONDS = 60.0
+_NOT_ASKED = Outcome(None, "not asked")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything the checks judge, gathered before them."""
+
+    resolved: ResolvedConfig | None
+    wishes: Wishes
+    driver: Driver
+    probes: Mapping[str, Outcome]
+    flash: FlashAttention
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    checks: tuple[Check, ...]
+    flash: FlashAttention
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "status": overall(self.checks),
+            "verdict": verdict(self.checks),
+            "checks": [check.as_json() for check in self.checks],
+            "flash_attention": self.flash.as_json(),
+        }
+
+    def failed(self, *, strict: bool) -> bool:
+        """`strict`: a warning counts too."""
+        return overall(self.checks) in (("failure", "warning") if strict else ("failure",))
+
+
+_TARGETS = {
+    "torch": TORCH_TARGET,
+    "speed": SPEED_TARGET,
+    "architectures": ARCHITECTURES_TARGET,
+    "four_bit": FOUR_BIT_TARGET,
+    "flash": FLASH_TARGET,  # last: it is the likeliest to take the child down
+}
+
+
+def _library(name: str) -> Callable[[Findings], Check]:
+    return lambda found: check_library(name, requirements().get(name))
+
+
+# name → (the check, the probes it reads); the order is the order of the page.
+CHECKS: dict[str, tuple[Callable[[Findings], Check], tuple[str, ...]]] = {
+    "python": (lambda found: check_python(), ()),
+    "platform": (lambda found: check_platform(), ()),
+    "processor": (lambda found: check_processor(gpu=bool(found.driver.gpus)), ()),
+    "memory": (lambda found: check_memory(), ()),
+    "gpu": (lambda found: _gpu(found), ()),
+    "gpu_use": (lambda found: check_gpu_use(found.driver), ()),
+    "torch": (lambda found: check_torch(found.probes["torch"], found.driver, found.wishes), ("torch",)),
+    "torch_gpu_code": (lambda found: check_torch_gpu_code(found.probes["torch"]), ("torch",)),
+    "cuda_toolkit": (lambda found: check_cuda_toolkit(), ()),
+    "flash_attention": (
+        lambda found: check_flash_attention(found.flash, found.driver, found.wishes),
+        ("torch", "flash"),
+    ),
+    "bitsandbytes": (lambda found: check_bitsandbytes(found.probes["four_bit"], found.wishes), ("four_bit",)),
+    "bf16_speed": (
+        lambda found: check_bf16_speed(found.probes["speed"], found.wishes, bool(found.driver.gpus)),
+        ("speed",),
+    ),
+    **{name: (_library(name), ()) for name in LIBRARIES},
+    "hugging_face": (lambda found: check_hugging_face(), ()),
+    "model": (lambda found: check_model(found.wishes, found.probes["architectures"]), ("architectures",)),
+    "data": (lambda found: check_data(found.resolved), ()),
+    "disk_output": (lambda found: check_disk("disk_output", found.wishes.output_dir), ()),
+    "disk_cache": (lambda found: check_disk("disk_cache", model_cache()), ()),
+    "write_permission": (lambda found: check_write_permission(found.wishes.output_dir), ()),
+    "tensorboard_port": (lambda found: check_tensorboard_port(wanted=found.wishes.tensorboard), ()),
+    "logind": (lambda found: check_logind(), ()),
+}
+
+
+def examine(resolved: ResolvedConfig | None, only: Sequence[str], reporter: Reporter) -> Diagnosis:
+    """Run the checks named in `only`, or all. Raises ConfigError for a name that is no check."""
+    names = _select(only)
+    wishes = read_wishes(resolved)
+    with reporter.phase("Looking at this machine"):
+        driver = read_driver()
+        probes = _ask(names, wishes, driver)
+        if "flash_attention" in names:
+            flash = judge(read_probe(probes["flash"]), torch_facts(probes["torch"]), driver)
+        else:
+            flash = not_examined()
+        found = Findings(resolved, wishes, driver, probes, flash)
+        return Diagnosis(tuple(CHECKS[name][0](found) for name in names), flash)
+
+
+def _select(only: Sequence[str]) -> list[str]:
+    unknown = [name for name in only if name not in CHECKS]
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], CHECKS, n=1)
+        guess = f"did you mean {close[0]}? " if close else ""
+        raise ConfigError(f"there is no check `{unknown[0]}`", f"{guess}the checks are: {', '.join(CHECKS)}")
+    return [name for name in CHECKS if name in only] if only else list(CHECKS)
+
+
+def _ask(names: Sequence[str], wishes: Wishes, driver: Driver) -> dict[str, Outcome]:
+    """The probes these checks read, in one child process; the others are `not asked`."""
+    needed = {probe for name in names for probe in CHECKS[name][1]}
+    if installed_version() is None:
+        needed.discard("flash")
+    if not wishes.model_at.is_dir() or not wishes.model:
+        needed.discard("architectures")
+    if driver.gpus:
+        needed.discard("speed")
+    asked = {name: target for name, target in _TARGETS.items() if name in needed}
+    answers = run_probes(asked, _CHILD_SECONDS) if asked else {}
+    return {name: answers.get(name, _NOT_ASKED) for name in _TARGETS}
+
+
+def _gpu(found: Findings) -> Check:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return check_gpu(found.driver, found.wishes, nvidia_cards_on_the_bus(), visible)

@@ -1,0 +1,31 @@
+"""The installed libraries against the versions movielora names in its own package metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import metadata
+
+from packaging.requirements import Requirement
+
+from movielora.doctor.check import Check, failure, ok
+
+LIBRARIES = ("transformers", "trl", "peft", "datasets", "accelerate")
+
+
+def requirements(declared: Sequence[str] | None = None) -> dict[str, Requirement]:
+    """What movielora asks of each library it needs, extras left out; by lower-case name."""
+    lines = declared if declared is not None else metadata.requires("movielora") or ()
+    parsed = [Requirement(line) for line in lines]
+    return {found.name.lower(): found for found in parsed if not (found.marker and "extra" in str(found.marker))}
+
+
+def check_library(name: str, wanted: Requirement | None, installed: Callable[[str], str] = metadata.version) -> Check:
+    text = str(wanted.specifier) if wanted else ""
+    fix = f"pip install '{name}{text}'"
+    try:
+        version = installed(name)
+    except metadata.PackageNotFoundError:
+        return failure(name, "not installed", f"{name} {text}", fix)
+    if wanted and not wanted.specifier.contains(version, prereleases=True):
+        return failure(name, version, f"{name} {text}", fix)
+    return ok(name, version)

@@ -1,0 +1,100 @@
+"""The Hugging Face cache, and whether the config's model is there or can be reached."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from movielora.doctor.check import Check, failure, ok, skipped
+from movielora.doctor.wishes import Wishes
+from movielora.errors import ModelError
+from movielora.model.child import Outcome
+from movielora.model.folder import check_weights, read_model_config
+from movielora.model.tiny import NAME as TINY
+
+# What `run_probes` is told to run.
+ARCHITECTURES_TARGET = "movielora.model.folder:known_architectures"
+_SECONDS = 3.0
+
+
+def model_cache() -> Path:
+    """The folder that downloaded models are kept in."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def check_hugging_face() -> Check:
+    """Where models are kept, and whether the libraries may use the network."""
+    from huggingface_hub import constants
+
+    mode = "offline mode is on" if constants.HF_HUB_OFFLINE else "offline mode is off"
+    return ok("hugging_face", f"cache {model_cache()}; {mode}")
+
+
+def check_model(wishes: Wishes, architectures: Outcome, reachable: Callable[[str], str] | None = None) -> Check:
+    """`reachable` gives why a name cannot be reached, empty where it can."""
+    if not wishes.model:
+        return skipped("model", "no config given")
+    if wishes.model == TINY:
+        return ok("model", "tiny, the embedded base: built on the spot")
+    if wishes.model_at.is_dir():
+        return _check_folder(wishes, architectures)
+    if _looks_like_a_path(wishes.model):
+        fix = "correct model_name_or_path, or set it to a Hugging Face name"
+        return failure("model", f"{wishes.model} does not exist", f"the model of {wishes.config}", fix)
+    return _check_name(wishes.model, reachable or why_unreachable)
+
+
+def _check_folder(wishes: Wishes, architectures: Outcome) -> Check:
+    try:
+        kind = read_model_config(wishes.model_at)["model_type"]
+        size = check_weights(wishes.model_at)
+    except ModelError as error:
+        return failure("model", error.message, "a complete model folder", error.next_step)
+    known = architectures.value["model_types"] if architectures.value else [kind]
+    if kind not in known:
+        found = f"{wishes.model}: the installed transformers knows no language model of type `{kind}`"
+        return failure("model", found, "a known architecture", "pip install --upgrade transformers, or another model")
+    return ok("model", f"{wishes.model}: {kind}, {size / 1e9:.1f} GB of whole weights")
+
+
+def _looks_like_a_path(name: str) -> bool:
+    return name.startswith((".", "/", "~")) or name.count("/") != 1
+
+
+def _check_name(name: str, reachable: Callable[[str], str]) -> Check:
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    cached = isinstance(try_to_load_from_cache(name, "config.json"), str)
+    if cached and any(
+        isinstance(try_to_load_from_cache(name, file), str)
+        for file in ("model.safetensors", "model.safetensors.index.json")
+    ):
+        return ok("model", f"{name} is in the cache")
+    if constants.HF_HUB_OFFLINE:
+        fix = "unset HF_HUB_OFFLINE, or copy the model here and set model_name_or_path to its folder"
+        return failure("model", f"{name} is not in the cache, and offline mode is on", "the config's model", fix)
+    problem = reachable(name)
+    if problem:
+        fix = "connect to the network, or set model_name_or_path to a local folder or to tiny"
+        return failure(
+            "model", f"{name} is not in the cache and cannot be reached: {problem}", "the config's model", fix
+        )
+    return ok("model", f"{name} is not in the cache; it can be downloaded")
+
+
+def why_unreachable(name: str) -> str:
+    """Ask the hub for the model's config by HTTP HEAD."""
+    from huggingface_hub import hf_hub_url
+
+    request = urllib.request.Request(hf_hub_url(name, "config.json"), method="HEAD")  # noqa: S310 (the hub's own URL)
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS):  # noqa: S310
+            return ""
+    except urllib.error.HTTPError as error:
+        return f"the hub has no such model (HTTP {error.code})" if error.code in (401, 404) else f"HTTP {error.code}"
+    except (urllib.error.URLError, TimeoutError, OSError) as error:
+        return str(getattr(error, "reason", error)) or type(error).__name__

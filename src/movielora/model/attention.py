@@ -1,0 +1,198 @@
+"""Which attention kernel the model runs on: asked for by name, or chosen by a probe that ran the kernel.
+
+The library looks only at a package's version before it takes flash attention, so a wheel built for another torch
+fails at the first step. Here a small forward and backward run first, in a child process, and are held against
+`sdpa` on grouped-query shapes: one published kernel imported well and had wrong gradients there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Literal
+
+from movielora.errors import ModelError
+from movielora.model.child import Outcome, run_probes
+
+Requested = Literal["auto", "flash_attention_2", "sdpa", "eager", False]
+
+# FlashAttention-2 is written for Ampere and newer.
+FLASH_CAPABILITY = (8, 0)
+# A cold CUDA start on a loaded machine takes tens of seconds.
+_PROBE_SECONDS = 90.0
+# Grouped-query shapes of Qwen3-0.6B: 16 query heads share 8 key/value heads of 128.
+_QUERY_HEADS, _KEY_HEADS, _HEAD_DIM = 16, 8, 128
+# Two rows of unlike length, neither a multiple of the kernel's block of 64.
+_LENGTHS = (77, 130)
+
+
+@dataclass(frozen=True)
+class AttentionProbe:
+    """Whether flash attention runs here. `error` is the text of a failed import or run, for those who explain it."""
+
+    installed: str | None
+    usable: bool
+    reason: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class AttentionChoice:
+    """`implementation` is what the loader takes; None leaves the library's default."""
+
+    implementation: str | None
+    reason: str
+
+
+def choose_attention(
+    requested: Requested, probe: Callable[[], AttentionProbe], *, half_precision: bool = True
+) -> AttentionChoice:
+    """Turn the key `flash_attn` into an implementation that works here.
+
+    `half_precision`: the weights or the autocast are bf16 or fp16; flash attention computes in nothing else.
+    Raises ModelError when a kernel asked for by name cannot run.
+    """
+    if requested is False:
+        return AttentionChoice(None, "the library's default (flash_attn: false)")
+    if requested in ("sdpa", "eager"):
+        return AttentionChoice(requested, f"{requested}: asked for by name")
+    if requested not in ("auto", "flash_attention_2"):
+        raise ModelError(
+            f"flash_attn: {requested} is no attention kernel that movielora knows",
+            "write flash_attn: auto (or flash_attention_2, sdpa, eager, false)",
+        )
+    verdict = _verdict(probe, half_precision)
+    if verdict.usable:
+        return AttentionChoice("flash_attention_2", f"flash_attention_2: {verdict.reason}")
+    if requested == "auto":
+        return AttentionChoice("sdpa", f"sdpa: {verdict.reason}")
+    raise ModelError(
+        f"flash_attn: flash_attention_2 cannot work here: {verdict.reason}",
+        "write flash_attn: auto, which takes sdpa here; movielora doctor --only flash_attention says more",
+    )
+
+
+def _verdict(probe: Callable[[], AttentionProbe], half_precision: bool) -> AttentionProbe:
+    if not half_precision:
+        return AttentionProbe(None, False, "flash attention computes in bf16 or fp16 only, and these weights are fp32")
+    return probe()
+
+
+def probe_flash_attention(seconds: float = _PROBE_SECONDS) -> AttentionProbe:
+    """Ask a child process to load flash-attn and hold it against sdpa; without the package no child is started."""
+    if installed_version() is None:
+        return AttentionProbe(None, False, "flash-attn is not installed")
+    return read_probe(run_probes({"flash_attention": PROBE_TARGET}, seconds)["flash_attention"])
+
+
+# What `run_probes` is told to run.
+PROBE_TARGET = "movielora.model.attention:run_flash_attention"
+
+
+def installed_version() -> str | None:
+    """The installed flash-attn, or None; `unknown` where a module is there and no package is recorded."""
+    try:
+        return metadata.version("flash-attn")
+    except metadata.PackageNotFoundError:
+        return "unknown" if importlib.util.find_spec("flash_attn") else None
+
+
+def read_probe(outcome: Outcome) -> AttentionProbe:
+    """The verdict over what the child said, or over how it died."""
+    version = installed_version()
+    if version is None:
+        return AttentionProbe(None, False, "flash-attn is not installed")
+    if outcome.value is None:
+        return AttentionProbe(version, False, f"flash-attn {version} fails: {outcome.last_line}", outcome.error)
+    usable, reason = bool(outcome.value["usable"]), str(outcome.value["reason"])
+    return AttentionProbe(version, usable, f"flash-attn {version} {reason}", str(outcome.value.get("error", "")))
+
+
+def run_flash_attention() -> dict[str, Any]:
+    """In the child: load the compiled module, then forward and backward against sdpa on grouped-query shapes.
+
+    Returns usable, reason and error (the import's own words, where it failed).
+    """
+    import torch
+
+    try:
+        from flash_attn import flash_attn_func, flash_attn_varlen_func
+    except (ImportError, OSError, RuntimeError) as error:
+        return {"usable": False, "reason": f"does not load: {_one_line(error)}", "error": str(error)}
+    if not torch.cuda.is_available():
+        return {"usable": False, "reason": "loads, but torch sees no CUDA GPU"}
+    capability = torch.cuda.get_device_capability()
+    if capability < FLASH_CAPABILITY:
+        found = ".".join(map(str, capability))
+        return {"usable": False, "reason": f"needs compute capability 8.0 or more, and this GPU has {found}"}
+    try:
+        worst = _worst_disagreement(torch, flash_attn_func, flash_attn_varlen_func)
+    except (RuntimeError, TypeError) as error:
+        return {"usable": False, "reason": f"loads and does not run: {_one_line(error)}", "error": str(error)}
+    if worst > 1:
+        return {
+            "usable": False,
+            "reason": f"gives gradients or outputs that differ from sdpa's ({worst:.1f} × bf16 rounding)",
+        }
+    return {"usable": True, "reason": "agrees with sdpa, forward and backward"}
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _worst_disagreement(torch: Any, fixed: Callable[..., Any], packed: Callable[..., Any]) -> float:
+    """The largest error of either kernel, as a multiple of what bf16 itself may cost; above 1 is wrong.
+
+    The allowance is flash-attn's own test's: twice sdpa's bf16 error against fp32, and a little for near-zeros.
+    """
+    generator = torch.Generator("cuda").manual_seed(0)
+    total = sum(_LENGTHS)
+    tensors = [
+        torch.randn(total, heads, _HEAD_DIM, device="cuda", dtype=torch.bfloat16, generator=generator)
+        for heads in (_QUERY_HEADS, _KEY_HEADS, _KEY_HEADS, _QUERY_HEADS)
+    ]
+    *inputs, upstream = tensors  # query, key, value and the gradient of the output, each (tokens, heads, head_dim)
+    bounds = torch.tensor([0, _LENGTHS[0], total], device="cuda", dtype=torch.int32)
+
+    def rows_of_fixed(q: Any, k: Any, v: Any) -> Any:
+        parts = [part.split(_LENGTHS) for part in (q, k, v)]
+        rows = [fixed(*(x.unsqueeze(0) for x in row), causal=True).squeeze(0) for row in zip(*parts, strict=True)]
+        return torch.cat(rows)
+
+    def rows_of_packed(q: Any, k: Any, v: Any) -> Any:
+        return packed(q, k, v, bounds, bounds, max(_LENGTHS), max(_LENGTHS), causal=True)
+
+    exact = _outputs_and_gradients(torch, _sdpa_rows, [x.float() for x in inputs], upstream.float())
+    plain = _outputs_and_gradients(torch, _sdpa_rows, inputs, upstream)
+    worst = 0.0
+    for kernel in (rows_of_fixed, rows_of_packed):
+        given = _outputs_and_gradients(torch, kernel, inputs, upstream)
+        for flash, sdpa, truth in zip(given, plain, exact, strict=True):
+            allowed = 2 * (sdpa.float() - truth).abs().max().item() + 1e-3
+            error = (flash.float() - truth).abs().max().item()
+            worst = max(worst, error / allowed if error == error else float("inf"))  # NaN is no agreement
+    return worst
+
+
+def _sdpa_rows(q: Any, k: Any, v: Any) -> Any:
+    """Causal attention a row, key/value heads repeated for their query heads: (tokens, query heads, head_dim)."""
+    import torch
+
+    rows = []
+    for row in zip(*(part.split(_LENGTHS) for part in (q, k, v)), strict=True):
+        query, key, value = (x.transpose(0, 1).unsqueeze(0) for x in row)
+        repeats = _QUERY_HEADS // _KEY_HEADS
+        key, value = (x.repeat_interleave(repeats, dim=1) for x in (key, value))
+        out = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        rows.append(out.squeeze(0).transpose(0, 1))
+    return torch.cat(rows)
+
+
+def _outputs_and_gradients(torch: Any, kernel: Callable[..., Any], inputs: list[Any], upstream: Any) -> list[Any]:
+    """The output and the gradients of query, key and value."""
+    leaves = [x.detach().clone().requires_grad_() for x in inputs]
+    output = kernel(*leaves)
+    return [output.detach(), *torch.autograd.grad(output, leaves, upstream)]
