@@ -1,0 +1,74 @@
+"""The verdict's rules, one by one."""
+
+import pytest
+
+from movielora.evaluation.verdict import Difference, Verdict, decide, short, signed
+
+BEATS = Difference(0.21, 0.18, 0.24)
+LEVEL = Difference(-0.01, -0.03, 0.01)
+LOSES = Difference(-0.05, -0.08, -0.02)
+
+
+def verdict(base: Difference, baseline: Difference | None, rows: int = 8965, units: int = 610) -> Verdict:
+    return decide(
+        adapter="the adapter",
+        base="the base",
+        baseline=None if baseline is None else "the history's like-share",
+        against_base=base,
+        against_baseline=baseline,
+        rows=rows,
+        units=units,
+        unit="users",
+    )
+
+
+@pytest.mark.parametrize(
+    ("base", "baseline", "outcome", "ends"),
+    [
+        (BEATS, BEATS, "earns_its_keep", "on this data it earns its keep."),
+        (BEATS, LEVEL, "not_needed", "on this data you do not need it yet."),
+        (BEATS, LOSES, "not_needed", "on this data you do not need it yet."),
+        (BEATS, None, "no_baseline", "whether it beats a simple baseline is unknown."),
+        (LEVEL, BEATS, "no_better", "the training cannot be seen to help."),
+        (LEVEL, LOSES, "no_better", "the training cannot be seen to help."),
+        (LOSES, BEATS, "worse", "do not use it."),
+        (LOSES, None, "worse", "do not use it."),
+    ],
+)
+def test_the_table_of_rules(base: Difference, baseline: Difference | None, outcome: str, ends: str) -> None:
+    found = verdict(base, baseline)
+    assert found.outcome == outcome
+    assert found.sentence.endswith(ends)
+
+
+def test_the_usual_sentence() -> None:
+    assert verdict(BEATS, LEVEL).sentence == (
+        "The adapter beats the base (AUC +.21, 95% .18 to .24) but not the strongest simple baseline, the history's "
+        "like-share (AUC −.01, −.03 to .01): on this data you do not need it yet."
+    )
+    assert "is not clearly better than the base" in verdict(LEVEL, LEVEL).sentence
+    assert "nor than the strongest simple baseline" in verdict(LEVEL, LEVEL).sentence
+
+
+def test_an_interval_that_touches_zero_is_level() -> None:
+    assert Difference(0.1, 0.0, 0.2).standing == "level"
+    assert Difference(-0.1, -0.2, 0.0).standing == "level"
+
+
+@pytest.mark.parametrize(("rows", "units"), [(99, 50), (5000, 9)])
+def test_few_rows_or_users_decide_nothing(rows: int, units: int) -> None:
+    found = verdict(BEATS, BEATS, rows, units)
+    assert found.outcome == "undecided"
+    assert found.sentence.startswith(f"{rows:,} rows of {units} users are too few to say")
+
+
+def test_one_class_and_one_row() -> None:
+    nothing = Difference(None, None, None)
+    assert verdict(nothing, nothing).outcome == "undecided"
+    assert "AUC needs both answers" in verdict(nothing, nothing).sentence
+    assert verdict(nothing, None, 1, 1).sentence.endswith("among the 1 row of 1 user.")
+
+
+def test_figures_are_short() -> None:
+    assert [short(0.184), short(-0.031), short(1.0), short(0.0), short(-0.001)] == [".18", "−.03", "1.00", ".00", ".00"]
+    assert [signed(0.2), signed(-0.2), signed(0.0)] == ["+.20", "−.20", "+.00"]
