@@ -46,6 +46,14 @@ class ResolvedConfig:
             if self.origins.get(key, "default") != "default" and flat[key] is not None
         ]
 
+    def with_origins(self) -> dict[str, tuple[Any, str]]:
+        """Every dotted key → its value and where it came from."""
+        flat = dict(flatten(self.values.model_dump()))
+        return {key: (flat[key], origin) for key, origin in self.origins.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        return {"config": self.values.model_dump(), "origins": self.origins}
+
     def to_yaml(self) -> str:
         """The whole resolved config; `--config` takes it back. Keys without effect are left out."""
         dumped = self.values.model_dump()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from rich.markup import escape
 
 from movielora.console import output
+from movielora.console.config_view import values_table
 from movielora.console.reporting import format_duration
 from movielora.training.plan import TrainingPlan
 from movielora.training.result import TrainResult
@@ -14,14 +13,7 @@ from movielora.training.result import TrainResult
 
 def show_plan(plan: TrainingPlan) -> None:
     console = output.stdout()
-    table = output.plain_table("key", "value", "from")
-    table.columns[1].justify = "left"
-    table.columns[1].no_wrap = False
-    for key, (value, origin) in plan.values.items():
-        style = "" if origin == "default" else "bold"
-        shown = escape(json.dumps(value, ensure_ascii=False))
-        table.add_row(key, shown, origin if origin != "default" else "[dim]default[/]", style=style)
-    console.print(table)
+    console.print(values_table(plan.values))
     console.print()
     for note in plan.notes:
         console.print(escape(note), style="dim")

@@ -78,11 +78,6 @@ def invented_titles(count: int, seed: int = 13) -> list[str]:
     return [_invent_title(GENRES[film % len(GENRES)], taken, rng) for film in range(count)]
 
 
-def invented_titles(count: int, seed: int) -> list[str]:
-    """`count` invented film titles with their years; the same seed gives the same titles."""
-    return _invent_films(count, np.random.default_rng(seed)).titles
-
-
 def _invent_films(count: int, rng: np.random.Generator) -> _Films:
     memberships = np.zeros((count, len(GENRES)))
     titles: list[str] = []

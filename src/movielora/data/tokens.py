@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.data.prompt import PromptPieces, PromptTemplate
+from movielora.data.quiet import quiet_libraries
 from movielora.data.records import Record
 from movielora.errors import DataError, ModelError
 from movielora.progress import Reporter
@@ -67,10 +68,9 @@ def load_tokenizer(name_or_path: str) -> Any:
 
     Raises ModelError where there is none, or it is not reachable.
     """
+    quiet_libraries()
     from transformers import AutoTokenizer
-    from transformers.utils import logging as transformers_logging
 
-    transformers_logging.set_verbosity_error()
     if Path(name_or_path).is_dir() and not any(Path(name_or_path).glob("tokenizer*.json")):
         raise ModelError(f"{name_or_path} holds no tokenizer.json", "name a folder with a Qwen3 tokenizer")
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from movielora.config import Config
+from movielora.data.quiet import quiet_libraries
 from movielora.errors import ModelError
 from movielora.model import tiny
 
@@ -51,7 +52,7 @@ def choose_placement(config: Config) -> Placement:
 
 
 def _bf16_is_fast(device: str) -> bool:
-    """On CUDA: where the GPU has it. On a CPU: with AVX-512 bf16 or AMX; without them it can be tens of times slower."""
+    """On CUDA: where the GPU has it. On a CPU: with AVX-512 bf16 or AMX; else it can be tens of times slower."""
     import torch
 
     if device == "cuda":
@@ -70,10 +71,8 @@ def load_base(source: str, placement: Placement) -> Any:
     """
     import torch
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging as transformers_logging
 
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quiet_libraries()
     options: dict[str, Any] = {"dtype": placement.torch_dtype, "trust_remote_code": False, "use_safetensors": True}
     if placement.attention:
         options["attn_implementation"] = placement.attention

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from movielora.data.prompt import INSTRUCTION, SYSTEM, render_input
+from movielora.data.quiet import quiet_libraries
 from movielora.data.synthetic import invented_titles
 from movielora.errors import OutputError
 
@@ -36,6 +37,10 @@ _SHAPE: dict[str, Any] = {
     "tie_word_embeddings": True,
 }
 _SEED = 13
+# Frozen weights must leave LoRA something to steer. The embedding is also the output head: at the usual 0.02 no logit
+# could rise above the others, and the model could never learn to answer.
+_EMBEDDING_STD = 0.3
+_LAYER_STD = 0.1
 _CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>")
 # Qwen's pre-tokenizer: contractions, words with their leading space, single digits, punctuation, runs of whitespace.
 _WORDS = (
@@ -93,11 +98,12 @@ def _corpus() -> list[str]:
 
 
 def _content_hash(corpus: list[str]) -> str:
-    facts = json.dumps([corpus, _SHAPE, _SEED, _CONTROL_TOKENS, _WORDS, _CHAT_TEMPLATE])
+    facts = json.dumps([corpus, _SHAPE, _SEED, _EMBEDDING_STD, _LAYER_STD, _CONTROL_TOKENS, _WORDS, _CHAT_TEMPLATE])
     return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 
 def _write(folder: Path, corpus: list[str]) -> None:
+    quiet_libraries()
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -108,6 +114,10 @@ def _write(folder: Path, corpus: list[str]) -> None:
     with torch.random.fork_rng(devices=[]):  # the caller's random state is not ours to change
         torch.manual_seed(_SEED)
         model = Qwen3ForCausalLM(config)
+        for parameter in model.parameters():
+            if parameter.ndim == 2:  # norms keep their ones
+                is_embedding = len(parameter) == _VOCABULARY
+                parameter.data.normal_(0.0, _EMBEDDING_STD if is_embedding else _LAYER_STD)
     model.save_pretrained(folder)
 
 
@@ -134,8 +144,8 @@ def _train_tokenizer(corpus: list[str]) -> Any:
     bpe.train_from_iterator(corpus, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
+        eos_token="<|im_end|>",  # noqa: S106 (no password)
+        pad_token="<|endoftext|>",  # noqa: S106
         chat_template=_CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
         model_max_length=_SHAPE["max_position_embeddings"],

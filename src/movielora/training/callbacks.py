@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -105,6 +106,14 @@ class LossPlateauCallback(TrainerCallback):  # type: ignore[misc]
         losses = [row["loss"] for row in state.log_history if "loss" in row]
         if logs_without_gain(losses, self._min_delta) >= self._patience:
             control.should_training_stop = True
+
+
+def tensorboard_callback(folder: Path) -> TrainerCallback:
+    """TensorBoard's files into the run's own folder; left alone, transformers names one by host and time."""
+    from torch.utils.tensorboard import SummaryWriter
+    from transformers.integrations import TensorBoardCallback
+
+    return TensorBoardCallback(SummaryWriter(log_dir=str(folder)))
 
 
 def is_better(value: float, best: float | None, metric: str) -> bool:

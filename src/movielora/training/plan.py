@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from movielora.config import ResolvedConfig
-from movielora.config.resolve import flatten
 from movielora.data.dataset_files import DatasetFiles, find_dataset
 from movielora.data.records import read_records
 from movielora.training.train import planned_steps
@@ -45,9 +44,8 @@ def plan_training(resolved: ResolvedConfig) -> TrainingPlan:
         for _ in read_records(files.evaluation):
             pass
     examples = min(count, config.max_samples or count)
-    flat = dict(flatten(config.model_dump()))
     return TrainingPlan(
-        {key: (flat[key], origin) for key, origin in resolved.origins.items()},
+        resolved.with_origins(),
         resolved.no_effect_notes(),
         files,
         examples,

@@ -81,6 +81,9 @@ def _train(
 ) -> TrainResult:
     config = request.resolved.values
     with told.phase("Loading libraries"):
+        from movielora.data.quiet import quiet_libraries
+
+        quiet_libraries()
         from movielora.model.base import choose_placement, find_base, load_base
         from movielora.model.lora import check_targets, lora_config
         from movielora.training.finish import save_best, score_saved
@@ -131,7 +134,7 @@ def _train(
 
 
 def _run_trainer(trainer: Any, request: TrainRequest, session: RunSession, told: _RunReporter) -> None:
-    from movielora.training.callbacks import LossPlateauCallback, RunCallback
+    from movielora.training.callbacks import LossPlateauCallback, RunCallback, tensorboard_callback
 
     config = request.resolved.values
     checkpoint = str(request.checkpoint) if request.checkpoint else None
@@ -143,6 +146,8 @@ def _run_trainer(trainer: Any, request: TrainRequest, session: RunSession, told:
     with told.phase("Training", steps, "steps") as phase:
         callback = RunCallback(session, phase, config, trainer)
         trainer.add_callback(callback)
+        if "tensorboard" in config.report_to:
+            trainer.add_callback(tensorboard_callback(session.paths.tensorboard))
         if config.loss_plateau_patience is not None:
             trainer.add_callback(LossPlateauCallback(config.loss_plateau_patience, config.loss_plateau_min_delta))
         trainer.train(resume_from_checkpoint=checkpoint)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
+from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from movielora.config import Config
@@ -69,7 +70,7 @@ def training_arguments(config: Config, output_dir: Path, placement: Placement, s
         greater_is_better=METRIC_DIRECTIONS[config.best_metric],
         logging_steps=config.logging_steps,
         logging_nan_inf_filter=False,
-        report_to=[name for name in config.report_to if name != "none"],
+        report_to=[],  # train.py adds TensorBoard with the run's own folder
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
         dataloader_pin_memory=placement.device == "cuda",
@@ -114,6 +115,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
             peft_config=peft_config,
             processing_class=tokenizer,
         )
+        self.remove_callback(PrinterCallback)  # the run's own callback tells the user
 
     def _collate(self, items: list[dict[str, int]]) -> dict[str, Any]:
         batch = collate(self._train, [item["row"] for item in items])
