@@ -84,13 +84,13 @@ def fetch(name: Download, folder: Path, reporter: Reporter = SILENT, base_url: s
         folder.mkdir(parents=True, exist_ok=True)
         if files.zip.exists():
             reporter.note(f"Using {files.zip}, fetched before.")
-            _verify(files.zip, files.zip, _MD5.get(name), reporter)
+            _check_or_remove(files.zip, files, _MD5.get(name), reporter)
             return files.zip
         _download(url, files, reporter)
         md5 = _MD5.get(name) or _published_md5(url)
         if md5 is None:
             reporter.note(f"No published checksum of {name}.zip could be had; the zip's own checksums are used.")
-        _verify(files.part, files.zip, md5, reporter)
+        _check_or_remove(files.part, files, md5, reporter)
         files.part.replace(files.zip)
         files.validator.unlink(missing_ok=True)
     except OSError as error:
@@ -199,26 +199,29 @@ def _published_md5(url: str) -> str | None:
     return found[0].lower() if found else None
 
 
-def _verify(path: Path, final: Path, md5: str | None, reporter: Reporter) -> None:
-    """Raise `WorkError` and remove the file where it is not what was published."""
-    again = "Run the same command again to fetch it anew."
-    with reporter.phase(f"Checking {final.name}"):
-        if md5 is not None:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-            if found != md5:
-                path.unlink()
-                raise WorkError(f"{final.name} came damaged: its MD5 is {found} and should be {md5}.", again)
-            return
-        try:
-            with zipfile.ZipFile(path) as opened:
-                damaged = opened.testzip()
-        except zipfile.BadZipFile as error:
-            path.unlink()
-            raise WorkError(f"{final.name} is no sound zip: {error}.", again) from error
-        if damaged is not None:
-            path.unlink()
-            raise WorkError(f"{final.name} came damaged in {damaged}.", again)
+def _check_or_remove(path: Path, files: _Files, md5: str | None, reporter: Reporter) -> None:
+    """Raise `WorkError` and remove `path` where it is not what was published."""
+    with reporter.phase(f"Checking {files.zip.name}"):
+        problem = _md5_problem(path, md5) if md5 is not None else _zip_problem(path)
+    if problem:
+        path.unlink()
+        files.forget_part()
+        raise WorkError(f"{files.zip.name} came damaged: {problem}.", "Run the same command again to fetch it anew.")
+
+
+def _md5_problem(path: Path, md5: str) -> str:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return "" if found == md5 else f"its MD5 is {found} and should be {md5}"
+
+
+def _zip_problem(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as opened:
+            damaged = opened.testzip()
+    except zipfile.BadZipFile as error:
+        return f"it is no sound zip ({error})"
+    return f"{damaged} does not fit its checksum" if damaged else ""
 
 
 def _size(path: Path) -> int:

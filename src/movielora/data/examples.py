@@ -148,7 +148,8 @@ def _split_by_time(times: Integers, options: PrepareOptions) -> tuple[npt.NDArra
     test = int(held_out(examples, options.test_ratio)[0])
     evaluation = int(held_out(examples, options.val_ratio)[0])
     test_from = ordered[len(ordered) - test]
-    eval_from = ordered[max(0, len(ordered) - test - evaluation)]
+    before_test = int(np.searchsorted(ordered, test_from))
+    eval_from = ordered[max(0, before_test - evaluation)]
     is_test = times >= test_from
     is_eval = ~is_test & (times >= eval_from)
     return ~is_test & ~is_eval, is_eval, is_test

@@ -1,0 +1,269 @@
+"""`movielora prepare` from the command line: what it writes, prints, refuses and leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from movielora.data.prepare import prepare
+from movielora.data.prepare_options import PrepareOptions
+from movielora.data.synthetic import SyntheticSize, write_synthetic_movielens
+from movielora.errors import DataError
+from movielora.progress import SILENT
+
+FILES = ["eval.json", "meta.json", "movies.jsonl", "test_raw.jsonl", "train.json"]
+
+
+def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "movielora", "prepare", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
+
+
+def everything_below(folder: Path) -> dict[str, bytes | None]:
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("source")
+    write_synthetic_movielens(folder, SyntheticSize(users=20, films=80, mean_ratings=40))
+    return folder
+
+
+def test_json_is_one_object_and_nothing_else_on_stdout(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "data" / "invented"
+    done = run("--source", source, "--output-dir", out, "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert list(said) == [
+        "output_dir",
+        "counts",
+        "positive_rate",
+        "users",
+        "users_dropped",
+        "movies",
+        "split",
+        "history_len",
+        "rating_threshold",
+    ]
+    assert said["output_dir"] == str(out)
+    assert (said["split"], said["history_len"], said["rating_threshold"]) == ("user-timeline", 15, 4.0)
+    assert sorted(path.name for path in out.iterdir()) == FILES
+    assert said["counts"]["train"] == len(json.loads((out / "train.json").read_text()))
+    assert "Writing examples" in done.stderr
+
+
+def test_the_page_fits_80_columns_and_names_the_next_command(source: Path, tmp_path: Path) -> None:
+    done = run("--source", source, "--output-dir", "data/[red]set", "--history-len", "25", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.rstrip().split("\n")[:-1])) <= 80
+    assert "data/[red]set" in done.stdout
+    assert "ratings were left out" in done.stdout
+    assert "Next: movielora audit --config" in done.stdout.rstrip().split("\n")[-1]
+
+
+def test_the_entry_is_in_the_llama_factory_form_and_others_stay(source: Path, tmp_path: Path) -> None:
+    info = tmp_path / "data" / "dataset_info.json"
+    info.parent.mkdir()
+    others = {"mine": {"file_name": "mine.json"}, "set_train": {"file_name": "old"}}
+    info.write_text(json.dumps(others))
+    assert run("--source", source, "--output-dir", tmp_path / "data" / "set").returncode == 0
+    assert json.loads(info.read_text()) == {
+        "mine": others["mine"],
+        "set_train": {
+            "file_name": "set/train.json",
+            "file_name_eval": "set/eval.json",
+            "formatting": "alpaca",
+            "columns": {
+                "prompt": "instruction",
+                "query": "input",
+                "response": "output",
+                "system": "system",
+                "history": "history",
+            },
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('{"a": 1,\n oops}', "dataset_info.json, line 2: this is not JSON"),
+        ("[]", "dataset_info.json holds a JSON list"),
+    ],
+)
+def test_a_dataset_info_that_is_no_json_object_is_refused_and_kept(
+    source: Path, tmp_path: Path, text: str, wanted: str
+) -> None:
+    (tmp_path / "dataset_info.json").write_text(text)
+    done = run("--source", source, "--output-dir", tmp_path / "set")
+    assert done.returncode == 2
+    assert wanted in done.stderr
+    assert everything_below(tmp_path) == {"dataset_info.json": text.encode()}
+
+
+def test_another_preparation_replaces_the_dataset_and_keeps_foreign_files(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    run("--source", source, "--output-dir", out)
+    (out / "notes.txt").write_text("mine")
+    before = (out / "test_raw.jsonl").read_bytes()
+    assert run("--source", source, "--output-dir", out, "--history-len", "5", "--format", "jsonl").returncode == 0
+    jsonl = [name.replace(".json", ".jsonl") if name in ("train.json", "eval.json") else name for name in FILES]
+    assert sorted(path.name for path in out.iterdir()) == sorted([*jsonl, "notes.txt"])
+    assert (out / "test_raw.jsonl").read_bytes() != before
+    assert json.loads((out / "meta.json").read_text())["history_len"] == 5
+
+
+BAD_LINES = {
+    "1,2,x,5": "ratings.csv, line 3: the rating 'x' is not a number.",
+    "1,2,nan,5": "ratings.csv, line 3: the rating 'nan' is not a number.",
+    "1,2,6,5": "ratings.csv, line 3: the rating '6' is not between 0 and 5 stars.",
+    "1,2,4,noon": "ratings.csv, line 3: the timestamp 'noon' is not a whole number.",
+}
+
+
+@pytest.mark.parametrize("line", BAD_LINES)
+def test_bad_ratings_end_with_2_one_sentence_and_no_folder(tmp_path: Path, line: str) -> None:
+    (tmp_path / "ratings.csv").write_text(f"userId,movieId,rating,timestamp\n1,1,4.0,4\n{line}\n")
+    (tmp_path / "movies.csv").write_text("movieId,title,genres\n1,A (1990),Drama\n")
+    before = everything_below(tmp_path)
+    done = run("--source", tmp_path, "--output-dir", tmp_path / "new" / "deep" / "set")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert f"error: {tmp_path}/{BAD_LINES[line]}" in done.stderr
+    assert "next:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert everything_below(tmp_path) == before
+
+
+def test_bad_requests_end_with_2(source: Path, tmp_path: Path) -> None:
+    out = ("--output-dir", tmp_path / "set")
+    for arguments, wanted in [
+        ((), "Give either --source or --download."),
+        (("--source", source, "--download", "ml-1m"), "Give either --source or --download."),
+        (("--source", tmp_path / "none"), "does not exist."),
+        (("--source", source, "--history-len", "0", "--val-ratio", "2"), "--history-len is 0"),
+        (("--source", source, "--history-len", "500"), "No user has more than 500 ratings"),
+        (("--source", source, "--max-per-user", "2"), "The split train would be empty"),
+        (("--download", "ml-20m"), "ml-20m"),
+    ]:
+        done = run(*arguments, *out)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert wanted in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for out in (tmp_path / "file", tmp_path / "file" / "set"):
+        done = run("--source", source, "--output-dir", out)
+        assert done.returncode == 2
+        assert f"error: {out}" in done.stderr
+    assert everything_below(tmp_path) == {"file": b"x"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_no_write_permission(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    done = run("--source", source, "--output-dir", tmp_path / "locked" / "set")
+    assert done.returncode == 2
+    assert "Permission denied" in done.stderr
+
+
+def test_a_full_disk_leaves_the_earlier_dataset_as_it_was(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    run("--source", source, "--output-dir", out)
+    before = everything_below(tmp_path)
+
+    def little_room() -> None:  # no file may grow beyond 50 kB, which is what a full disk looks like
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    done = run("--source", source, "--output-dir", out, "--history-len", "3", preexec_fn=little_room)
+    assert done.returncode == 2
+    assert f"{out} cannot be written: File too large." in done.stderr
+    assert everything_below(tmp_path) == before
+
+
+def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    write_synthetic_movielens(big, SyntheticSize(users=4000, films=300, mean_ratings=100))
+    command = [
+        sys.executable,
+        "-m",
+        "movielora",
+        "prepare",
+        "--source",
+        str(big),
+        "--output-dir",
+        str(tmp_path / "d/set"),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while process.poll() is None and not list(tmp_path.glob("d/.set.partial-*/train.json")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors.decode()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["big"]
+
+
+def test_an_error_while_writing_is_not_taken_for_a_full_disk(source: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """A bug is a traceback, and still leaves nothing behind."""
+
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("movielora.data.prepare._write_movies", fail)
+    with pytest.raises(ZeroDivisionError):
+        prepare(source, tmp_path / "a" / "set", PrepareOptions(), SILENT)
+    assert everything_below(tmp_path) == {}
+
+
+def test_one_kind_of_answer_alone_is_warned_of(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "movies.csv").write_text((source / "movies.csv").read_text())
+    lines = (source / "ratings.csv").read_text().splitlines()
+    same = [",".join([*line.split(",")[:2], "3.0", line.split(",")[3]]) for line in lines[1:]]
+    (tmp_path / "ratings.csv").write_text("\n".join([lines[0], *same]))
+    done = run("--source", tmp_path, "--output-dir", tmp_path / "set")
+    assert done.returncode == 0
+    assert "warning: Every train answer is No" in done.stderr
+
+
+def test_a_link_to_a_dataset_folder_is_written_through(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "set").symlink_to(tmp_path / "far")
+    assert run("--source", source, "--output-dir", tmp_path / "data" / "set").returncode == 0
+    assert sorted(path.name for path in (tmp_path / "far").iterdir()) == FILES
+    assert "set_train" in json.loads((tmp_path / "data" / "dataset_info.json").read_text())
+
+
+def test_help_shows_the_defaults_and_an_example() -> None:
+    shown = run("--help", env={**os.environ, "COLUMNS": "200"}).stdout
+    for text in ("default: 15", "default: 4.0", "default: 0.05", "default: 0.1", "default: 13", "Example: movielora"):
+        assert text in " ".join(shown.split())
+
+
+@pytest.mark.shared
+def test_the_real_movielens_gives_the_known_counts(shared: Path, tmp_path: Path) -> None:
+    meta = prepare(shared / "ml-latest-small", tmp_path / "set", PrepareOptions()).meta
+    assert meta["counts"] == {"train": 78_271, "eval": 4_450, "test": 8_965}
+    assert round(meta["positive_rate"]["test"], 3) == 0.466
+    assert round(meta["positive_rate"]["train"], 3) == 0.479
+    assert (meta["users"], meta["users_dropped"], meta["movies"]) == (610, 0, 9724)
+
+
+def test_a_source_that_is_missing_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        prepare(tmp_path / "none", tmp_path / "a" / "b", PrepareOptions())
+    assert everything_below(tmp_path) == {}
