@@ -44,6 +44,12 @@ def list_runs(root: Path = DEFAULT_ROOT) -> list[RunPaths]:
     return sorted(found, key=started_at, reverse=True)
 
 
+def call_name(run_dir: Path | str, name: str, root: Path = DEFAULT_ROOT) -> str:
+    """What a user types to mean this run: its name where that is found under `root`, else its folder."""
+    inside = bool(name) and Path(run_dir).resolve().is_relative_to(root.resolve())
+    return name if inside else str(run_dir)
+
+
 def is_run_folder(folder: Path) -> bool:
     """Whether movielora or a plain HF Trainer has written here."""
     paths = RunPaths(folder)

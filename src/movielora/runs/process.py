@@ -123,6 +123,32 @@ def family(pid: int) -> list[psutil.Process]:
     return list(found.values())
 
 
+def send_signal(identity: Identity, number: signal.Signals) -> bool:
+    """Signal this very process; False where it is gone. Raises PermissionError when it is another user's.
+
+    A pidfd is opened first and the identity checked through it, so that a PID that changes hands in between cannot
+    draw the signal onto a stranger.
+    """
+    if not hasattr(os, "pidfd_open"):  # macOS: checked just before instead
+        alive = is_alive(identity)
+        if alive:
+            os.kill(identity.pid, number)
+        return alive
+    try:
+        handle = os.pidfd_open(identity.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if not is_alive(identity):
+            return False
+        signal.pidfd_send_signal(handle, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
 def kill_all(processes: Iterable[psutil.Process], wait_seconds: float = 10.0) -> list[psutil.Process]:
     """SIGKILL each and wait; returns those that still live. psutil checks each identity before it signals."""
     chosen = [process for process in processes if process.pid not in (0, 1, os.getpid())]

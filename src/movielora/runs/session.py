@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 from movielora.errors import MovieloraError, StoppedError
 from movielora.runs import occupancy
 from movielora.runs.atomic import finite, read_json, write_json_atomically, write_text_atomically
+from movielora.runs.find import call_name
 from movielora.runs.heartbeat import HeartbeatWriter
 from movielora.runs.lock import FolderLock
 from movielora.runs.occupancy import Mode
@@ -95,6 +96,11 @@ class RunSession:
             lock.release()
             raise
         return session
+
+    @property
+    def call_name(self) -> str:
+        """What a user types to mean this run."""
+        return call_name(self.paths.root, self.name)
 
     def describe(self, **facts: Any) -> None:
         """Add facts to run.json: data_hash, base, versions (merged), attention … Raises OSError."""
@@ -187,7 +193,7 @@ class RunSession:
         if self.stop.insisted and self.stop.signal == "SIGINT":
             return KeyboardInterrupt()
         if isinstance(error, _StopNow) or (self.stop.requested and not self._training):
-            return StoppedError(self._stop_message(), f"continue with: movielora resume {self.name}")
+            return StoppedError(self._stop_message(), f"continue with: movielora resume {self.call_name}")
         return None
 
     def _stop_message(self) -> str:

@@ -1,0 +1,41 @@
+"""`movielora board`."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from movielora.errors import NoLiveRunError
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(epilog="Example: movielora board")
+def board(
+    runs: Annotated[list[str] | None, typer.Argument(help="Names or folders of runs; without any, all.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port on this machine.", show_default="6006 or a free one")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, then serve.")] = False,
+) -> None:
+    """Show runs' curves in TensorBoard, on this machine only, until Ctrl-C."""
+    from movielora.console.output import emit_json, stderr, stdout
+    from movielora.runs.board import serve_board
+    from movielora.runs.find import find_run, list_runs
+
+    chosen = [find_run(run) for run in runs] if runs else list_runs()
+    folders = {paths.root.resolve().name: paths.tensorboard for paths in chosen if paths.tensorboard.is_dir()}
+    if not folders:
+        raise NoLiveRunError("no run has TensorBoard logs yet", "they need report_to: [tensorboard] in the config")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a `kill` must not leave the server behind
+    with serve_board(folders, port) as (process, address):
+        if as_json:
+            emit_json({"address": address, "runs": sorted(folders), "pid": process.pid})
+        else:
+            stdout().print(address)
+            stderr().print(f"{', '.join(sorted(folders))}: end with Ctrl-C", style="dim", markup=False)
+        with suppress(KeyboardInterrupt):
+            process.wait()

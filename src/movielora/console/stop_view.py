@@ -1,0 +1,23 @@
+"""What `movielora stop` says when a run has ended."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+from movielora.console.output import stdout
+from movielora.console.reporting import format_duration
+from movielora.runs.find import call_name
+from movielora.runs.paths import RunPaths
+from movielora.runs.stopping import Stopped
+
+
+def show_stopped(stopped: Stopped, paths: RunPaths) -> None:
+    console = stdout()
+    console.print(f"[bold]{escape(stopped.run)}[/]  {stopped.state} after {format_duration(stopped.waited_seconds)}")
+    if stopped.reason:
+        console.print(escape(stopped.reason), style="dim")
+    if stopped.checkpoint:
+        console.print(f"newest complete checkpoint: {escape(stopped.checkpoint)}", soft_wrap=True)
+    if stopped.state != "finished":
+        name = call_name(paths.root, stopped.run)
+        console.print(f"continue with: movielora resume {escape(name)}", soft_wrap=True)

@@ -1,0 +1,69 @@
+"""TensorBoard over the logs of runs, on this machine's own address only."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from movielora.errors import ConfigError, WorkError
+
+HOST = "127.0.0.1"
+# TensorBoard's own port: the one that people have a tunnel for.
+_USUAL_PORT = 6006
+_START_SECONDS = 60.0
+
+
+@contextmanager
+def serve_board(folders: Mapping[str, Path], port: int | None) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """TensorBoard for the folders by run name: its process and address, once it answers; ended on leaving.
+
+    Raises ConfigError when `port` is taken, WorkError when TensorBoard does not come up.
+    """
+    if port is not None and not _is_free(port):
+        raise ConfigError(f"port {port} is in use", "leave --port out for a free one")
+    chosen = port if port is not None else _free_port()
+    with tempfile.TemporaryDirectory(prefix="movielora-board-") as gathered:
+        # One folder of links: TensorBoard's own list of folders breaks on names with a comma or a colon.
+        for name, folder in folders.items():
+            Path(gathered, name).symlink_to(folder.resolve(), target_is_directory=True)
+        # Not the `tensorboard` script: the one of this Python environment is meant, whatever PATH says.
+        command = [sys.executable, "-P", "-m", "tensorboard.main", "--host", HOST, "--port", str(chosen)]
+        complaints = Path(gathered, ".stderr")
+        with complaints.open("wb") as stderr:
+            board = subprocess.Popen(
+                [*command, "--logdir", gathered], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
+            )
+        try:
+            _wait_until_it_answers(board, chosen, complaints)
+            yield board, f"http://{HOST}:{chosen}/"
+        finally:
+            board.terminate()
+            board.wait()
+
+
+def _wait_until_it_answers(board: subprocess.Popen[bytes], port: int, complaints: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while _is_free(port):
+        if board.poll() is not None or time.monotonic() > deadline:
+            said = complaints.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise WorkError(f"TensorBoard did not start: {said[-1] if said else 'it said nothing'}")
+        time.sleep(0.1)
+
+
+def _free_port() -> int:
+    if _is_free(_USUAL_PORT):
+        return _USUAL_PORT
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) != 0

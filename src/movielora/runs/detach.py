@@ -1,0 +1,159 @@
+"""Start the ordinary command again, in a session of its own, and wait until it stands on its feet."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from movielora.errors import MovieloraError, RequestError, StoppedError, WorkError
+from movielora.progress import Reporter
+from movielora.runs import fields, lock, logind, occupancy
+from movielora.runs.heartbeat import read_heartbeat
+from movielora.runs.log_file import last_lines
+from movielora.runs.occupancy import Mode
+from movielora.runs.paths import RunPaths
+from movielora.runs.record import Record, check_name, read_record
+from movielora.runs.session import DETACHED_VARIABLE
+
+_POLL_SECONDS = 0.05
+# A model on a slow network disk; after this the parent goes and the run goes on.
+_WAIT_SECONDS = 600.0
+_REASON_LINES = 5
+
+
+@dataclass(frozen=True)
+class Detached:
+    """A run that goes on by itself. `checked`: it has passed its checks; False when the wait was given up."""
+
+    run: str
+    run_dir: Path
+    pid: int
+    log: Path
+    checked: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `movielora train --detach --json` prints."""
+        return {"run": self.run, "run_dir": str(self.run_dir), "pid": self.pid, "log": str(self.log)}
+
+
+def start_detached(
+    argv: Sequence[str],
+    run_dir: Path,
+    reporter: Reporter,
+    *,
+    mode: Mode = "new",
+    name: str | None = None,
+    wait_seconds: float = _WAIT_SECONDS,
+) -> Detached:
+    """Run `movielora ARGV` (without `--detach`) on its own, its output in the run's log, and wait for its checks.
+
+    Raises what the child would have raised: OutputError when the folder is taken, and when the child dies first, its
+    own reason with its own exit code.
+    """
+    if name is not None:
+        check_name(name)
+    paths = RunPaths(Path(os.path.abspath(run_dir)))  # noqa: PTH100 - keeps symlinks
+    made_here = not paths.root.exists()
+    occupancy.make_folder(paths)
+    occupancy.refuse_live(paths)
+    occupancy.refuse_occupied(paths, mode)
+    child = _start(argv, paths, append=mode == "resume", before=_words_before(reporter))
+    with reporter.phase(f"Starting {name or paths.root.name}") as phase:
+        deadline = time.monotonic() + wait_seconds
+        try:
+            while child.poll() is None and time.monotonic() < deadline:
+                heartbeat = read_heartbeat(paths)
+                record = _record_of(child.pid, paths)
+                if record and heartbeat and heartbeat.text("run_id") == record.run_id:
+                    if heartbeat.values.get("checks_passed") is True:
+                        break
+                    phase.update(0, heartbeat.text("phase"))
+                time.sleep(_POLL_SECONDS)
+        except KeyboardInterrupt:  # the user takes the start back
+            child.send_signal(signal.SIGTERM)
+            raise
+    return _outcome(child, paths, made_here=made_here)
+
+
+def _words_before(reporter: Reporter) -> list[str]:
+    """Where logind ends the user's processes at logout, a scope of its own keeps the run; the user must know."""
+    if not logind.kills_at_logout():
+        return []
+    before = logind.scope_command(f"movielora-{secrets.token_hex(4)}")
+    linger = "" if logind.lingers() else "; to keep it after your last logout, run once: loginctl enable-linger"
+    if before:
+        reporter.warn(f"this system ends processes at logout (KillUserProcesses=yes): started in a scope{linger}")
+    else:
+        reporter.warn(
+            "this system ends processes at logout (KillUserProcesses=yes) and systemd-run --user is not to be had: "
+            f"stay logged in, or use tmux under a lingering user{linger}"
+        )
+    return before
+
+
+def _start(argv: Sequence[str], paths: RunPaths, *, append: bool, before: list[str]) -> subprocess.Popen[bytes]:
+    # -P: a folder named like one of our imports in the working directory must not be imported.
+    command = [*before, sys.executable, "-P", "-m", "movielora", *argv]
+    environment = os.environ | {DETACHED_VARIABLE: "1", "PYTHONUNBUFFERED": "1"}
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if append else os.O_TRUNC)
+    log = os.open(paths.log, flags, 0o600)
+    # An ignored signal stays ignored over exec: the child never knows a moment in which a hang-up would end it.
+    before_hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+            start_new_session=True, umask=0o077,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGHUP, before_hangup)
+        os.close(log)
+
+
+def _outcome(child: subprocess.Popen[bytes], paths: RunPaths, *, made_here: bool) -> Detached:
+    record = _record_of(child.pid, paths)
+    code = child.poll()
+    finished = record is not None and record.ended is not None and record.ended.state == "finished"
+    if code is not None and not finished:
+        raise _death(code, record, paths, made_here=made_here)
+    heartbeat = read_heartbeat(paths)
+    checked = heartbeat is not None and heartbeat.values.get("checks_passed") is True
+    name = record.name if record else paths.root.name
+    return Detached(name, paths.root, child.pid, paths.log, checked or finished)
+
+
+def _record_of(pid: int, paths: RunPaths) -> Record | None:
+    """The record once the child has written it; an earlier run's is no answer."""
+    record = read_record(paths)
+    return record if record and record.identity and record.identity.pid == pid else None
+
+
+def _death(code: int, record: Record | None, paths: RunPaths, *, made_here: bool) -> MovieloraError:
+    """The child's own reason and exit code, as an error of the parent."""
+    lines = [line for line in last_lines(paths.log, _REASON_LINES) if line.strip()]
+    said = record.ended.reason if record and record.ended else ""
+    reason = said or " ".join(lines).removeprefix("error: ")
+    if code < 0 and not said:
+        reason = f"ended by {signal.Signals(-code).name}"
+    next_step = fields.text(record.raw.get("ended", {}).get("next_step")) if record and record.ended else ""
+    if made_here and not paths.record.exists() and lock.probe(paths.lock) == "free":
+        _remove_folder(paths)
+    else:
+        next_step = next_step or f"read its output: movielora logs {paths.root}"
+    kind = {2: RequestError, 75: StoppedError}.get(code, WorkError)
+    return kind(f"the run ended before its training began: {reason or f'exit code {code}'}", next_step)
+
+
+def _remove_folder(paths: RunPaths) -> None:
+    """The folder that was made for a run which never began; what else has come into it stays."""
+    paths.log.unlink(missing_ok=True)
+    paths.lock.unlink(missing_ok=True)
+    if not any(paths.root.iterdir()):
+        paths.root.rmdir()
