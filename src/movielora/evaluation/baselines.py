@@ -42,7 +42,7 @@ BASELINES = (
     Baseline("like_rate", "Candidate's like-rate", "share of the candidate's training answers that are Yes, smoothed"),
     Baseline("history_like_share", "History's like-share", "share of the films shown that the user liked"),
     Baseline("history_mean", "History's mean rating", "logistic regression on the mean of the stars shown"),
-    Baseline("user_item_log_odds", "Like-share plus like-rate", "log-odds of the like-share and the like-rate, added"),
+    Baseline("user_item_log_odds", "Like-share + like-rate", "log-odds of the like-share and the like-rate, added"),
     Baseline("matrix_factorisation", "Matrix factorisation", "user and film biases and 8 factors from the ids"),
     Baseline("mean_and_like_rate", "Two-feature logistic", "logistic regression: history mean, candidate like-rate"),
     Baseline(

@@ -36,7 +36,7 @@ from movielora.progress import SILENT, Reporter
 _DIGITS = 6
 MAIN_MODELS = ("base", "adapter")
 # The adapter asked differently, by the key of its scores in predictions.jsonl.
-CONTROLS = {"history_shuffled": "adapter, history shuffled", "candidate_alone": "adapter, candidate alone"}
+CONTROLS = {"history_shuffled": "History shuffled", "candidate_alone": "Candidate alone"}
 _BASELINE = "baseline/"
 
 
