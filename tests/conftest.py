@@ -1,0 +1,49 @@
+"""Fixtures for every test: the shared real data, the embedded base and the two tokenizers.
+
+Nothing here imports torch or transformers before a test asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of the real data: $MOVIELORA_SHARED, or ../shared beside the project."""
+    folder = Path(os.environ.get("MOVIELORA_SHARED") or PROJECT.parent / "shared")
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is not there (set MOVIELORA_SHARED)")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the embedded base, built once a session."""
+    from movielora.model.tiny import build_tiny_base
+
+    return build_tiny_base(tmp_path_factory.mktemp("tiny-base"))
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer(tiny_base: Path) -> Any:
+    from movielora.data.tokens import load_tokenizer
+
+    return load_tokenizer(tiny_base)
+
+
+@pytest.fixture(scope="session")
+def qwen_tokenizer(shared: Path) -> Any:
+    """The real Qwen3 tokenizer. Tests that use it carry `@pytest.mark.shared`."""
+    from movielora.data.tokens import load_tokenizer
+
+    folder = shared / "qwen3-tokenizer"
+    if not folder.is_dir():
+        pytest.skip(f"no real tokenizer: {folder} is not there")
+    return load_tokenizer(folder)
