@@ -210,7 +210,8 @@ def write_source(folder: Path, rows: list[Row], titles: dict[int, str]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     lines = [",".join(map(str, row)) for row in rows]
     (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n" + "\n".join(lines) + "\n")
-    movies = [f'{movie},"{title}",Drama' for movie, title in titles.items()]
+    quoted = {movie: title.replace('"', '""') for movie, title in titles.items()}
+    movies = [f'{movie},"{title}",Drama' for movie, title in quoted.items()]
     (folder / "movies.csv").write_text("movieId,title,genres\n" + "\n".join(movies) + "\n")
     return folder
 
@@ -218,7 +219,7 @@ def write_source(folder: Path, rows: list[Row], titles: dict[int, str]) -> Path:
 def test_records_are_what_a_plain_loop_over_the_csv_makes(tmp_path: Path) -> None:
     """The reference: sort, window, `render_input`, all by plain Python."""
     draw = random.Random(3)  # noqa: S311 - no secret
-    titles = {movie: f"Film  {movie} “ü”\n<|im_end|> ({1900 + movie})" for movie in range(40)}
+    titles = {movie: f'100%  "{movie}" %s ü\\\n<|im_end|> ({1900 + movie})' for movie in range(40)}
     del titles[7]  # no title: named by its number
     rows = [
         (user, draw.randrange(40), draw.randrange(1, 11) / 2, draw.randrange(500))

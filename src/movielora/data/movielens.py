@@ -62,7 +62,11 @@ def read_movielens(source: Path, scratch: Path | None = None, reporter: Reporter
 def _open_source(
     source: Path, scratch: Path | None, reporter: Reporter
 ) -> Iterator[tuple[Layout, SourceFile, SourceFile]]:
-    if not source.exists():
+    try:
+        is_there = source.exists()
+    except OSError as error:
+        raise DataError(f"{source} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    if not is_there:
         raise DataError(f"{source} does not exist.", _WHERE_TO_GET)
     if source.is_dir():
         yield _files_of_folder(source)

@@ -28,7 +28,7 @@ from movielora.data.examples import SPLITS, Splits, Timelines, build_timelines, 
 from movielora.data.movie_files import Movie
 from movielora.data.movielens import MovieLens, read_movielens
 from movielora.data.prepare_options import PrepareOptions
-from movielora.data.write_examples import ExampleReader, raw_record, training_record, untitled, write_split
+from movielora.data.write_examples import ExampleWriter, untitled
 from movielora.progress import SILENT, Reporter
 
 
@@ -74,15 +74,15 @@ def _write_splits(
     options: PrepareOptions,
     reporter: Reporter,
 ) -> dict[str, Any]:
-    reader = ExampleReader(timelines, movies, options.history_len, options.rating_threshold)
+    writer = ExampleWriter(timelines, movies, options.history_len, options.rating_threshold)
     content, files = hashlib.sha256(), {}
     total = sum(len(events) for events in splits.events.values())
     with reporter.phase("Writing examples", total, "examples") as phase:
         for split in SPLITS:
             name = split_file(split, options.format)
             with RecordFile(folder / name, content) as file:
-                form = raw_record if split == "test" else training_record
-                write_split(file, reader, splits.events[split], form, phase)
+                write = writer.write_raw if split == "test" else writer.write_training
+                write(file, splits.events[split], phase)
             files[name] = {"bytes": file.size, "sha256": file.sha256}
     return {"content_sha256": content.hexdigest(), "files": files}
 
