@@ -7,13 +7,13 @@ is `movielora.commands.<name>`, a module with a Typer `app`.
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from movielora import __version__
+from movielora.commands.loading import CONTEXT, load_command
 from movielora.errors import MovieloraError
 
 # name → (panel, one line of help); the order is the order of the road. A test holds each line to its command's own.
@@ -23,13 +23,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("Data", "Measure how long the examples are before you train."),
     "config": ("Training", "Show the resolved config, or the JSON Schema that editors complete with."),
     "train": ("Training", "Train a LoRA adapter, evaluate it as it grows, and keep the best."),
+    "resume": ("Training", "Continue a run from its newest complete checkpoint, from its record alone."),
     "status": ("Runs", "See what a run is doing now, or how it ended."),
+    "logs": ("Runs", "Read what a run has written, or follow it as it writes."),
+    "stop": ("Runs", "Ask a run to save and end, and wait until it has."),
+    "runs": ("Runs", "List the runs under output/, the newest first."),
+    "board": ("Runs", "Show runs' curves in TensorBoard, on this machine only, until Ctrl-C."),
     "doctor": ("Machine", "See whether this machine is ready, and the command that mends it where not."),
     "compare": ("Results", "Score base and adapter on the same rows, beside simple baselines."),
     "analyze": ("Results", "Read where the adapter fixed the base, and where it broke it."),
 }
-
-_CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
 class LazyGroup(TyperGroup):
@@ -49,19 +52,11 @@ class LazyGroup(TyperGroup):
         return name, (load_command(name) if name in COMMANDS else stub), rest
 
 
-def load_command(name: str) -> Any:
-    """The real command: a single one, or a group where a module has sub-commands."""
-    command = typer.main.get_command(import_module(f"movielora.commands.{name}").app)
-    command.name = name
-    command.context_settings = {**_CONTEXT, **command.context_settings}
-    return command
-
-
 app = typer.Typer(
     cls=LazyGroup,
     no_args_is_help=True,
     add_completion=False,
-    context_settings=_CONTEXT,
+    context_settings=CONTEXT,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from movielora.config import ResolvedConfig
+from movielora.data.dataset_folder import DATASET_INFO, TEST
 from movielora.errors import ConfigError, DataError
 
-DATASET_INFO = "dataset_info.json"
-TEST_FILE = "test_raw.jsonl"
 _PREPARE = "make it with: movielora prepare --source ratings/ --output-dir data/movielens_qwen3"
 
 
@@ -50,7 +49,7 @@ def find_test_file(resolved: ResolvedConfig) -> Path:
     named = resolved.values.inference.test_file
     if named:
         return _existing(resolved.locate(named), "inference.test_file")
-    path = find_dataset(resolved).train.parent / TEST_FILE
+    path = find_dataset(resolved).train.parent / TEST
     if not path.is_file():
         raise DataError(f"there is no test file {path}", "name one: --test-file FILE")
     return path
@@ -87,7 +86,7 @@ def _from_dataset(resolved: ResolvedConfig, dataset: str, field: str, split: str
     where = f"{info} has no entry `{dataset}`" if info.is_file() else f"there is no {info}"
     raise DataError(
         f"dataset `{dataset}` is not there: {where}, and no {resolved.values.dataset_dir}/{folder}/{split}.json",
-        _PREPARE,
+        "movielora demo makes it" if folder == "synthetic" else _PREPARE,
     )
 
 

@@ -1,0 +1,79 @@
+"""How long examples are: percentiles, a histogram, and which cutoff they call for. Pure arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Kernels like lengths that are multiples of 64, and a round number is easier to keep in mind.
+_MULTIPLE = 64
+_RECOMMENDED_PERCENTILE = 95.0
+_BINS = 12
+
+
+@dataclass(frozen=True)
+class LengthSummary:
+    """`histogram` is (from, to, count) by equal steps; lengths are in the unit they were counted in."""
+
+    samples: int
+    least: int
+    mean: float
+    most: int
+    percentiles: dict[str, float]
+    histogram: list[tuple[int, int, int]]
+
+
+@dataclass(frozen=True)
+class CutoffAdvice:
+    """`recommended` is p95 rounded up to a multiple of 64, `cuts_nothing` the longest example; tokens.
+
+    `over_cutoff` and `over_recommended` count the examples that lose history. `saved_share` is the share of the
+    longest possible batch, hence of its activation memory, that `recommended` saves against the cutoff.
+    """
+
+    cutoff_len: int
+    over_cutoff: int
+    recommended: int
+    over_recommended: int
+    cuts_nothing: int
+    saved_share: float
+
+
+def summarise_lengths(lengths: NDArray[np.int64], percentiles: Sequence[float]) -> LengthSummary:
+    """`lengths` (examples,). A percentile is the smallest length that at least that share does not exceed."""
+    values = np.percentile(lengths, list(percentiles), method="inverted_cdf")
+    return LengthSummary(
+        samples=len(lengths),
+        least=int(lengths.min()),
+        mean=float(lengths.mean()),
+        most=int(lengths.max()),
+        percentiles={f"{wanted:g}": int(value) for wanted, value in zip(percentiles, values, strict=True)},
+        histogram=_histogram(lengths),
+    )
+
+
+def advise_cutoff(lengths: NDArray[np.int64], cutoff_len: int) -> CutoffAdvice:
+    p95 = float(np.percentile(lengths, _RECOMMENDED_PERCENTILE, method="inverted_cdf"))
+    recommended = max(_MULTIPLE, math.ceil(p95 / _MULTIPLE) * _MULTIPLE)
+    longest = int(lengths.max())
+    before, after = min(cutoff_len, longest), min(recommended, longest)
+    return CutoffAdvice(
+        cutoff_len=cutoff_len,
+        over_cutoff=int((lengths > cutoff_len).sum()),
+        recommended=recommended,
+        over_recommended=int((lengths > recommended).sum()),
+        cuts_nothing=longest,
+        saved_share=max(0.0, 1 - after / before),
+    )
+
+
+def _histogram(lengths: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    least, most = int(lengths.min()), int(lengths.max())
+    step = max(1, math.ceil((most - least + 1) / _BINS))
+    starts = range(least, most + 1, step)
+    counts = np.bincount((lengths - least) // step, minlength=len(starts))
+    return [(start, start + step - 1, int(count)) for start, count in zip(starts, counts, strict=True)]
