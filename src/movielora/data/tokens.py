@@ -2,13 +2,15 @@
 
 The texts of a dataset are made of few distinct pieces: the fixed parts of the template, the numbers of the history
 lines, and each title with its rating. Every piece is tokenized once and the ids are joined. That is exact only where
-the tokenizer never merges across a cut (Qwen's pre-tokenizer starts a new word at a space that follows a non-space
-and after a newline), so a sample is compared with plain tokenizing first, and a tokenizer that fails it gets plain
-tokenizing throughout.
+the tokenizer never merges across a cut. Qwen's pre-tokenizer starts a new word at a space that follows a non-space,
+and after a newline unless more whitespace follows (the run is one word), so the cuts are there and nowhere
+else. Other tokenizers may differ: a sample is compared with plain tokenizing first, and a tokenizer that fails it
+gets plain tokenizing throughout.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -28,6 +30,9 @@ from movielora.progress import Reporter
 _CHUNK = 4096
 # Records whose joined ids are compared with plain tokenizing before joining is trusted.
 _PROOF_SAMPLE = 256
+# Pieces remembered at most: a file whose texts do not recur must not fill the memory.
+_MOST_PIECES = 1 << 17
+_LINE_CUT = re.compile(r"(?<=\n)(?!\s)")
 # `Yes<|im_end|>`
 ANSWER_TOKENS = 2
 
@@ -127,16 +132,15 @@ def _tokenize_chunk(chunk: Sequence[Record], template: PromptTemplate, joiner: _
 
 def _shorten(pieces: PromptPieces, record: Record, joiner: _Joiner, room: int) -> tuple[NDArray[np.uint32], int]:
     """The prompt without as many of its oldest history lines as must go."""
-    for dropped in range(1, len(pieces.history) + 1):
+    for dropped in range(len(pieces.history) + 1):
         shorter = PromptPieces(pieces.before, pieces.history[dropped:], pieces.after)
         ids, _ = joiner.encode([_cuts(shorter)], [shorter.text()])
         if len(ids) <= room:
             return ids, dropped
-    whole, _ = joiner.encode([_cuts(pieces)], [pieces.text(len(pieces.history))])
+    needed = len(ids) + ANSWER_TOKENS
     raise DataError(
-        f"{record.place} needs {len(whole) + ANSWER_TOKENS} tokens even without history, "
-        f"more than `cutoff_len: {room + ANSWER_TOKENS}`",
-        f"--set cutoff_len={-(-(len(whole) + ANSWER_TOKENS) // 64) * 64}",
+        f"{record.place} needs {needed:,} tokens even without history, more than `cutoff_len: {room + ANSWER_TOKENS}`",
+        f"--set cutoff_len={-(-needed // 64) * 64}",
     )
 
 
@@ -146,23 +150,10 @@ def _cuts(pieces: PromptPieces) -> list[str]:
     for line in pieces.history:
         number, space, film = line.partition(" ")
         cuts += [number, space + film]
-    cuts += _after_newlines(pieces.after)
-    return cuts
-
-
-def _after_newlines(text: str) -> list[str]:
-    return text.splitlines(keepends=True) if "\n\n" not in text else _split_single_newlines(text)
-
-
-def _split_single_newlines(text: str) -> list[str]:
-    """Cut after each newline that no other newline follows: a run of newlines may be one token."""
-    parts: list[str] = []
-    start = 0
-    for index, char in enumerate(text):
-        if char == "\n" and text[index + 1 : index + 2] != "\n":
-            parts.append(text[start : index + 1])
-            start = index + 1
-    return [*parts, text[start:]] if start < len(text) else parts
+    after = _LINE_CUT.split(pieces.after)
+    if not cuts[-1].endswith("\n") or after[0][:1].isspace():
+        cuts[-1] += after.pop(0)
+    return cuts + after
 
 
 class _Joiner:
@@ -177,7 +168,8 @@ class _Joiner:
     def encode(self, cut: Sequence[list[str]], whole: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """`cut[i]` are the pieces of text `whole[i]`; returns all ids end to end and their offsets (n + 1)."""
         if self._joins is None:
-            self._joins = self._sample_agrees(cut[:_PROOF_SAMPLE], whole[:_PROOF_SAMPLE])
+            every = -(-len(cut) // _PROOF_SAMPLE)
+            self._joins = self._sample_agrees(cut[::every], whole[::every])
         if not self._joins:
             return self._plain(whole)
         return self._joined(cut)
@@ -188,6 +180,8 @@ class _Joiner:
         return bool(np.array_equal(joined, plain) and np.array_equal(joined_offsets, plain_offsets))
 
     def _joined(self, cut: Sequence[list[str]]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        if len(self._ids) > _MOST_PIECES:
+            self._index, self._ids = {}, []
         new = list({piece: None for pieces in cut for piece in pieces if piece not in self._index})
         for piece, ids in zip(new, self._batch(new), strict=True):
             self._index[piece] = len(self._ids)
