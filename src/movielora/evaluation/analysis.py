@@ -88,7 +88,8 @@ def load_analysis(root: Path) -> Analysis:
         best = columns["best_baseline"]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder.rows} is not of this version of movielora: {error}", _AGAIN) from None
-    if any(len(column) != len(predictions) for column in [*(w.members for w in ways), *baselines.values()]):
+    lengths = {len(way.members) for way in ways} | {len(column) for column in baselines.values()}
+    if lengths - {len(predictions)}:
         raise DataError(f"{folder.rows} has another number of rows than predictions.jsonl", _AGAIN)
     return Analysis(folder, comparison, predictions, ways, baselines, best, _buckets(predictions))
 
@@ -137,8 +138,7 @@ def example(analysis: Analysis, row: int) -> dict[str, Any]:
         "row": int(analysis.predictions.rows[row]),
         "bucket": BUCKETS[analysis.bucket[row]],
         "label": "Yes" if analysis.predictions.labels[row] else "No",
-        "base": record["base"],
-        "adapter": record["adapter"],
+        **{model: _answer(analysis, model, row) for model in ("base", "adapter")},
     }
     if asked.user is not None:
         found["user_id"] = record["user_id"]
@@ -149,6 +149,14 @@ def example(analysis: Analysis, row: int) -> dict[str, Any]:
         "history_titles": list(asked.titles),
         "history_ratings": None if asked.ratings is None else list(asked.ratings),
     }
+
+
+def _answer(analysis: Analysis, model: str, row: int) -> dict[str, Any]:
+    scores = analysis.predictions.scores[model]
+    log_odds = float(scores.log_odds[row])
+    answer = {"log_odds": log_odds, "p_yes": float(scores.p_yes[row]), "prediction": "Yes" if log_odds > 0 else "No"}
+    text = analysis.predictions.records[row][model].get("text")
+    return answer if text is None else answer | {"text": text}
 
 
 def question_of(record: dict[str, Any]) -> Question:

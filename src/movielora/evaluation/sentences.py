@@ -98,3 +98,23 @@ def _about_baselines(data: dict[str, Any]) -> list[str]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def provenance_lines(comparison: dict[str, Any]) -> list[list[str]]:
+    """`[label, value]` of where the figures came from; nested values are written as `key: value` lines."""
+    data = comparison["data"]
+    lines = [[label.replace("_", " "), _written(value)] for label, value in comparison.get("provenance", {}).items()]
+    lines += [[f"{split} sha256", digest] for split, digest in data["splits"].get("sha256", {}).items()]
+    lines.append(["bootstrap", f"{data['resamples']} resamples of {data['resampled']}, seed {data['seed']}"])
+    return [line for line in lines if line[1]]
+
+
+def _written(value: Any, indent: str = "") -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, dict):
+        return str(value)
+    return "\n".join(
+        f"{indent}{key}:\n{_written(item, indent + '  ')}" if isinstance(item, dict) else f"{indent}{key}: {item}"
+        for key, item in value.items()
+    )

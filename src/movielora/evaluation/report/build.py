@@ -1,0 +1,67 @@
+"""Build report.html: the template, the style, the script and the data in one file that needs nothing else.
+
+Nothing from the data is ever markup. The few words in the template are escaped by Jinja; everything else travels as
+JSON, where `<` is written `\\u003c` so that no text can end the script element, and the script puts it on the page as
+text only. A content security policy allows the page's own script, by its hash, and nothing from anywhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from movielora.errors import OutputError
+from movielora.evaluation.analysis import Analysis, load_analysis
+from movielora.evaluation.report.payload import page_data
+from movielora.progress import SILENT, Reporter
+from movielora.runs.atomic import write_text_atomically
+
+# In the order in which they build on one another.
+_SCRIPTS = ("basis.js", "selection.js", "leaders.js", "charts.js", "scatter.js", "rows.js", "drawer.js", "page.js")
+
+
+def write_report(root: Path, reporter: Reporter = SILENT) -> Path:
+    """Write `report.html` into the comparison folder `root` and return its path.
+
+    Raises DataError where the comparison is unfinished or inconsistent, OutputError where the page cannot be written.
+    """
+    with reporter.phase("Writing the report"):
+        analysis = load_analysis(root)
+        path = analysis.folder.report
+        try:
+            write_text_atomically(path, render_report(analysis), durable=False)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror}", "mend the folder's permissions") from None
+    return path
+
+
+def render_report(analysis: Analysis) -> str:
+    """The whole page as text; the same comparison gives the same page."""
+    from jinja2 import Environment, StrictUndefined
+
+    page = files("movielora.evaluation.report") / "page"
+    script = "\n".join((page / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    script = f'(function () {{\n"use strict";\n{script}\n}})();\n'
+    data = page_data(analysis)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((page / "report.html.jinja").read_text(encoding="utf-8"))
+    return template.render(
+        title=data["title"],
+        verdict=data["verdict"],
+        outcome=data["outcome"],
+        described=data["described"],
+        style=(page / "report.css").read_text(encoding="utf-8"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        data=embed_json(data),
+    )
+
+
+def embed_json(value: Any) -> str:
+    """JSON that cannot leave a `<script>` element, whatever the texts in it say."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

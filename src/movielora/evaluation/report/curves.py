@@ -1,0 +1,36 @@
+"""The curves of the training that made the adapter, if its run folder is still there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from movielora.errors import DataError
+from movielora.evaluation.predictions import read_objects
+from movielora.runs.paths import RunPaths
+
+_MOST_POINTS = 400
+_DRAWN = {"loss": "Training loss", "eval_loss": "Evaluation loss", "eval_auc": "Evaluation AUC"}
+
+
+def training_curves(provenance: dict[str, Any]) -> list[dict[str, Any]]:
+    """`[{"name", "points": [[step, value], …]}]`, empty where there is no run or it logged nothing readable."""
+    run = provenance.get("run_dir")
+    if not run:
+        return []
+    try:
+        lines = [line for _, line in read_objects(RunPaths(Path(run)).metrics, "")]
+    except DataError:
+        return []  # the page is about the comparison; a run that was moved or is being written takes nothing from it
+    found = []
+    for key, name in _DRAWN.items():
+        points = [
+            [line["step"], line[key]] for line in lines if _is_number(line.get(key)) and _is_number(line.get("step"))
+        ]
+        if len(points) > 1:
+            found.append({"key": key, "name": name, "points": points[:: max(1, len(points) // _MOST_POINTS)]})
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value

@@ -1,0 +1,165 @@
+// The plain charts: reliability, ROC, precision and recall, histograms, confusion matrices, training curves.
+
+const SIDE = 300;
+const EDGE = { left: 38, right: 10, top: 10, bottom: 32 };
+const toX01 = scale(0, 1, EDGE.left, SIDE - EDGE.right);
+const toY01 = scale(0, 1, SIDE - EDGE.bottom, EDGE.top);
+
+/** The models whose curves are drawn, with their scores by row. */
+const curved = [["base", base, rows.base], ["adapter", adapter, rows.adapter], ["baseline", strongest, rows.best]]
+  .filter(([, model, scores]) => model && scores);
+
+function caption(title, ...children) {
+  return element("figcaption", {}, element("strong", {}, title), ...children);
+}
+
+function legend() {
+  return element("span", { class: "legend" }, ...curved.map(([role, model]) =>
+    element("span", {}, element("span", { class: `dot ${role}`, "aria-hidden": "true" }), capital(model.name))));
+}
+
+function square(label, xTitle, yTitle) {
+  const svg = drawn("svg", { viewBox: `0 0 ${SIDE} ${SIDE}`, role: "img", "aria-label": label });
+  for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
+    svg.append(
+      drawn("line", { class: "grid", x1: toX01(tick), x2: toX01(tick), y1: toY01(0), y2: toY01(1) }),
+      drawn("line", { class: "grid", x1: toX01(0), x2: toX01(1), y1: toY01(tick), y2: toY01(tick) }));
+    if (tick % 0.5 === 0) {
+      svg.append(drawn("text", { x: toX01(tick), y: toY01(0) + 14, "text-anchor": "middle" }, figure(tick, 1)),
+        drawn("text", { x: EDGE.left - 6, y: toY01(tick) + 3, "text-anchor": "end" }, figure(tick, 1)));
+    }
+  }
+  svg.append(drawn("text", { class: "title", x: toX01(0.5), y: SIDE - 4, "text-anchor": "middle" }, xTitle),
+    drawn("text", { class: "title", x: 10, y: toY01(0.5), "text-anchor": "middle", transform: `rotate(-90 10 ${toY01(0.5)})` }, yTitle));
+  return svg;
+}
+
+function drawReliability() {
+  const svg = square("Reliability diagram: share of liked films against P(Yes)", "P(Yes) said", "share liked");
+  svg.append(drawn("line", { class: "diagonal", x1: toX01(0), y1: toY01(0), x2: toX01(1), y2: toY01(1) }));
+  for (const [role, model] of curved) {
+    const bins = data.calibration.reliability[model.key] || [];
+    svg.append(drawn("polyline", { class: `curve ${role}`, points: bins.map((bin) => `${toX01(bin.mean_p_yes)},${toY01(bin.share_yes)}`).join(" ") }));
+    for (const bin of bins) {
+      svg.append(drawn("circle", { class: `point ${role}`, cx: toX01(bin.mean_p_yes), cy: toY01(bin.share_yes), r: 1.5 + 9 * Math.sqrt(bin.rows / rowCount) },
+        drawn("title", {}, `${capital(model.name)}, P(Yes) ${figure(bin.low, 2)} to ${figure(bin.high, 2)}: ${counted(bin.rows)} rows, ${percent(bin.share_yes)} liked`)));
+    }
+  }
+  const ece = curved.map(([, model]) => `${model.name} ${figure(model.metrics.ece)}`).join(", ");
+  place("reliability", caption("Reliability", legend()), svg,
+    element("p", { class: "note" }, `ECE of ${data.calibration.ece_bins} bins: ${ece}. On the diagonal, P(Yes) means what it says.`));
+}
+
+/** Points of the ROC and of precision over recall, from the highest score down, ties as one step. */
+function rankCurves(scores) {
+  const order = Array.from(scores.keys()).sort((a, b) => scores[b] - scores[a]);
+  const yes = liked.reduce((sum, label) => sum + label, 0);
+  const no = rowCount - yes;
+  const roc = [[0, 0]];
+  const recall = [];
+  let hits = 0;
+  let misses = 0;
+  order.forEach((row, place_) => {
+    if (liked[row]) hits += 1;
+    else misses += 1;
+    const tied = place_ + 1 < order.length && scores[order[place_ + 1]] === scores[row];
+    if (tied) return;
+    roc.push([misses / no, hits / yes]);
+    recall.push([hits / yes, hits / (hits + misses)]);
+  });
+  return { roc: thin(roc), recall: thin(recall) };
+}
+
+/** At most 300 points, both ends kept. */
+function thin(points) {
+  const step = Math.ceil(points.length / 300);
+  return points.filter((_, index) => index % step === 0 || index === points.length - 1);
+}
+
+function drawRankCurves() {
+  const yes = liked.reduce((sum, label) => sum + label, 0);
+  if (yes === 0 || yes === rowCount) {
+    const note = () => element("p", { class: "note" }, "Every answer is the same: this curve is undefined.");
+    place("roc", caption("ROC"), note());
+    place("precision-recall", caption("Precision and recall"), note());
+    return;
+  }
+  const roc = square("ROC curves", "disliked films said Yes", "liked films said Yes");
+  const recall = square("Precision and recall curves", "recall", "precision");
+  roc.append(drawn("line", { class: "diagonal", x1: toX01(0), y1: toY01(0), x2: toX01(1), y2: toY01(1) }));
+  recall.append(drawn("line", { class: "diagonal", x1: toX01(0), x2: toX01(1), y1: toY01(yes / rowCount), y2: toY01(yes / rowCount) }));
+  const path = (points) => points.map(([x, y]) => `${toX01(x).toFixed(1)},${toY01(y).toFixed(1)}`).join(" ");
+  for (const [role, , scores] of curved) {
+    const found = rankCurves(scores);
+    roc.append(drawn("polyline", { class: `curve ${role}`, points: path(found.roc) }));
+    recall.append(drawn("polyline", { class: `curve ${role}`, points: path(found.recall) }));
+  }
+  const areas = curved.map(([, model]) => `${model.name} ${figure(model.metrics.auc)}`).join(", ");
+  place("roc", caption("ROC", legend()), roc, element("p", { class: "note" }, `Area: ${areas}.`));
+  place("precision-recall", caption("Precision and recall", legend()), recall,
+    element("p", { class: "note" }, `Saying Yes to all has precision ${figure(yes / rowCount, 2)}.`));
+}
+
+function drawHistogram(id, model, scores) {
+  const bins = 40;
+  const ordered = Float64Array.from(scores).sort();
+  const reach = Math.max(Math.abs(ordered[Math.floor(rowCount * 0.005)]), Math.abs(ordered[Math.floor(rowCount * 0.995)])) || 1;
+  const counts = [new Uint32Array(bins), new Uint32Array(bins)];
+  for (let row = 0; row < rowCount; row += 1) {
+    const bin = Math.floor(((scores[row] + reach) / (2 * reach)) * bins);
+    counts[liked[row]][Math.max(0, Math.min(bins - 1, bin))] += 1;
+  }
+  const top = Math.max(...counts[0], ...counts[1]) || 1;
+  const [width, height, middle] = [SIDE, 190, 86];
+  const toX = scale(-reach, reach, 8, width - 8);
+  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${capital(model.name)}: log-odds of liked films above, of disliked films below` });
+  counts.forEach((column, label) => column.forEach((count, bin) => {
+    const tall = (count / top) * 76;
+    const left = toX(-reach + (bin * 2 * reach) / bins);
+    const name = label ? "liked" : "disliked";
+    svg.append(drawn("rect", { class: label ? "truth-yes" : "truth-no", x: left + 0.5, width: (width - 16) / bins - 1, y: label ? middle - tall : middle + 1, height: tall },
+      drawn("title", {}, `${counted(count)} ${name}`)));
+  }));
+  svg.append(drawn("line", { class: "zero", x1: toX(0), x2: toX(0), y1: 4, y2: 168 }));
+  for (const tick of niceTicks(-reach, reach, 6)) svg.append(drawn("text", { x: toX(tick), y: 182, "text-anchor": "middle" }, figure(tick, tick % 1 ? 1 : 0)));
+  place(id, caption(`${capital(model.name)}: log-odds`), svg, element("p", { class: "note" }, "Right of 0 it says Yes. Liked films above, disliked below."));
+}
+
+function drawConfusion() {
+  const tables = [[base, rows.base], [adapter, rows.adapter]].map(([model, scores]) => {
+    const cells = [[0, 0], [0, 0]];
+    for (let row = 0; row < rowCount; row += 1) cells[liked[row]][saidYes(scores, row) ? 1 : 0] += 1;
+    const cell = (truth, said) => {
+      const share = cells[truth][said] / (cells[truth][0] + cells[truth][1] || 1);
+      const shade = element("td", { class: truth === said ? "right" : "wrong" }, counted(cells[truth][said]), element("small", {}, percent(share)));
+      shade.style.setProperty("--share", share.toFixed(3));
+      return shade;
+    };
+    return element("table", { class: "confusion" }, element("caption", {}, capital(model.name)),
+      element("thead", {}, element("tr", {}, element("td", {}), element("th", { scope: "col" }, "says No"), element("th", { scope: "col" }, "says Yes"))),
+      element("tbody", {}, element("tr", {}, element("th", { scope: "row" }, "disliked"), cell(0, 0), cell(0, 1)),
+        element("tr", {}, element("th", { scope: "row" }, "liked"), cell(1, 0), cell(1, 1))));
+  });
+  place("confusion", caption("Confusion"), ...tables, element("p", { class: "note" }, "Shares are of each line."));
+}
+
+function drawCurves() {
+  if (!data.curves.length) return;
+  document.getElementById("training-section").hidden = false;
+  place("curves", ...data.curves.map((curve) => {
+    const [width, height] = [SIDE, 190];
+    const steps = curve.points.map(([step]) => step);
+    const values = curve.points.map(([, value]) => value);
+    const toX = scale(Math.min(...steps), Math.max(...steps), 40, width - 10);
+    const toY = scale(Math.min(...values), Math.max(...values), height - 30, 12);
+    const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${curve.name} from ${figure(values[0])} to ${figure(values.at(-1))}` });
+    for (const tick of niceTicks(Math.min(...values), Math.max(...values), 4)) {
+      svg.append(drawn("line", { class: "grid", x1: 40, x2: width - 10, y1: toY(tick), y2: toY(tick) }),
+        drawn("text", { x: 34, y: toY(tick) + 3, "text-anchor": "end" }, figure(tick, 2)));
+    }
+    svg.append(drawn("text", { x: 40, y: height - 12 }, counted(Math.min(...steps))),
+      drawn("text", { x: width - 10, y: height - 12, "text-anchor": "end" }, `${counted(Math.max(...steps))} steps`),
+      drawn("polyline", { class: "curve adapter", points: curve.points.map(([step, value]) => `${toX(step).toFixed(1)},${toY(value).toFixed(1)}`).join(" ") }));
+    return element("figure", {}, caption(curve.name), svg);
+  }));
+}
