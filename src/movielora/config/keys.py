@@ -46,6 +46,7 @@ NO_EFFECT: dict[str, str] = {
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
+Filled = Annotated[str, Field(min_length=1)]
 
 
 def _no_for_false(value: Any) -> Any:
@@ -57,9 +58,22 @@ def _list_of_one(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+class ContradictionError(ValueError):
+    """Keys that do not agree: (key, sentence) of each."""
+
+    def __init__(self, found: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(text for _, text in found))
+        self.found = found
+
+
 class _Keys(BaseModel):
     model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, protected_namespaces=()
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
     )
 
 
@@ -100,7 +114,7 @@ class Config(_Keys):
     """No effect."""
 
     # model
-    model_name_or_path: str = "Qwen/Qwen3-0.6B"
+    model_name_or_path: Filled = "Qwen/Qwen3-0.6B"
     """The base: a folder, a Hugging Face name, or `tiny`, the embedded base that is built on the spot."""
     flash_attn: Literal["auto", "flash_attention_2", "sdpa", "eager", False] = "auto"
     """Attention kernel: `auto` takes the fastest that works here, `false` the library's default."""
@@ -112,9 +126,9 @@ class Config(_Keys):
     """No effect."""
 
     # data
-    dataset_dir: str = "data"
+    dataset_dir: Filled = "data"
     """The folder of `dataset_info.json` and of the dataset folders."""
-    dataset: str = "movielens_qwen3_train"
+    dataset: Filled = "movielens_qwen3_train"
     """The entry of `dataset_info.json`; without that file, `X_train` means `dataset_dir/X/train.json`."""
     eval_dataset: str | None = None
     """The entry that evaluation reads; default: `file_name_eval` of `dataset`."""
@@ -132,7 +146,7 @@ class Config(_Keys):
     """Train even if more than a fifth of the examples lose history to `cutoff_len`."""
     packing: bool | None = None
     """No effect."""
-    preprocessing_cache_dir: str = ".cache/preprocessed"
+    preprocessing_cache_dir: Filled = ".cache/preprocessed"
     """Where token ids are kept between runs, keyed by content."""
     num_proc: PositiveInt | None = None
     """No effect."""
@@ -166,7 +180,7 @@ class Config(_Keys):
     """AdamW's guard against division by zero."""
     max_grad_norm: NonNegative = 1.0
     """Gradients are scaled down to this norm; 0: never."""
-    seed: Annotated[int, Field(ge=0)] = 42
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Seed of data order, adapter weights and dropout."""
 
     # LoRA
@@ -204,7 +218,7 @@ class Config(_Keys):
     """No effect."""
 
     # saving
-    output_dir: str = "output/qwen3-movielens-qlora"
+    output_dir: Filled = "output/qwen3-movielens-qlora"
     """The run folder."""
     save_steps: PositiveInt = 4000
     """Optimiser steps between checkpoints; a new best evaluation is saved as well."""
@@ -249,34 +263,52 @@ class Config(_Keys):
         """Rows of one optimiser step on one device."""
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
 
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_best_without_evaluation(cls, written: Any) -> Any:
+        """Without evaluations these two cannot apply; their defaults say so, so that a resolved file reads back."""
+        if isinstance(written, dict) and written.get("eval_strategy") in ("no", False):
+            return {"load_best_model_at_end": False, "early_stopping_patience": None, **written}
+        return written
+
     @model_validator(mode="after")
     def _agree(self) -> Config:
-        """Contradictions between keys the user wrote; all at once, one a line."""
-        problems = [text for wrong, text in self._contradictions() if wrong]
-        if problems:
-            raise ValueError("\n".join(problems))
+        found = [(key, text) for wrong, key, text in self._contradictions() if wrong]
+        if found:
+            raise ContradictionError(found)
         return self
 
-    def _contradictions(self) -> list[tuple[bool, str]]:
-        written = self.model_fields_set
+    def _contradictions(self) -> list[tuple[bool, str, str]]:
+        """(whether it is one, the key that stands for it, what to say)."""
         no_eval = self.eval_strategy == "no"
         targets = self.target_modules
         return [
-            (self.fp16 and self.bf16 is True, "`fp16` and `bf16` exclude each other: choose one"),
+            (self.fp16 and self.bf16 is True, "fp16", "`fp16` and `bf16` exclude each other: choose one"),
             (
                 self.best_metric not in METRIC_DIRECTIONS,
+                "metric_for_best_model",
                 f"`metric_for_best_model: {self.metric_for_best_model}` is no metric; "
                 f"choose one of {', '.join(METRIC_DIRECTIONS)}",
             ),
             (
-                no_eval and "load_best_model_at_end" in written and self.load_best_model_at_end,
+                no_eval and self.load_best_model_at_end,
+                "load_best_model_at_end",
                 "`load_best_model_at_end: true` needs evaluations, but `eval_strategy` is `no`",
             ),
             (
-                no_eval and "early_stopping_patience" in written and self.early_stopping_patience is not None,
+                no_eval and self.early_stopping_patience is not None,
+                "early_stopping_patience",
                 "`early_stopping_patience` needs evaluations, but `eval_strategy` is `no`",
             ),
-            (not all(targets), "`lora_target` holds an empty name"),
-            ("lm_head" in targets, "`lora_target` must not name `lm_head`: the answer is read from its weights"),
-            (self.max_steps == 0, "`max_steps: 0` trains nothing; use -1 to follow `num_train_epochs`"),
+            (not all(targets), "lora_target", "`lora_target` holds an empty name"),
+            (
+                "lm_head" in targets,
+                "lora_target",
+                "`lora_target` must not name `lm_head`: the answer is read from its weights",
+            ),
+            (
+                self.max_steps == 0,
+                "max_steps",
+                "`max_steps: 0` trains nothing; use -1 to follow `num_train_epochs`",
+            ),
         ]

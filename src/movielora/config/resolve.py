@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import re
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from movielora.config.keys import NO_EFFECT, Config, InferenceConfig
+from movielora.config.keys import NO_EFFECT, Config, ContradictionError, InferenceConfig
+from movielora.config.yaml_file import YamlFile, flatten, parse_yaml, read_yaml_file
 from movielora.errors import ConfigError
-
-_MAX_CONFIG_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,11 @@ class ResolvedConfig:
 
         Nothing needs to exist; what exists nowhere is given as seen from the working directory.
         """
-        given = Path(path).expanduser()
-        if given.is_absolute() or given.exists() or self.path is None:
+        given = Path(os.path.expanduser(path))  # noqa: PTH111 (Path's raises where there is no such user)
+        if given.is_absolute() or os.path.exists(given) or self.path is None:  # noqa: PTH110 (Path's raises)
             return given
         beside = self.path.resolve().parent.parent / given
-        return beside if beside.exists() else given
+        return beside if os.path.exists(beside) else given  # noqa: PTH110
 
     def no_effect_notes(self) -> list[str]:
         """One line for each key the user wrote that cannot change anything."""
@@ -69,19 +68,20 @@ def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> Resolved
     contradiction, doubled key.
     """
     source = str(path) if path else "the defaults"
-    from_file, lines, problems = _read_yaml(path) if path else ({}, {}, [])
+    file = read_yaml_file(path) if path else YamlFile()
     from_set, set_problems = _read_overrides(overrides)
-    problems += set_problems
+    origins = dict.fromkeys(file.values, "file") | dict.fromkeys(from_set, "--set")
+    written = {**file.values, **from_set}
 
     known = set(_known_keys())
-    flat_file = dict(flatten(from_file))
-    origins = dict.fromkeys(flat_file, "file") | dict.fromkeys(from_set, "--set")
-    for key in origins:
-        if key not in known:
-            problems.append(f"{_place(key, origins[key], source, lines)}: unknown key `{key}`{_nearest(key, known)}")
-    merged = _nest({key: value for key, value in {**flat_file, **from_set}.items() if key in known})
-    values, found = _validate(merged, origins, source, lines)
-    problems += found
+    unknown = [
+        f"{_place(key, origins[key], source, file.lines)}: {_not_a_key(key, written[key], known)}"
+        for key in origins
+        if key not in known
+    ]
+    merged = _nest({key: value for key, value in written.items() if key in known})
+    values, wrong = _validate(merged, origins, source, file.lines)
+    problems = [*file.problems, *set_problems, *unknown, *wrong]
     if problems:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise ConfigError(
@@ -120,75 +120,9 @@ def _is_list_item_of(key: str, wrong: set[str]) -> bool:
     return any(name.startswith(f"{key}.") for name in wrong)
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """`{"inference": {"batch_size": 8}}` → `("inference.batch_size", 8)`; keys as text."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def _known_keys() -> list[str]:
     top = [key for key in Config.model_fields if key != "inference"]
     return top + [f"inference.{key}" for key in InferenceConfig.model_fields]
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which `3e-4` is a number, as YAML 1.2 says and every user expects."""
-
-
-_Loader.yaml_implicit_resolvers = {key: list(value) for key, value in yaml.SafeLoader.yaml_implicit_resolvers.items()}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
-
-
-def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int], list[str]]:
-    """The mapping, the line of each dotted key, and the problems of form."""
-    try:
-        if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise ConfigError(f"{path} is larger than {_MAX_CONFIG_BYTES:,} bytes: this is no config file")
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"config file {path} does not exist", "ls configs/ shows the ready-made ones") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config file {path} cannot be read: {_os_reason(error)}") from None
-    try:
-        node = yaml.compose(text, Loader=_Loader)
-        tree = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader with one more number form)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{where} is not YAML: {getattr(error, 'problem', None) or error}") from None
-    if tree is None:
-        return {}, {}, []
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path} must hold `key: value` lines, not a {type(tree).__name__}")
-    lines: dict[str, int] = {}
-    problems: list[str] = []
-    _walk_lines(node, "", lines, problems, path)
-    if "inference" in tree and tree["inference"] is None:  # `inference:` with nothing under it
-        del tree["inference"]
-    return tree, lines, problems
-
-
-def _os_reason(error: OSError | UnicodeDecodeError) -> str:
-    return "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else (error.strerror or str(error))
-
-
-def _walk_lines(node: Any, prefix: str, lines: dict[str, int], problems: list[str], path: Path) -> None:
-    if not isinstance(node, yaml.MappingNode):
-        return
-    for key_node, value_node in node.value:
-        key = f"{prefix}{getattr(key_node, 'value', '?')}"
-        line = key_node.start_mark.line + 1
-        if key in lines:
-            problems.append(f"{path} line {line}: `{key}` stands twice, first on line {lines[key]}")
-        lines[key] = line
-        _walk_lines(value_node, f"{key}.", lines, problems, path)
 
 
 def _read_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -201,7 +135,7 @@ def _read_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]
             problems.append(f"--set {item}: write it as key=value")
             continue
         try:
-            value = yaml.load(text, Loader=_Loader)  # noqa: S506
+            value = parse_yaml(text)
         except yaml.YAMLError:
             problems.append(f"--set {item}: the value is not YAML")
             continue
@@ -220,11 +154,14 @@ def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _nearest(key: str, known: set[str]) -> str:
+def _not_a_key(key: str, value: Any, known: set[str]) -> str:
+    """What is wrong with a key that is not known, and the nearest one that is."""
+    if key == "inference":
+        return f"`inference` is a block of keys such as `inference.test_file`, not `{_as_yaml(value)}`"
     close = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
     if not close and "." not in key:
         close = [name for name in sorted(known) if name.partition(".")[2] == key][:1]
-    return f"; did you mean `{close[0]}`?" if close else ""
+    return f"unknown key `{key}`" + (f"; did you mean `{close[0]}`?" if close else "")
 
 
 def _place(key: str, origin: str, source: str, lines: Mapping[str, int]) -> str:
@@ -239,9 +176,10 @@ def _explain(
     """pydantic's findings in one line each; a union's several complaints about one key become one."""
     seen: set[str] = set()
     for found in error.errors(include_url=False):
-        if not found["loc"]:  # the contradictions, one a line
-            place = source if "file" in origins.values() else "--set"
-            yield from (f"{place}: {line}" for line in str(found["ctx"]["error"]).split("\n"))
+        if not found["loc"]:
+            contradictions: ContradictionError = found["ctx"]["error"]
+            for key, text in contradictions.found:
+                yield f"{_place(key, origins.get(key, 'default'), source, lines)}: {text}"
             continue
         parts = [str(part) for part in found["loc"]]
         key = ".".join(parts[:2]) if parts[0] == "inference" and len(parts) > 1 else parts[0]
@@ -267,12 +205,16 @@ def _allowed(field: Mapping[str, Any]) -> str:
         return " or ".join(filter(None, (_allowed(option) for option in field["anyOf"])))
     if "enum" in field:
         return "one of " + ", ".join(_as_yaml(value) for value in field["enum"])
+    if "items" in field:
+        return f"a list of {_allowed(field['items']).removeprefix('one of ')}"
     if "const" in field:
         return f"only {_as_yaml(field['const'])}"
     names = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
-    names |= {"array": "a list", "null": "null"}
+    names |= {"null": "null"}
     bounds = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    limits = [f"{words} {field[bound]:g}" for bound, words in bounds.items() if bound in field]
+    limits = [f"{words} {_as_yaml(field[bound])}" for bound, words in bounds.items() if bound in field]
+    if "minLength" in field:
+        limits.append("that is not empty")
     return " ".join([names.get(field.get("type", ""), ""), " and ".join(limits)]).strip()
 
 

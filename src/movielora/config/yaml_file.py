@@ -1,0 +1,103 @@
+"""YAML as this program reads it: text in, plain values and the line of every key out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from movielora.errors import ConfigError
+
+_MAX_CONFIG_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class YamlFile:
+    """`values` by dotted key, `lines` (from 1) of the same keys, and the keys that stand twice."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which `3e-4` is a number, as YAML 1.2 says and every user expects, and a date is text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def read_yaml_file(path: Path) -> YamlFile:
+    """Raises ConfigError where the file is missing, unreadable, no YAML, or no mapping."""
+    try:
+        if path.stat().st_size > _MAX_CONFIG_BYTES:
+            raise ConfigError(f"{path} is larger than {_MAX_CONFIG_BYTES:,} bytes: this is no config file")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"config file {path} does not exist", "ls configs/ shows the ready-made ones") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"config file {path} is not UTF-8 text") from None
+    except OSError as error:
+        raise ConfigError(f"config file {path} cannot be read: {error.strerror or error}") from None
+    try:
+        tree = parse_yaml(text)
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or str(error).split("\n")[0]
+        raise ConfigError(f"{path}{where} is not YAML: {reason}") from None
+    if tree is None:
+        return YamlFile()
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} must hold `key: value` lines")
+    found = YamlFile(dict(flatten({key: value for key, value in tree.items() if not _is_empty_block(key, value)})))
+    _note_lines(node, found, path)
+    return found
+
+
+def parse_yaml(text: str) -> Any:
+    """Raises yaml.YAMLError, whatever is wrong with `text`."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader with other forms of numbers and dates)
+    except ValueError as error:  # a number that Python refuses
+        raise yaml.YAMLError(str(error)) from None
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
+
+
+def flatten(tree: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """`{"inference": {"batch_size": 8}}` → `("inference.batch_size", 8)`; one level, for no key lies deeper."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from ((f"{key}.{inner}", deeper) for inner, deeper in value.items())
+        else:
+            yield str(key), value
+
+
+def _is_empty_block(key: Any, value: Any) -> bool:
+    """`inference:` with nothing under it."""
+    return key == "inference" and (value is None or value == {})
+
+
+def _note_lines(node: Any, found: YamlFile, path: Path, prefix: str = "") -> None:
+    for key_node, value_node in node.value:
+        key = f"{prefix}{getattr(key_node, 'value', '?')}"
+        line = key_node.start_mark.line + 1
+        if key in found.lines:
+            found.problems.append(f"{path} line {line}: `{key}` stands twice, first on line {found.lines[key]}")
+        found.lines[key] = line
+        if not prefix and isinstance(value_node, yaml.MappingNode):
+            _note_lines(value_node, found, path, f"{key}.")
