@@ -23,12 +23,17 @@ def train(
     resume_from_checkpoint: Annotated[Path | None, typer.Option(help="Go on from this checkpoint folder.")] = None,
     extra_epochs: Annotated[float, typer.Option(min=0, help="With --resume: epochs beyond the config's.")] = 0.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is in output_dir.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Go on by itself; this shell may be closed.")] = False,
+    name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="config and time")] = None,
     clear_cache: Annotated[bool, typer.Option("--clear-cache", help="Tokenize anew.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run; write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Train a LoRA adapter, evaluate it as it grows, and keep the best."""
     from movielora.config import resolve_config
+    from movielora.console.detach_view import show_detached
+    from movielora.runs.detach import child_argv, start_detached
+    from movielora.runs.occupancy import Mode
     from movielora.training.plan import plan_training
     from movielora.training.train import TrainRequest, train_run
 
@@ -38,9 +43,15 @@ def train(
         plan = plan_training(resolved)
         output.emit_json(plan.to_json()) if as_json else show_plan(plan)
         return
+    mode: Mode = "overwrite" if overwrite else "resume" if resume or resume_from_checkpoint else "new"
+    if detach:
+        started = start_detached(child_argv(), Path(resolved.values.output_dir), reporter, mode=mode, name=name)
+        output.emit_json(started.to_json()) if as_json else show_detached(started)
+        return
     request = TrainRequest(
         resolved,
-        mode="overwrite" if overwrite else "resume" if resume or resume_from_checkpoint else "new",
+        mode=mode,
+        name=name,
         checkpoint=resume_from_checkpoint,
         extra_epochs=extra_epochs,
         clear_cache=clear_cache,

@@ -224,6 +224,8 @@ class Config(_Keys):
     """Optimiser steps between checkpoints; a new best evaluation is saved as well."""
     save_total_limit: PositiveInt | None = 2
     """Checkpoints kept: the newest and the best among them; null: all."""
+    on_save_error: Literal["continue", "fail"] = "continue"
+    """What follows when a checkpoint cannot be saved (a full disk): train on with the earlier one, or end."""
     load_best_model_at_end: bool = True
     """The run folder's adapter is the best evaluated one, not the last."""
     metric_for_best_model: str = "f1"

@@ -15,9 +15,9 @@ from typing import Any
 
 from movielora.errors import MovieloraError, RequestError, StoppedError, WorkError
 from movielora.progress import Reporter
-from movielora.runs import fields, lock, logind, occupancy
+from movielora.runs import lock, logind, occupancy
 from movielora.runs.heartbeat import read_heartbeat
-from movielora.runs.log_file import last_lines
+from movielora.runs.log_file import printable
 from movielora.runs.occupancy import Mode
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import Record, check_name, read_record
@@ -26,7 +26,8 @@ from movielora.runs.session import DETACHED_VARIABLE
 _POLL_SECONDS = 0.05
 # A model on a slow network disk; after this the parent goes and the run goes on.
 _WAIT_SECONDS = 600.0
-_REASON_LINES = 5
+# An attempt that dies before its training begins has not written much.
+_WORDS_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class Detached:
     def to_json(self) -> dict[str, Any]:
         """The object that `movielora train --detach --json` prints."""
         return {"run": self.run, "run_dir": str(self.run_dir), "pid": self.pid, "log": str(self.log)}
+
+
+def child_argv(argv: Sequence[str] | None = None) -> list[str]:
+    """This command line (`sys.argv` without the program) as the child gets it: not detached, not JSON."""
+    given = sys.argv[1:] if argv is None else argv
+    return [word for word in given if word not in ("--detach", "--json")]
 
 
 def start_detached(
@@ -65,7 +72,9 @@ def start_detached(
     occupancy.make_folder(paths)
     occupancy.refuse_live(paths)
     occupancy.refuse_occupied(paths, mode)
-    child = _start(argv, paths, append=mode == "resume", before=_words_before(reporter))
+    resuming = mode == "resume"
+    log_start = paths.log.stat().st_size if resuming and paths.log.exists() else 0
+    child = _start(argv, paths, append=resuming, before=_words_before(reporter))
     with reporter.phase(f"Starting {name or paths.root.name}") as phase:
         deadline = time.monotonic() + wait_seconds
         try:
@@ -80,7 +89,7 @@ def start_detached(
         except KeyboardInterrupt:  # the user takes the start back
             child.send_signal(signal.SIGTERM)
             raise
-    return _outcome(child, paths, made_here=made_here)
+    return _outcome(child, paths, log_start, made_here=made_here)
 
 
 def _words_before(reporter: Reporter) -> list[str]:
@@ -117,12 +126,12 @@ def _start(argv: Sequence[str], paths: RunPaths, *, append: bool, before: list[s
         os.close(log)
 
 
-def _outcome(child: subprocess.Popen[bytes], paths: RunPaths, *, made_here: bool) -> Detached:
+def _outcome(child: subprocess.Popen[bytes], paths: RunPaths, log_start: int, *, made_here: bool) -> Detached:
     record = _record_of(child.pid, paths)
     code = child.poll()
     finished = record is not None and record.ended is not None and record.ended.state == "finished"
     if code is not None and not finished:
-        raise _death(code, record, paths, made_here=made_here)
+        raise _death(code, record, paths, log_start, made_here=made_here)
     heartbeat = read_heartbeat(paths)
     checked = heartbeat is not None and heartbeat.values.get("checks_passed") is True
     name = record.name if record else paths.root.name
@@ -135,20 +144,36 @@ def _record_of(pid: int, paths: RunPaths) -> Record | None:
     return record if record and record.identity and record.identity.pid == pid else None
 
 
-def _death(code: int, record: Record | None, paths: RunPaths, *, made_here: bool) -> MovieloraError:
+def _death(code: int, record: Record | None, paths: RunPaths, log_start: int, *, made_here: bool) -> MovieloraError:
     """The child's own reason and exit code, as an error of the parent."""
-    lines = [line for line in last_lines(paths.log, _REASON_LINES) if line.strip()]
-    said = record.ended.reason if record and record.ended else ""
-    reason = said or " ".join(lines).removeprefix("error: ")
-    if code < 0 and not said:
-        reason = f"ended by {signal.Signals(-code).name}"
-    next_step = fields.text(record.raw.get("ended", {}).get("next_step")) if record and record.ended else ""
+    said, next_step = _last_words(paths.log, log_start)
+    reason = (record.ended.reason if record and record.ended else "") or said
+    if not reason:
+        reason = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}, without a word"
     if made_here and not paths.record.exists() and lock.probe(paths.lock) == "free":
         _remove_folder(paths)
     else:
         next_step = next_step or f"read its output: movielora logs {paths.root}"
     kind = {2: RequestError, 75: StoppedError}.get(code, WorkError)
-    return kind(f"the run ended before its training began: {reason or f'exit code {code}'}", next_step)
+    return kind(f"the run ended before its training began: {reason}", next_step)
+
+
+def _last_words(log: Path, start: int) -> tuple[str, str]:
+    """What the child wrote as its error and next step; without one, its last line. `start`: bytes of older attempts."""
+    try:
+        with log.open("rb") as file:
+            file.seek(start)
+            lines = [printable(line) for line in file.read(_WORDS_BYTES).decode("utf-8", "replace").splitlines()]
+    except OSError:
+        return "", ""
+    found = {
+        key: line.removeprefix(f"{key}:").strip()
+        for key in ("error", "next")
+        for line in lines
+        if line.startswith(f"{key}:")
+    }
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    return found.get("error", last), found.get("next", "")
 
 
 def _remove_folder(paths: RunPaths) -> None:

@@ -14,6 +14,8 @@ _STAGING = re.compile(r"\.checkpoint-(\d{1,12})\.(saving|old)")
 
 MANIFEST_NAME = "manifest.json"
 TRAINER_STATE_NAME = "trainer_state.json"
+# Ours, inside a checkpoint: what an exact resume needs beyond transformers' own files.
+RESUME_STATE_NAME = "resume_state.json"
 ADAPTER_WEIGHTS_NAME = "adapter_model.safetensors"
 ADAPTER_CONFIG_NAME = "adapter_config.json"
 

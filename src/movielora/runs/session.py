@@ -114,6 +114,8 @@ class RunSession:
 
         A heartbeat that cannot be written (a full disk) must not end hours of training: it warns.
         """
+        if self.stop.requested:
+            said["stopping"] = True
         try:
             self._heartbeat.beat(force=force, **said)
         except OSError as error:
@@ -150,6 +152,11 @@ class RunSession:
         self.install_signal_handlers()  # again: libraries (torch elastic) install their own while they load
         self._training = True
         self.beat(force=True, checks_passed=True, training_started=True)
+
+    def training_ended(self) -> None:
+        """Everything that a resume needs is saved: from now on a stop ends the work at once again."""
+        self._training = False
+        self._leave_if_loading()
 
     def finish(self, state: State, reason: str = "", exit_code: int = 0, **facts: Any) -> None:
         """Record how the attempt ended; the first word holds. `facts`: last checkpoint, best metric …"""
@@ -198,7 +205,7 @@ class RunSession:
 
     def _stop_message(self) -> str:
         if not self._training:
-            return f"{self.name} stopped while {self._heartbeat.get('phase')}, before the first step"
+            return f"{self.name} stopped while {self._heartbeat.get('phase')}"
         return f"{self.name} stopped at once, without saving; its last checkpoint stands"
 
     def _record_ending(self, error: BaseException | None) -> None:

@@ -10,39 +10,78 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from movielora.config import Config
-from movielora.config.keys import METRIC_DIRECTIONS
 from movielora.errors import WorkError
-from movielora.progress import Phase
+from movielora.progress import Phase, Reporter
+from movielora.runs.checkpoints import inspect
 from movielora.runs.session import RunSession
-from movielora.training.trainer import AnswerTrainer
+from movielora.training.early_stopping import (
+    early_stop_reason,
+    evaluation_is_due,
+    evaluations_without_gain,
+    is_better,
+    logs_without_gain,
+)
+from movielora.training.resume import ResumePlan
+from movielora.training.trainer import AnswerTrainer, EvaluationLeft
+
+
+class TrainingOver(Exception):  # noqa: N818 - a way out, not an error
+    """A resumed training has no step left to do; only what comes after the training remains."""
 
 
 class RunCallback(TrainerCallback):  # type: ignore[misc]
     """Tells the run folder and the user how the training goes, and obeys a request to stop."""
 
-    def __init__(self, session: RunSession, phase: Phase, config: Config, trainer: AnswerTrainer) -> None:
+    def __init__(
+        self,
+        session: RunSession,
+        phase: Phase,
+        config: Config,
+        trainer: AnswerTrainer,
+        plan: ResumePlan | None,
+        reporter: Reporter,
+    ) -> None:
         self._session, self._phase, self._config, self._trainer = session, phase, config, trainer
+        self._plan, self._reporter = plan, reporter
         self._started = 0.0
         self._first_step = 0
         self._paused = 0.0
         self._loss = ""
+        trainer.on_eval_batch, trainer.on_saving = self._on_eval_batch, self._on_saving
+        trainer.on_save_error = self._on_save_error
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._session.training_started()
         self._started, self._first_step = time.monotonic(), state.global_step
-        self._beat(state, phase="training", checks_passed=True)
+        self._beat(state, phase="training")
+        if self._plan is not None:
+            self._take_up(self._plan, state, control)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._phase.update(state.global_step, self._loss)
         self._beat(state, phase="training")
-        if state.global_step >= state.max_steps and self._config.eval_strategy != "no":
+        if state.global_step >= state.max_steps and self._config.eval_strategy == "steps":
             control.should_evaluate = True  # the last weights are judged too, whatever `eval_steps` says
         if self._session.stop.requested:
             control.should_training_stop = True
             control.should_evaluate = False
             control.should_save = self._session.stop.save
+
+    def on_substep_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Between micro-batches only a stop that saves nothing may be obeyed: a checkpoint is of a whole step."""
+        if self._session.stop.requested and not self._session.stop.save:
+            control.should_training_stop = True
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """The library comes here also when a stop breaks the epoch off."""
+        if self._session.stop.requested:
+            control.should_evaluate = False
 
     def on_log(
         self,
@@ -60,7 +99,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
                     "lower learning_rate, or resume from the last checkpoint with --set learning_rate=…",
                 )
             self._loss = f"loss {logs['loss']:.3f}"
-            self._beat(state, loss=logs["loss"], learning_rate=logs.get("learning_rate"), force=True)
+            self._beat(state, loss=logs["loss"], learning_rate=logs.get("learning_rate"))
         kept = {key: value for key, value in logs.items() if isinstance(value, int | float)}
         self._session.log_metrics({**kept, "step": state.global_step, "epoch": state.epoch})
 
@@ -79,9 +118,43 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         patience = self._config.early_stopping_patience
         if patience is not None and evaluations_without_gain(state.log_history, self._config.best_metric) >= patience:
             control.should_training_stop = True
+            control.should_save = True  # more patience can take it up here
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._beat(state, phase="training")
+
+    def _take_up(self, plan: ResumePlan, state: TrainerState, control: TrainerControl) -> None:
+        """Make good what the checkpoint lacks, and see whether any step remains."""
+        if plan.state is not None:
+            self._trainer.take_up(plan.state)
+        if state.best_global_step and not self._best_is_whole(state.best_global_step):
+            self._reporter.warn(f"the best checkpoint ({state.best_global_step}) is gone or damaged: the next is taken")
+            state.best_global_step = state.best_metric = state.best_model_checkpoint = None
+        if evaluation_is_due(
+            state.log_history, self._config, state.global_step, state.max_steps, self._trainer.steps_per_epoch
+        ):
+            self._trainer.evaluate_again(plan.checkpoint)
+        over = state.global_step >= state.max_steps or early_stop_reason(state.log_history, self._config)
+        if over or control.should_training_stop:
+            raise TrainingOver
+
+    def _best_is_whole(self, step: int) -> bool:
+        return inspect(self._session.paths.checkpoint(step), step).complete
+
+    def _on_eval_batch(self, done: int, total: int) -> None:
+        self._session.beat(phase="evaluating", phase_done=done, phase_total=total, phase_unit="examples")
+        if self._session.stop.requested:
+            raise EvaluationLeft(save=self._session.stop.save)
+
+    def _on_saving(self, step: int) -> None:
+        self._session.beat(phase="saving", step=step)
+
+    def _on_save_error(self, step: int, error: Exception) -> None:
+        said = f"checkpoint {step} could not be saved: {str(error).strip().splitlines()[0]}"
+        self._session.describe(save_error={"step": step, "reason": said})
+        if self._config.on_save_error == "fail":
+            raise WorkError(said, f"free some space, then: movielora resume {self._session.call_name}") from error
+        self._reporter.warn(f"{said}; the earlier checkpoint stands and training goes on")
 
     def _beat(self, state: TrainerState, **said: Any) -> None:
         elapsed = max(time.monotonic() - self._started - self._paused, 1e-9)
@@ -106,6 +179,7 @@ class LossPlateauCallback(TrainerCallback):  # type: ignore[misc]
         losses = [row["loss"] for row in state.log_history if "loss" in row]
         if logs_without_gain(losses, self._min_delta) >= self._patience:
             control.should_training_stop = True
+            control.should_save = True
 
 
 def tensorboard_callback(folder: Path) -> TrainerCallback:
@@ -114,37 +188,3 @@ def tensorboard_callback(folder: Path) -> TrainerCallback:
     from transformers.integrations import TensorBoardCallback
 
     return TensorBoardCallback(SummaryWriter(log_dir=str(folder)))
-
-
-def is_better(value: float, best: float | None, metric: str) -> bool:
-    """Whether `value` beats `best`; NaN never does, and anything else beats none."""
-    if math.isnan(value):
-        return False
-    if best is None or math.isinf(best):
-        return True
-    return value > best if METRIC_DIRECTIONS[metric] else value < best
-
-
-def evaluations_without_gain(log_history: list[dict[str, Any]], metric: str) -> int:
-    """Evaluations since the best one. Read from the log, which checkpoints keep, so a resumed run counts on."""
-    best: float | None = None
-    since = 0
-    for row in log_history:
-        if (value := row.get(f"eval_{metric}")) is None:
-            continue
-        if is_better(value, best, metric):
-            best, since = value, 0
-        else:
-            since += 1
-    return since
-
-
-def logs_without_gain(losses: list[float], min_delta: float) -> int:
-    """Logs since the loss last fell by more than `min_delta` below its lowest."""
-    lowest, since = math.inf, 0
-    for loss in losses:
-        if loss < lowest - min_delta:
-            lowest, since = loss, 0
-        else:
-            since += 1
-    return since

@@ -6,8 +6,8 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,20 @@ from numpy.typing import NDArray
 from movielora.config import Config, ResolvedConfig
 from movielora.data.dataset_files import DatasetFiles, find_dataset
 from movielora.data.prompt import PromptTemplate
-from movielora.data.token_cache import clear_cache, file_sha256, tokenize_file
+from movielora.data.quiet import quiet_libraries
+from movielora.data.token_cache import clear_cache, tokenize_file
 from movielora.data.tokens import TokenizedExamples, load_tokenizer
 from movielora.errors import DataError, StoppedError
+from movielora.model.base import choose_placement, find_base, load_base
 from movielora.progress import Phase, Reporter
+from movielora.runs import occupancy
+from movielora.runs.checkpoints import newest_complete
 from movielora.runs.occupancy import Mode
+from movielora.runs.paths import RunPaths
 from movielora.runs.session import RunSession
+from movielora.training.identity import run_identity
 from movielora.training.result import TrainResult
+from movielora.training.resume import ResumePlan, choose_checkpoint, plan_resume, with_extra_epochs
 
 # More rows than this losing history to the cutoff means the cutoff is wrong, not the rows.
 _MOST_CUT = 0.2
@@ -59,10 +66,13 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     to stop, WorkError when the training itself fails.
     """
     started = time.monotonic()
-    config = request.resolved.values
     files = find_dataset(request.resolved)
     for note in request.resolved.no_effect_notes():
         reporter.note(note)
+    plan = None
+    if request.mode == "resume":
+        request, plan = _plan_resume(request, files, reporter)
+    config = request.resolved.values
     with RunSession.open(
         Path(config.output_dir),
         argv=request.argv,
@@ -73,46 +83,80 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     ) as session:
         session.install_signal_handlers()
         told = _RunReporter(reporter, session)
-        return _train(request, files, session, told, started)
+        with told.phase("Finding the base"):
+            base = _find_base(request.resolved)
+            identity = run_identity(config, files, base)
+        origin = request.resolved.path
+        session.describe(
+            base=base,
+            data_hash=identity["training data"],
+            identity=identity,
+            config_path=str(origin.resolve()) if origin else None,
+        )
+        return _train(_Work(request, files, base, identity, plan, session, told, started))
 
 
-def _train(
-    request: TrainRequest, files: DatasetFiles, session: RunSession, told: _RunReporter, started: float
-) -> TrainResult:
-    config = request.resolved.values
+def _plan_resume(
+    request: TrainRequest, files: DatasetFiles, reporter: Reporter
+) -> tuple[TrainRequest, ResumePlan | None]:
+    """The request with its extra epochs, and where it goes on (None: from the first step); all before anything loads.
+
+    A refusal here leaves the run folder as it was.
+    """
+    paths = RunPaths(Path(request.resolved.values.output_dir))
+    occupancy.refuse_live(paths)  # a live run's checkpoints come and go
+    chosen = choose_checkpoint(paths, request.checkpoint, reporter)
+    resolved = with_extra_epochs(request.resolved, request.extra_epochs, chosen.path if chosen else None)
+    request = replace(request, resolved=resolved)
+    if chosen is None:
+        reporter.note(f"{paths.root} holds no checkpoint to resume from: training begins at the first step")
+        return request, None
+    identity = run_identity(resolved.values, files, _find_base(resolved))
+    return request, plan_resume(resolved, paths, chosen, identity, reporter)
+
+
+def _find_base(resolved: ResolvedConfig) -> str:
+    name = resolved.values.model_name_or_path
+    return find_base(name, Path(resolved.values.preprocessing_cache_dir).parent, resolved.locate(name))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is known once the request has been checked and the run folder is ours."""
+
+    request: TrainRequest
+    files: DatasetFiles
+    base: str
+    identity: dict[str, str]
+    plan: ResumePlan | None
+    session: RunSession
+    told: _RunReporter
+    started: float
+
+
+def _train(work: _Work) -> TrainResult:
+    config, session, told = work.request.resolved.values, work.session, work.told
     with told.phase("Loading libraries"):
-        from movielora.data.quiet import quiet_libraries
-
         quiet_libraries()
-        from movielora.model.base import choose_placement, find_base, load_base
         from movielora.model.lora import check_targets, lora_config
         from movielora.training.finish import save_best, score_saved
         from movielora.training.trainer import AnswerTrainer, training_arguments
 
     placement = choose_placement(config)
-    source = find_base(
-        config.model_name_or_path,
-        Path(config.preprocessing_cache_dir).parent,
-        request.resolved.locate(config.model_name_or_path),
-    )
     session.describe(
-        base=source,
-        data_hash=file_sha256(files.train),
         placement={"device": placement.device, "dtype": placement.dtype, "quantized": placement.quantized},
         versions={name: metadata.version(name) for name in _VERSIONS},
     )
-    tokenizer = load_tokenizer(source)
-    examples = _load_examples(request, files, tokenizer, told)
+    tokenizer = load_tokenizer(work.base)
+    examples = _load_examples(work, tokenizer)
 
     with told.phase("Loading model"):
-        model = load_base(source, placement)
+        model = load_base(work.base, placement)
         check_targets(model, config.target_modules)
-    arguments = training_arguments(
-        config, session.paths.root, placement, planned_steps(config, len(examples.train_rows))
-    )
+    steps = planned_steps(config, len(examples.train_rows))
     trainer = AnswerTrainer(
         model=model,
-        args=arguments,
+        args=training_arguments(config, session.paths.root, placement, steps),
         train=examples.train,
         train_rows=examples.train_rows,
         evaluation=examples.evaluation,
@@ -120,52 +164,62 @@ def _train(
         peft_config=lora_config(config),
         tokenizer=tokenizer,
         paths=session.paths,
+        keep_checkpoints=config.save_total_limit,
+        identity=work.identity,
+        steps_per_epoch=steps_per_epoch(config, len(examples.train_rows)),
     )
-    _run_trainer(trainer, request, session, told)
+    _run_trainer(trainer, steps, work)
     if session.stop.requested:
         raise _stopped(session, trainer.state.global_step)
+    session.training_ended()
     best = save_best(trainer, config, session.paths)
     metrics = score_saved(trainer, examples.evaluation, examples.eval_rows, session.paths, told)
-    checkpoint = session.paths.checkpoint(trainer.state.global_step)
-    session.finish("finished", metrics=metrics, best_checkpoint=best.name if best else None, checkpoint=checkpoint.name)
+    last, _ = newest_complete(session.paths)
+    session.finish(
+        "finished",
+        metrics=metrics,
+        best_checkpoint=best.name if best else None,
+        checkpoint=last.path.name if last else None,
+    )
     return TrainResult(
-        session.paths.root, "finished", trainer.state.global_step, best, metrics, time.monotonic() - started
+        session.paths.root, "finished", trainer.state.global_step, best, metrics, time.monotonic() - work.started
     )
 
 
-def _run_trainer(trainer: Any, request: TrainRequest, session: RunSession, told: _RunReporter) -> None:
-    from movielora.training.callbacks import LossPlateauCallback, RunCallback, tensorboard_callback
+def _run_trainer(trainer: Any, steps: int, work: _Work) -> None:
+    from movielora.training.callbacks import LossPlateauCallback, RunCallback, TrainingOver, tensorboard_callback
 
-    config = request.resolved.values
-    checkpoint = str(request.checkpoint) if request.checkpoint else None
-    steps = planned_steps(config, len(trainer.train_dataset))
+    config, session, told = work.request.resolved.values, work.session, work.told
     told.note(
         f"Training {trainer.trainable_parameters():,} of {trainer.all_parameters():,} parameters on "
         f"{len(trainer.train_dataset):,} examples: {steps:,} steps of {config.effective_batch_size}"
     )
     with told.phase("Training", steps, "steps") as phase:
-        callback = RunCallback(session, phase, config, trainer)
-        trainer.add_callback(callback)
+        trainer.add_callback(RunCallback(session, phase, config, trainer, work.plan, told))
         if "tensorboard" in config.report_to:
             trainer.add_callback(tensorboard_callback(session.paths.tensorboard))
         if config.loss_plateau_patience is not None:
             trainer.add_callback(LossPlateauCallback(config.loss_plateau_patience, config.loss_plateau_min_delta))
-        trainer.train(resume_from_checkpoint=checkpoint)
+        with suppress(TrainingOver):
+            trainer.train(resume_from_checkpoint=str(work.plan.checkpoint) if work.plan else None)
 
 
 def planned_steps(config: Config, examples: int) -> int:
     """Optimiser steps of the whole training: what transformers will count."""
     if config.max_steps > 0:
         return config.max_steps
+    return math.ceil(config.num_train_epochs * steps_per_epoch(config, examples))
+
+
+def steps_per_epoch(config: Config, examples: int) -> int:
     micro_batches = math.ceil(examples / config.per_device_train_batch_size)
-    steps_an_epoch = max(1, math.ceil(micro_batches / config.gradient_accumulation_steps))
-    return math.ceil(config.num_train_epochs * steps_an_epoch)
+    return max(1, math.ceil(micro_batches / config.gradient_accumulation_steps))
 
 
-def _load_examples(request: TrainRequest, files: DatasetFiles, tokenizer: Any, told: Reporter) -> _Examples:
-    config = request.resolved.values
+def _load_examples(work: _Work, tokenizer: Any) -> _Examples:
+    config, files, told = work.request.resolved.values, work.files, work.told
     cache_dir = Path(config.preprocessing_cache_dir)
-    if request.clear_cache:
+    if work.request.clear_cache:
         told.note(f"Removed {clear_cache(cache_dir)} token caches from {cache_dir}")
     template = PromptTemplate(tokenizer)
 
@@ -213,7 +267,7 @@ def _stopped(session: RunSession, step: int) -> StoppedError:
     saved = session.paths.checkpoint(step).is_dir()
     where = f"its checkpoint-{step} is complete" if saved else "without saving this step"
     return StoppedError(
-        f"{session.name} stopped on request at step {step:,}; {where}", f"movielora resume {session.name}"
+        f"{session.name} stopped on request at step {step:,}; {where}", f"movielora resume {session.call_name}"
     )
 
 

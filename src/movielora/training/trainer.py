@@ -10,17 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
+from safetensors import SafetensorError
 from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from movielora.config import Config
 from movielora.config.keys import METRIC_DIRECTIONS
 from movielora.data.tokens import TokenizedExamples
+from movielora.errors import WorkError
 from movielora.evaluation.metrics import answer_metrics
 from movielora.model.base import Placement
 from movielora.model.scoring import answer_loss, collate, score
-from movielora.runs.paths import TRAINER_STATE_NAME, RunPaths
+from movielora.runs.atomic import write_json_atomically
+from movielora.runs.paths import RESUME_STATE_NAME, TRAINER_STATE_NAME, RunPaths
 from movielora.runs.staging import rotate, staged_checkpoint
+from movielora.training.resume import ResumeState
 from movielora.training.sampler import LengthGroupedSampler
 
 # Without one of these a resumed training would go on with other losses, or not at all.
@@ -31,7 +35,16 @@ _CHECKPOINT_FILES = (
     "scheduler.pt",
     "rng_state.pth",
     TRAINER_STATE_NAME,
+    RESUME_STATE_NAME,
 )
+
+
+class EvaluationLeft(Exception):  # noqa: N818 - a way out, not an error
+    """Raised by `on_eval_batch` to leave an evaluation; `save` asks for a checkpoint of the step it stood at."""
+
+    def __init__(self, *, save: bool) -> None:
+        super().__init__()
+        self.save = save
 
 
 def training_arguments(config: Config, output_dir: Path, placement: Placement, steps: int) -> SFTConfig:
@@ -63,7 +76,7 @@ def training_arguments(config: Config, output_dir: Path, placement: Placement, s
         eval_steps=config.eval_steps if config.eval_strategy == "steps" else None,
         save_strategy="steps",
         save_steps=config.save_steps,
-        save_total_limit=config.save_total_limit,
+        save_total_limit=None,  # ours: the library would delete the newest of two, and with it the resume
         # The best adapter is loaded and re-scored from the saved files at the end (train.py), not from memory.
         load_best_model_at_end=False,
         metric_for_best_model=None if config.eval_strategy == "no" else config.best_metric,
@@ -82,8 +95,9 @@ def training_arguments(config: Config, output_dir: Path, placement: Placement, s
 class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
     """Trains on the answer's tokens alone and evaluates by the two logits at the answer position.
 
-    `on_eval_batch` is told the rows done and all rows during an evaluation; it may raise to leave it. `examples_seen`
-    and `tokens_seen` (prompt and answer, no padding) count what this process has trained on.
+    `on_eval_batch` is told the rows done and all rows during an evaluation; it may raise EvaluationLeft. `on_saving`
+    is told before a save, `on_save_error` when it failed; it may raise to end the training. `examples_seen` and
+    `tokens_seen` (prompt and answer, no padding) count what this process has trained on.
     """
 
     def __init__(
@@ -98,11 +112,17 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         peft_config: Any,
         tokenizer: Any,
         paths: RunPaths,
+        keep_checkpoints: int | None,
+        identity: dict[str, str],
+        steps_per_epoch: int,
     ) -> None:
         self._train, self._evaluation, self._eval_rows = train, evaluation, eval_rows
-        self._paths = paths
+        self._paths, self._keep, self._identity = paths, keep_checkpoints, identity
+        self.steps_per_epoch = steps_per_epoch
         self._staging: Path | None = None
         self.on_eval_batch: Callable[[int, int], None] = lambda done, total: None
+        self.on_saving: Callable[[int], None] = lambda step: None
+        self.on_save_error: Callable[[int, Exception], None] = _raise_save_error
         self.examples_seen = self.tokens_seen = 0
         rows = Dataset.from_dict({"row": train_rows, "length": train.lengths[train_rows]})
         super().__init__(
@@ -153,9 +173,37 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Score the evaluation rows by `model.scoring.score`, the way `compare` does, and log the metrics."""
+        """Score the evaluation rows by `model.scoring.score`, the way `compare` does, and log the metrics.
+
+        An evaluation that was left gives {}; the checkpoint saved then lacks it, and a resume makes it good.
+        """
         if self._evaluation is None:
             return {}
+        try:
+            return self._score_evaluation(self._evaluation, metric_key_prefix)
+        except EvaluationLeft as left:
+            self.control.should_training_stop = True
+            self.control.should_save = left.save
+            return {}
+
+    def evaluate_again(self, checkpoint: Path) -> None:
+        """The evaluation that the resumed checkpoint lacks, with what follows from it, as if it had been made then."""
+        self._load_rng_state(str(checkpoint))  # a save below must hold the state of that step
+        metrics = self._evaluate(None, None)
+        self._determine_best_metric(metrics, None)
+        if metrics and self.control.should_save:
+            self._save_checkpoint(self.model, None)
+            self.control.should_save = False
+
+    def take_up(self, state: ResumeState) -> None:
+        """Go on summing the loss where the checkpoint stood between two logs."""
+        self._tr_loss = torch.tensor(state.unlogged_loss, device=self.args.device)
+        self._globalstep_last_logged = state.logged_step
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        return bool(metrics) and bool(super()._determine_best_metric(metrics, trial))
+
+    def _score_evaluation(self, evaluation: TokenizedExamples, metric_key_prefix: str) -> dict[str, float]:
         self.model.eval()
         started = time.monotonic()
         done = 0
@@ -168,12 +216,12 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         with self.accelerator.autocast():
             scores, loss = score(
                 self.model,
-                self._evaluation,
+                evaluation,
                 self._eval_rows,
                 batch_size=self.args.per_device_eval_batch_size,
                 on_batch=advance,
             )
-        labels = np.asarray(self._evaluation.labels)[self._eval_rows]
+        labels = np.asarray(evaluation.labels)[self._eval_rows]
         found = {"loss": loss, **answer_metrics(labels, scores.log_odds, scores.answer_mass)}
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         metrics[f"{metric_key_prefix}_seconds"] = time.monotonic() - started
@@ -190,24 +238,39 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """The library's own save, into a staging folder that becomes the checkpoint once it is whole."""
         step = self.state.global_step
-        with staged_checkpoint(self._paths, step, required=_CHECKPOINT_FILES) as folder:
-            # The library writes `checkpoint-N` inside the folder it is given; its files are moved up one.
-            self._staging = folder
-            try:
-                super()._save_checkpoint(model, trial)
-            finally:
-                self._staging = None
-            inner = folder / f"checkpoint-{step}"
-            for path in inner.iterdir():
-                path.rename(folder / path.name)
-            inner.rmdir()
-            if self.state.best_global_step:
-                self.state.best_model_checkpoint = str(self._paths.checkpoint(self.state.best_global_step))
-            self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
-        rotate(self._paths, keep=self.args.save_total_limit, best_step=self.state.best_global_step)
+        self.on_saving(step)
+        try:
+            with staged_checkpoint(self._paths, step, required=_CHECKPOINT_FILES) as folder:
+                self._write_checkpoint(model, trial, folder)
+        # torch and safetensors have their own words for a disk that is full.
+        except (OSError, RuntimeError, SafetensorError, WorkError) as error:
+            self.on_save_error(step, error)
+            return
+        rotate(self._paths, keep=self._keep, best_step=self.state.best_global_step)
+
+    def _write_checkpoint(self, model: Any, trial: Any, folder: Path) -> None:
+        # The library writes `checkpoint-N` inside the folder it is given; its files are moved up one.
+        self._staging = folder
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._staging = None
+        inner = folder / f"checkpoint-{self.state.global_step}"
+        for path in inner.iterdir():
+            path.rename(folder / path.name)
+        inner.rmdir()
+        if self.state.best_global_step:
+            self.state.best_model_checkpoint = str(self._paths.checkpoint(self.state.best_global_step))
+        self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
+        kept = ResumeState(self._identity, self._tr_loss.item(), self._globalstep_last_logged, self.steps_per_epoch)
+        write_json_atomically(folder / RESUME_STATE_NAME, kept.to_json())
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._staging) if self._staging is not None else str(super()._get_output_dir(trial))
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No generated model card beside every checkpoint: run.json says what was done."""
+
+
+def _raise_save_error(step: int, error: Exception) -> None:
+    raise error

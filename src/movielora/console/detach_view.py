@@ -1,0 +1,27 @@
+"""What is said when a run has been sent off by itself."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+from movielora.console.output import stdout
+from movielora.runs.detach import Detached
+from movielora.runs.find import call_name
+
+
+def show_detached(started: Detached) -> None:
+    """Name, PID, log, and the three commands that come next."""
+    name = escape(call_name(started.run_dir, started.run))
+    console = stdout()
+    state = (
+        "has passed its checks and goes on by itself" if started.checked else "is still loading; it goes on by itself"
+    )
+    console.print(f"[bold]{escape(started.run)}[/]  PID {started.pid}  {state}")
+    console.print(f"log     {escape(str(started.log))}", soft_wrap=True)
+    console.print()
+    for words, what in (
+        (f"status --watch {name}", "see how it does"),
+        (f"logs -f {name}", "follow its log"),
+        (f"stop {name}", "save and end; continue with resume"),
+    ):
+        console.print(f"  movielora {words}  [dim]{what}[/]", soft_wrap=True)

@@ -1,0 +1,68 @@
+"""When to evaluate, what is best, and when more training would not help: read from the log, which checkpoints keep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from movielora.config import Config
+from movielora.config.keys import METRIC_DIRECTIONS
+
+# A row as the trainer logs it: `loss` or `eval_…`, and `step`.
+LogRow = dict[str, Any]
+
+
+def early_stop_reason(log_history: Sequence[LogRow], config: Config) -> str:
+    """Why a training with this log is over before its last step, in words; "" where it is not."""
+    patience, plateau = config.early_stopping_patience, config.loss_plateau_patience
+    if patience is not None and evaluations_without_gain(log_history, config.best_metric) >= patience:
+        return f"{patience} evaluations without a better {config.best_metric} (early_stopping_patience)"
+    losses = [row["loss"] for row in log_history if "loss" in row]
+    if plateau is not None and logs_without_gain(losses, config.loss_plateau_min_delta) >= plateau:
+        return f"{plateau} logs without a better loss (loss_plateau_patience)"
+    return ""
+
+
+def evaluation_is_due(
+    log_history: Sequence[LogRow], config: Config, step: int, max_steps: int, steps_per_epoch: int
+) -> bool:
+    """Whether the step that a checkpoint stands at should have been evaluated and was not: a stop came first."""
+    every = {"steps": config.eval_steps, "epoch": steps_per_epoch}.get(config.eval_strategy)
+    if every is None or (step % every and step < max_steps):
+        return False
+    return not any("eval_loss" in row and row.get("step") == step for row in log_history)
+
+
+def is_better(value: float, best: float | None, metric: str) -> bool:
+    """Whether `value` beats `best`; NaN never does, and anything else beats none."""
+    if math.isnan(value):
+        return False
+    if best is None or math.isinf(best):
+        return True
+    return value > best if METRIC_DIRECTIONS[metric] else value < best
+
+
+def evaluations_without_gain(log_history: Sequence[LogRow], metric: str) -> int:
+    """Evaluations since the best one. Read from the log, which checkpoints keep, so a resumed run counts on."""
+    best: float | None = None
+    since = 0
+    for row in log_history:
+        if (value := row.get(f"eval_{metric}")) is None:
+            continue
+        if is_better(value, best, metric):
+            best, since = value, 0
+        else:
+            since += 1
+    return since
+
+
+def logs_without_gain(losses: Sequence[float], min_delta: float) -> int:
+    """Logs since the loss last fell by more than `min_delta` below its lowest."""
+    lowest, since = math.inf, 0
+    for loss in losses:
+        if loss < lowest - min_delta:
+            lowest, since = loss, 0
+        else:
+            since += 1
+    return since
