@@ -71,6 +71,11 @@ def one_line(title: str) -> str:
     return " ".join(title.split())
 
 
+def without_lone_surrogates(text: str) -> str:
+    """`\\ud83c` alone, which JSON can hold and UTF-8 cannot, becomes a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 YES, NO = "Yes", "No"
 END_OF_TURN = "<|im_end|>"
 # Stands for the user's text while the template's fixed parts are rendered once; no template and no title holds it.
@@ -146,10 +151,7 @@ class PromptTemplate:
         A control token written in a title (`<|im_end|>`) gets a space after its first character, so the model reads
         it as the text it is.
         """
-        if text.isascii():
-            cleaned = text
-        else:
-            cleaned = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode("utf-8"))
+        cleaned = unicodedata.normalize("NFC", without_lone_surrogates(text))
         if self._control is not None:
             cleaned = self._control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", cleaned)
         return cleaned
@@ -188,6 +190,11 @@ class PromptTemplate:
                     "use a Qwen3 chat model such as Qwen/Qwen3-0.6B",
                 )
             ids.append(with_answer[-2])
+        if ids[0] == ids[1]:
+            raise ModelError(
+                f"this tokenizer reads `{YES}` and `{NO}` as the same token {ids[0]}",
+                "use a Qwen3 chat model such as Qwen/Qwen3-0.6B",
+            )
         return ids[0], ids[1], self._encode(END_OF_TURN)[0]
 
     def _encode(self, text: str) -> list[int]:

@@ -9,14 +9,15 @@ a training-form one, instruction included, so both become the same `Record`.
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterator
+import sys
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from movielora.data.prompt import INSTRUCTION, SYSTEM, render_input
+from movielora.data.prompt import INSTRUCTION, SYSTEM, render_input, without_lone_surrogates
 from movielora.errors import DataError
 
 _NUMBERED = re.compile(r"^\d+\. ")
@@ -26,6 +27,8 @@ _FORMS = (
     "a training record has `input` and `output` (with `instruction`, `system`), "
     "a test record `history_titles`, `candidate_title` and `label`"
 )
+_MAKE = "movielora prepare --help shows how to make a dataset"
+_MEND = "mend that line: JSONL holds one record a line, JSON a list of records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,45 +96,52 @@ def parse_input(text: str) -> ParsedInput:
 
 
 def _read_objects(path: Path) -> Iterator[tuple[str, Any]]:
+    """Where each JSON value stands, and the value. JSONL is read line by line, so that its size does not matter."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            start = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
+            file.seek(start)
+            first = next((line for line in file if line.strip()), b"")
+            if not first:
+                raise DataError(f"{path} is empty", _MAKE)
+            file.seek(start)
+            yield from _array(path, file.read()) if first.lstrip().startswith(b"[") else _lines(path, file)
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "movielora prepare --help shows how to make a dataset") from None
+        raise DataError(f"{path} does not exist", _MAKE) from None
     except IsADirectoryError:
         raise DataError(f"{path} is a folder; name a JSON or JSONL file in it") from None
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise DataError(f"{path} line {line} is not UTF-8 text", "save the file as UTF-8") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    if not text.strip():
-        raise DataError(f"{path} is empty", "movielora prepare --help shows how to make a dataset")
-    yield from _array(path, text) if text.lstrip().startswith("[") else _lines(path, text)
 
 
-def _array(path: Path, text: str) -> Iterator[tuple[str, Any]]:
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path} line {error.lineno} is not JSON: {error.msg.lower()}", "mend that line") from None
-    except RecursionError:
-        raise DataError(f"{path} is nested too deeply to be a list of records") from None
+def _array(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
+    values = _parse(content, path, first_line=1)
     if not values:
-        raise DataError(f"{path} holds an empty list", "movielora prepare --help shows how to make a dataset")
+        raise DataError(f"{path} holds an empty list", _MAKE)
     for number, value in enumerate(values, 1):
         yield f"{path} record {number}", value
 
 
-def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            yield f"{path} line {number}", json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path} line {number} is not JSON: {error.msg.lower()}", "mend that line") from None
-        except RecursionError:
-            raise DataError(f"{path} line {number} is nested too deeply to be a record") from None
+def _lines(path: Path, file: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(file, 1):
+        if line.strip():
+            yield f"{path} line {number}", _parse(line, path, first_line=number)
+
+
+def _parse(content: bytes, path: Path, first_line: int) -> Any:
+    """The JSON value that `content` is. Raises DataError naming the line of the file."""
+    try:
+        return json.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = first_line + content[: error.start].count(b"\n")
+        raise DataError(f"{path} line {line} is not UTF-8 text", "save the file as UTF-8") from None
+    except json.JSONDecodeError as error:
+        line = first_line + error.lineno - 1
+        raise DataError(f"{path} line {line} is not JSON: {error.msg.lower()}", _MEND) from None
+    except ValueError:  # Python refuses numbers of more than 4,300 digits
+        raise DataError(f"{path} line {first_line} or below holds a number with too many digits", _MEND) from None
+    except RecursionError:
+        raise DataError(f"{path} line {first_line} or below is nested too deeply to be a record", _MEND) from None
 
 
 def _to_record(raw: Any, place: str) -> Record:
@@ -155,6 +165,7 @@ def _from_test_form(raw: dict[str, Any], place: str, known: dict[str, Any]) -> R
     titles = raw["history_titles"]
     if not isinstance(titles, list) or not all(isinstance(title, str) for title in titles):
         raise DataError(f"{place}: `history_titles` must be a list of texts")
+    titles = [without_lone_surrogates(title) for title in titles]
     ratings = raw.get("history_ratings")
     if ratings is not None:
         if not isinstance(ratings, list) or not all(_is_number(rating) for rating in ratings):
@@ -196,7 +207,7 @@ def _text(raw: dict[str, Any], field: str, place: str, default: str | None = Non
         return default
     if not isinstance(value, str):
         raise DataError(f"{place}: `{field}` must be text, not {type(value).__name__}")
-    return value
+    return without_lone_surrogates(value)
 
 
 def _turns(raw: dict[str, Any], place: str) -> tuple[tuple[str, str], ...]:
@@ -206,7 +217,7 @@ def _turns(raw: dict[str, Any], place: str) -> tuple[tuple[str, str], ...]:
     )
     if not pairs:
         raise DataError(f"{place}: `history` must be a list of [question, answer] texts")
-    return tuple((question, answer) for question, answer in turns)
+    return tuple((without_lone_surrogates(question), without_lone_surrogates(answer)) for question, answer in turns)
 
 
 def _label(raw: dict[str, Any], place: str) -> bool:
@@ -223,7 +234,9 @@ def _label(raw: dict[str, Any], place: str) -> bool:
 
 def _identifier(raw: dict[str, Any], field: str, place: str) -> int | str | None:
     value = raw.get(field)
-    if value is None or (isinstance(value, int | str) and not isinstance(value, bool)):
+    if isinstance(value, str):
+        return without_lone_surrogates(value)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     raise DataError(f"{place}: `{field}` must be a whole number or text")
 
@@ -236,4 +249,4 @@ def _timestamp(raw: dict[str, Any], place: str) -> float | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
