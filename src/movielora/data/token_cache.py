@@ -24,6 +24,7 @@ from movielora.errors import DataError, OutputError
 from movielora.progress import Reporter
 
 _ARRAYS = ("ids", "offsets", "labels", "dropped_lines")
+_FACTS = "tokens.json"
 
 
 def tokenize_file(
@@ -38,9 +39,10 @@ def tokenize_file(
     """All records of `path` as ids, from the cache where nothing that matters has changed."""
     key = _cache_key(path, template, tokenizer, cutoff_len)
     folder = cache_dir / f"tokens-{key}"
-    if folder.is_dir():
+    cached = _load(folder, template)
+    if cached is not None:
         reporter.note(f"Tokens of {path} come from the cache")
-        return _load(folder, template)
+        return cached
     tokenized = tokenize_records(
         read_records(path), template, tokenizer, cutoff_len=cutoff_len, reporter=reporter, name=path.name
     )
@@ -50,7 +52,7 @@ def tokenize_file(
 
 def clear_cache(cache_dir: Path) -> int:
     """Remove every token cache in `cache_dir`, and nothing else; returns how many there were."""
-    folders = [folder for folder in cache_dir.glob("tokens-*") if (folder / "tokens.json").is_file()]
+    folders = [folder for folder in cache_dir.glob("tokens-*") if (folder / _FACTS).is_file()]
     for folder in folders:
         shutil.rmtree(folder)
     return len(folders)
@@ -62,7 +64,7 @@ def _cache_key(path: Path, template: PromptTemplate, tokenizer: Any, cutoff_len:
     for part in (
         file_sha256(path),
         str(tokenizer.chat_template),
-        str(template.system),
+        repr(template.system),
         tokenizer.backend_tokenizer.to_str(),
         str(cutoff_len),
         _code_hash(),
@@ -89,9 +91,28 @@ def _code_hash() -> str:
     return hashlib.sha256(b"".join(Path(str(source)).read_bytes() for source in sources)).hexdigest()
 
 
-def _load(folder: Path, template: PromptTemplate) -> TokenizedExamples:
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
-    return TokenizedExamples(**arrays, answer_ids=(template.yes_id, template.no_id, template.end_id))
+def _load(folder: Path, template: PromptTemplate) -> TokenizedExamples | None:
+    """None where there is no cache. A damaged one (a power cut, a file removed) is taken away, to be made anew."""
+    if not folder.is_dir():
+        return None
+    found = _read_whole(folder, (template.yes_id, template.no_id, template.end_id))
+    if found is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def _read_whole(folder: Path, answer_ids: tuple[int, int, int]) -> TokenizedExamples | None:
+    """None where a file is missing, cut short, or of another size than was written."""
+    try:
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
+        sizes = {name: len(array) for name, array in arrays.items()}
+        examples, tokens = facts["examples"], facts["tokens"]
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return None
+    if sizes != {"ids": tokens, "offsets": examples + 1, "labels": examples, "dropped_lines": examples}:
+        return None
+    return TokenizedExamples(**arrays, answer_ids=answer_ids)
 
 
 def _save(folder: Path, tokenized: TokenizedExamples, source: Path) -> None:
@@ -103,7 +124,7 @@ def _save(folder: Path, tokenized: TokenizedExamples, source: Path) -> None:
             for name in _ARRAYS:
                 np.save(staging / f"{name}.npy", getattr(tokenized, name), allow_pickle=False)
             facts = {"source": str(source), "examples": len(tokenized), "tokens": len(tokenized.ids)}
-            (staging / "tokens.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
+            (staging / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
             _rename_unless_there(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
