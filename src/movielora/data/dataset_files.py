@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def find_test_file(resolved: ResolvedConfig) -> Path:
 
 
 def _existing(path: Path, key: str) -> Path:
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 (Path's raises where a name is too long)
         raise DataError(f"`{key}`: {path} does not exist", _PREPARE)
     return path
 
@@ -73,11 +74,14 @@ def _beside(train: Path) -> Path:
 
 def _from_dataset(resolved: ResolvedConfig, dataset: str, field: str, split: str) -> Path:
     info = resolved.locate(f"{resolved.values.dataset_dir}/{DATASET_INFO}")
-    if info.is_file():
-        entry = _entry(info, dataset)
-        if entry is not None:
-            return _named_in_entry(info, dataset, entry, field)
     folder = dataset.removesuffix("_train").removesuffix("_eval")
+    if info.is_file():
+        entries = _entries(info)
+        if dataset in entries:
+            return _named_in_entry(info, dataset, entries[dataset], field)
+        if folder in entries:  # `X_train` may also mean both files of the entry `X`
+            field = "file_name" if split == "train" else "file_name_eval"
+            return _named_in_entry(info, folder, entries[folder], field)
     for name in dict.fromkeys((dataset, folder)):
         for suffix in ("json", "jsonl"):
             path = resolved.locate(f"{resolved.values.dataset_dir}/{name}/{split}.{suffix}")
@@ -90,18 +94,19 @@ def _from_dataset(resolved: ResolvedConfig, dataset: str, field: str, split: str
     )
 
 
-def _entry(info: Path, dataset: str) -> dict[str, Any] | None:
+def _entries(info: Path) -> dict[str, Any]:
     try:
-        entries = json.loads(info.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        entries = json.loads(info.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{info} cannot be read as JSON: {error}", "mend or remove it") from None
-    entry = entries.get(dataset) if isinstance(entries, dict) else None
-    if entry is not None and not isinstance(entry, dict):
+    if not isinstance(entries, dict):
+        raise DataError(f"{info} must hold a JSON object: one entry a dataset", "mend or remove it")
+    return entries
+
+
+def _named_in_entry(info: Path, dataset: str, entry: Any, field: str) -> Path:
+    if not isinstance(entry, dict):
         raise DataError(f"{info}: entry `{dataset}` must be an object with `file_name`")
-    return entry
-
-
-def _named_in_entry(info: Path, dataset: str, entry: dict[str, Any], field: str) -> Path:
     name = entry.get(field)
     if not isinstance(name, str):
         if field == "file_name_eval":

@@ -91,8 +91,9 @@ def audit(request: AuditRequest, reporter: Reporter) -> Audit:
         records = _sample(list(read_records(path)), request)
         phase.update(len(records))
     if request.char_only:
-        lengths = np.array([len(record.system) + len(record.instruction) + len(record.input) for record in records])
-        summary = summarise_lengths(lengths, request.percentiles)
+        if request.show_examples or request.cutoff_len:
+            reporter.warn("--show-examples and --cutoff-len need the tokenizer, which --char-only leaves out")
+        summary = summarise_lengths(np.array([_characters(record) for record in records]), request.percentiles)
         return Audit(path, "characters", summary, None, [], time.monotonic() - started)
     lengths, examples = _measure_tokens(request, records, reporter)
     cutoff = request.cutoff_len or request.resolved.values.cutoff_len
@@ -124,6 +125,12 @@ def _sample(records: list[Record], request: AuditRequest) -> list[Record]:
         return records
     random = np.random.default_rng(request.resolved.values.seed)
     return [records[row] for row in np.sort(random.choice(len(records), most, replace=False))]
+
+
+def _characters(record: Record) -> int:
+    """The texts of the record; the template around them is the tokenizer's."""
+    turns = sum(len(question) + len(answer) for question, answer in record.turns)
+    return len(record.system) + turns + len(record.instruction) + len(record.input)
 
 
 def _measure_tokens(
