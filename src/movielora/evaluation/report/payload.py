@@ -31,6 +31,7 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
         "mcnemar": comparison["mcnemar"],
         "calibration": comparison["calibration"],
         "slices": comparison["slices"],
+        "resampled": comparison["data"]["resampled"],
         "hidden": {"slices": comparison["data"]["slices_hidden"], "under": comparison["data"]["slices_min_rows"]},
         "curves": training_curves(comparison.get("provenance", {})),
         "provenance": provenance_lines(comparison),
@@ -122,7 +123,10 @@ class _Table:
 
 
 def _short(column: Floats) -> list[float | None]:
-    return [round(value, _LOG_ODDS_DIGITS) if math.isfinite(value) else None for value in column.tolist()]
+    """Three decimals; a score just above 0 stays above 0, so that rounding never turns a Yes into a No."""
+    least = 10.0**-_LOG_ODDS_DIGITS
+    rounded = [round(value, _LOG_ODDS_DIGITS) if math.isfinite(value) else None for value in column.tolist()]
+    return [least if value == 0 and exact > 0 else value for value, exact in zip(rounded, column.tolist(), strict=True)]
 
 
 def _plain(rating: float) -> float | int:

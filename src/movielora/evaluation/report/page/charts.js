@@ -143,6 +143,25 @@ function drawConfusion() {
   place("confusion", caption("Confusion"), ...tables, element("p", { class: "note" }, "Shares are of each line."));
 }
 
+/** What a temperature and a threshold from the evaluation split would change. */
+function drawFitted() {
+  const known = [base, adapter, strongest].filter((model) => model && model.calibrated && model.at_best_f1);
+  if (!known.length) {
+    place("fitted", caption("Fitted on the evaluation split"), element("p", { class: "note" }, `${capital(data.calibration.reason || "nothing was fitted")}.`));
+    return;
+  }
+  const change = (before, after) => element("td", {}, element("s", {}, `${figure(before)} → `), figure(after));
+  place("fitted", caption("Fitted on the evaluation split"),
+    element("table", { class: "fitted" },
+      element("thead", {}, element("tr", {}, ...["", "T", "Log loss", "ECE", "Cut", "F1"].map((name) => element("th", { scope: "col" }, name)))),
+      element("tbody", {}, ...known.map((model) => element("tr", {},
+        element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }), capital(model.name)),
+        element("td", {}, model.calibrated.temperature.toFixed(2)),
+        change(model.metrics.log_loss, model.calibrated.log_loss), change(model.metrics.ece, model.calibrated.ece),
+        element("td", {}, signed(model.at_best_f1.threshold, 2)), change(model.metrics.f1, model.at_best_f1.f1))))),
+    element("p", { class: "note" }, "T, the temperature, above 1: the model was too sure. Cut: the log-odds above which Yes gives the best F1. Both were fitted on the evaluation split and judged here."));
+}
+
 function drawCurves() {
   if (!data.curves.length) return;
   document.getElementById("training-section").hidden = false;

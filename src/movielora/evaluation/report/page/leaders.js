@@ -16,7 +16,7 @@ function drawLeaders() {
     ...TABLE_METRICS.map((key) => element("th", { scope: "col", class: key === metric ? "figure chosen" : "figure" }, METRIC_NAMES[key])));
   const body = ranked.map((model) => element("tr", { "data-role": model.role, "data-key": model.key },
     element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }),
-      element("span", {}, capital(model.name)), model.how ? element("small", {}, model.how) : null),
+      element("span", {}, capital(model.name)), model.how ? element("small", { title: model.how }, model.how) : null),
     element("td", { class: "whisker" }, whisker(model, metric, place_)),
     ...TABLE_METRICS.map((key) => leaderFigure(model, key, best[key], metric))));
   place("leaders", element("table", { class: "leaders" },
@@ -50,7 +50,7 @@ function whiskerScale(metric) {
 function axis(toX) {
   const ticks = niceTicks(toX.low, toX.high, 4);
   return drawn("svg", { viewBox: `0 0 ${WHISKER_WIDTH} 16`, "aria-hidden": "true", class: "axis" },
-    ...ticks.map((tick) => drawn("text", { x: toX(tick), y: 12, "text-anchor": "middle" }, figure(tick, tick % 0.1 ? 2 : 1))));
+    ...ticks.map((tick) => drawn("text", { x: toX(tick), y: 12, "text-anchor": "middle" }, figure(tick, 2))));
 }
 
 function whisker(model, metric, toX) {
@@ -104,10 +104,12 @@ function drawSlices() {
   const shown = data.slices.filter((slice) => slice.by === chosen.by);
   const ends = data.slices.flatMap((slice) => Object.values(sliceEnds(slice))).filter((value) => value !== null);
   const toX = scale(Math.min(0, ...ends), Math.max(0, ...ends), 6, 394);
-  const list = element("div", { class: "slice-list" }, ...shown.map((slice) => sliceButton(slice, toX)));
+  const heads = Array.from({ length: shown.length > 1 ? 2 : 1 }, () => element("div", { class: "slice head", "aria-hidden": "true" },
+    ...[["name", ""], ["n", "rows"], ["plot", "adapter minus base, AUC"], ["value", ""], ["own", "adapter"]].map(([kind, name]) => element("span", { class: kind }, name))));
+  const list = [element("div", { class: "slice-heads" }, ...heads), element("div", { class: "slice-list" }, ...shown.map((slice) => sliceButton(slice, toX)))];
   const hidden = data.hidden.slices ? ` ${data.hidden.slices} slices under ${data.hidden.under} rows are hidden.` : "";
-  place("slices", list, element("p", { class: "note" },
-    `Adapter minus base in AUC, 95% over users; a filled bar stays clear after Holm’s correction over all ${data.slices.length} slices.${hidden} Click one to see its rows.`));
+  place("slices", ...list, element("p", { class: "note" },
+    `Whiskers: 95% over ${data.resampled}. A filled bar stays clear after Holm’s correction over all ${data.slices.length} slices.${hidden} Click one to see its rows.`));
 }
 
 const sliceEnds = (slice) => { const { value, low, high } = slice.adapter_minus_base.auc; return { value, low, high }; };

@@ -16,6 +16,7 @@ function drawFixed() {
   drawHistogram("histogram-base", base, rows.base);
   drawHistogram("histogram-adapter", adapter, rows.adapter);
   drawConfusion();
+  drawFitted();
   drawCurves();
   buildScatter();
   buildGrid();

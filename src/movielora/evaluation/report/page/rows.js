@@ -7,7 +7,7 @@ const PRINTED = 40;
 function buildGrid() {
   grid.inner = element("div", { class: "inner", role: "rowgroup" });
   grid.scroller = element("div", { class: "scroller", tabindex: "0", role: "table", "aria-label": "Rows", onscroll: drawRows },
-    element("div", { class: "row head", role: "row" }, ...["", "Film asked about", "User", "Truth", capital(base.name), capital(adapter.name), strongest ? strongest.name : ""]
+    element("div", { class: "row head", role: "row" }, ...["", "Film asked about", "User", "Truth", `${capital(base.name)} P(Yes)`, `${capital(adapter.name)} P(Yes)`, strongest ? strongest.name : ""]
       .map((name, index) => element("span", { role: "columnheader", class: ["mark", "film", "user", "truth", "score", "score", "score third"][index] }, name))),
     grid.inner);
   place("grid", grid.scroller);
