@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.markup import escape
 
 from movielora.console import output
@@ -35,5 +37,15 @@ def show_result(result: TrainResult) -> None:
         console.print(table)
     if result.best_checkpoint:
         console.print(f"best       {escape(result.best_checkpoint.name)}")
-    console.print(f"adapter    {escape(str(result.run_dir))}", soft_wrap=True)
-    console.print("next       movielora compare --config … (the same config)", style="dim")
+    folder = _near(result.run_dir)
+    config = folder / "config.yaml"
+    console.print(f"adapter    {escape(str(folder))}", soft_wrap=True)
+    console.print(f"next       movielora compare --config {escape(str(config))}", style="dim", soft_wrap=True)
+
+
+def _near(path: Path) -> Path:
+    """The path as the user would type it from here."""
+    try:
+        return path.relative_to(Path.cwd())
+    except ValueError:
+        return path

@@ -1,0 +1,131 @@
+"""The trainer's losses and weights against a plain reference: full logits, labels of −100, one loop, no tricks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import get_peft_model
+from torch.nn import functional
+from transformers import AutoModelForCausalLM, get_cosine_schedule_with_warmup, set_seed
+
+from movielora.config import ResolvedConfig
+from movielora.data.dataset_files import find_dataset
+from movielora.data.prompt import PromptTemplate
+from movielora.data.records import read_records
+from movielora.data.tokens import TokenizedExamples, load_tokenizer, tokenize_records
+from movielora.model.base import choose_placement, find_base, load_base
+from movielora.model.lora import lora_config
+from movielora.progress import SILENT
+from movielora.runs.paths import RunPaths
+from movielora.training.sampler import LengthGroupedSampler
+from movielora.training.trainer import AnswerTrainer, training_arguments
+
+STEPS, MICRO_BATCH, ACCUMULATION = 6, 3, 2
+
+
+def _examples(resolved: ResolvedConfig, base: str) -> TokenizedExamples:
+    tokenizer = load_tokenizer(base)
+    records = list(read_records(find_dataset(resolved).train))[:200]
+    return tokenize_records(records, PromptTemplate(tokenizer), tokenizer, cutoff_len=1024, reporter=SILENT)
+
+
+def _reference(resolved: ResolvedConfig, base: str, examples: TokenizedExamples) -> tuple[list[float], dict[str, Any]]:
+    """Mean loss of each optimiser step, and the adapter weights at the end."""
+    config = resolved.values
+    set_seed(config.seed)
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), lora_config(config))
+    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=0.0)
+    schedule = get_cosine_schedule_with_warmup(optimiser, round(config.warmup_ratio * STEPS), STEPS)
+    order = list(LengthGroupedSampler(examples.lengths, MICRO_BATCH, MICRO_BATCH * ACCUMULATION, config.seed))
+    yes, no, end = examples.answer_ids
+    losses: list[float] = []
+    for step in range(STEPS):
+        rows = order[step * MICRO_BATCH * ACCUMULATION : (step + 1) * MICRO_BATCH * ACCUMULATION]
+        whole = torch.zeros(())
+        for row in rows:  # one row at a time: no padding at all
+            answer = [yes if examples.labels[row] else no, end]
+            ids = torch.tensor([*examples.prompt(row).tolist(), *answer])
+            labels = ids.clone()
+            labels[: -len(answer)] = -100
+            logits = model(input_ids=ids.unsqueeze(0)).logits[0]  # every position, the whole vocabulary
+            whole = whole + functional.cross_entropy(logits[:-1], labels[1:], ignore_index=-100, reduction="sum")
+        loss = whole / (2 * len(rows))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, config.max_grad_norm)
+        optimiser.step()
+        schedule.step()
+        optimiser.zero_grad()
+        losses.append(loss.item())
+    return losses, {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
+
+
+def test_losses_and_weights_equal_the_plain_reference(
+    tiny_config: Callable[..., ResolvedConfig], tmp_path: Path
+) -> None:
+    resolved = tiny_config(
+        output_dir=tmp_path / "run",
+        per_device_train_batch_size=MICRO_BATCH,
+        gradient_accumulation_steps=ACCUMULATION,
+        max_steps=STEPS,
+        eval_strategy="no",
+        early_stopping_patience="null",
+        logging_steps=1,
+        learning_rate=1e-3,
+    )
+    config = resolved.values
+    base = find_base("tiny", Path(config.preprocessing_cache_dir).parent, Path("tiny"))
+    examples = _examples(resolved, base)
+    assert len(np.unique(examples.lengths)) > 5  # rows of unlike length, or padding would not be tried
+
+    expected_losses, expected_weights = _reference(resolved, base, examples)
+    placement = choose_placement(config)
+    paths = RunPaths(tmp_path / "run")
+    paths.root.mkdir()
+    trainer = AnswerTrainer(
+        model=load_base(base, placement),
+        args=training_arguments(config, paths.root, placement, STEPS),
+        train=examples,
+        train_rows=np.arange(len(examples)),
+        evaluation=None,
+        eval_rows=np.empty(0, np.int64),
+        peft_config=lora_config(config),
+        tokenizer=load_tokenizer(base),
+        paths=paths,
+        keep_checkpoints=None,
+        identity={},
+        steps_per_epoch=STEPS,
+    )
+    trainer.train()
+
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    assert losses == pytest.approx(expected_losses, rel=1e-5)
+    weights = {name: value for name, value in trainer.model.named_parameters() if value.requires_grad}
+    assert weights.keys() == expected_weights.keys()
+    for name, value in weights.items():
+        torch.testing.assert_close(value, expected_weights[name], rtol=1e-3, atol=2e-5, msg=name)
+
+
+def test_every_row_comes_once_an_epoch_and_epochs_differ() -> None:
+    lengths = np.random.default_rng(0).integers(50, 200, size=1003)
+    sampler = LengthGroupedSampler(lengths, micro_batch=4, effective_batch=16, seed=7)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    second = list(sampler)
+    assert sorted(first) == sorted(second) == list(range(1003))
+    assert first != second
+    assert list(LengthGroupedSampler(lengths, 4, 16, 7)) == first
+
+
+def test_like_lengths_share_a_micro_batch() -> None:
+    lengths = np.random.default_rng(0).integers(50, 200, size=2000)
+    order = list(LengthGroupedSampler(lengths, micro_batch=8, effective_batch=8, seed=7))
+    padded = sum(8 * lengths[order[at : at + 8]].max() for at in range(0, 2000, 8))
+    assert padded < 1.05 * lengths.sum()  # a random order pads by about half
+    assert math.isclose(len(order), 2000)
