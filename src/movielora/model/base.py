@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,10 @@ from movielora.config import Config
 from movielora.data.quiet import quiet_libraries
 from movielora.errors import ModelError
 from movielora.model import tiny
+from movielora.model.attention import AttentionProbe, choose_attention, probe_flash_attention
+from movielora.model.folder import check_weights, read_model_config
+from movielora.model.processor import computes_bf16_fast, cpu_flags
+from movielora.model.quantization import quantization_config
 
 if TYPE_CHECKING:
     import torch
@@ -17,12 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Placement:
-    """`device`: `cuda` or `cpu`; `dtype`: `bfloat16`, `float16` or `float32`; `quantized`: 4-bit nf4."""
+    """`device`: `cuda` or `cpu`; `dtype`: `bfloat16`, `float16` or `float32`; `quantized`: 4-bit nf4; `attention`:
+    what the loader takes, None for the library's default, and why."""
 
     device: str
     dtype: str
     quantized: bool
     attention: str | None
+    attention_reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -38,30 +48,34 @@ def find_base(name: str, cache_dir: Path, located: Path) -> str:
     return str(located.resolve()) if located.is_dir() else name
 
 
-def choose_placement(config: Config) -> Placement:
-    """Device and precision for this machine: bf16 only where it is fast, 4-bit by default only on CUDA."""
+def choose_placement(
+    config: Config, probe: Callable[[], AttentionProbe] = probe_flash_attention, quantized: bool | None = None
+) -> Placement:
+    """Device, precision and attention for this machine: bf16 only where it is fast, 4-bit by default only on CUDA.
+
+    `quantized` wins over the config. Raises ModelError for what the config names and this machine cannot do.
+    """
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if config.fp16 and device == "cpu":
         raise ModelError("`fp16: true` needs a CUDA GPU", "--set fp16=false")
-    quantized = config.use_qlora if config.use_qlora is not None else device == "cuda"
+    if quantized is None:
+        quantized = config.use_qlora if config.use_qlora is not None else device == "cuda"
     wants_bf16 = config.bf16 if config.bf16 is not None else (not config.fp16 and _bf16_is_fast(device))
-    attention = None if config.flash_attn is False else ("sdpa" if config.flash_attn == "auto" else config.flash_attn)
-    return Placement(device, "bfloat16" if wants_bf16 else "float32", quantized, attention)
+    half_precision = wants_bf16 or config.fp16 or quantized
+    attention = choose_attention(config.flash_attn, probe, half_precision=half_precision)
+    dtype = "bfloat16" if wants_bf16 else "float32"
+    return Placement(device, dtype, quantized, attention.implementation, attention.reason)
 
 
 def _bf16_is_fast(device: str) -> bool:
-    """On CUDA: where the GPU has it. On a CPU: with AVX-512 bf16 or AMX; else it can be tens of times slower."""
+    """On CUDA: where the GPU has it. On a CPU: where the processor has units for it."""
     import torch
 
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return computes_bf16_fast(cpu_flags())
 
 
 def load_base(source: str, placement: Placement) -> Any:
@@ -69,22 +83,17 @@ def load_base(source: str, placement: Placement) -> Any:
 
     Raises ModelError where it is neither a folder nor reachable, or is damaged.
     """
-    import torch
     from transformers import AutoModelForCausalLM
 
     quiet_libraries()
+    if Path(source).is_dir():
+        read_model_config(Path(source))
+        check_weights(Path(source))
     options: dict[str, Any] = {"dtype": placement.torch_dtype, "trust_remote_code": False, "use_safetensors": True}
     if placement.attention:
         options["attn_implementation"] = placement.attention
     if placement.quantized:
-        from transformers import BitsAndBytesConfig
-
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-        )
+        options["quantization_config"] = quantization_config()
     if placement.device == "cuda":
         options["device_map"] = {"": 0}
     try:

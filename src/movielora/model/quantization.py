@@ -1,10 +1,14 @@
-"""The 4-bit base of QLoRA: nf4 with double quantisation, computed in bf16 (Dettmers et al. 2023, arXiv:2305.14314)."""
+"""The 4-bit base of QLoRA: nf4 with double quantisation, computed in bf16 (Dettmers et al. 2023, arXiv:2305.14314).
+
+A 4-bit base is frozen and otherwise left as loaded. PEFT's k-bit preparation would raise norms and embedding to
+fp32: Qwen3's norm computes in fp32 inside anyway, and an fp32 weight would make its output, and with it every 4-bit
+layer's and attention's, fp32 — twice the activations, and an error in flash attention. TRL makes the adapters bf16
+and, with checkpointing, lets the embedding's output ask for gradients.
+"""
 
 from __future__ import annotations
 
 from typing import Any
-
-from movielora.errors import ModelError
 
 # What `run_probes` is told to run.
 PROBE_TARGET = "movielora.model.quantization:run_four_bit"
@@ -13,6 +17,15 @@ CPU_SPEED_WARNING = (
     "4-bit weights on the CPU are unpacked in every step and cost several times the time of bf16; "
     "use_qlora: false is faster wherever the base fits in memory"
 )
+
+
+# Bytes of a parameter: half of one for nf4, an 8-bit scale for each block of 64, and an fp32 scale for each 256 scales.
+FOUR_BIT_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
+
+
+def adapter_bytes(quantized: bool) -> int:
+    """Bytes of an adapter parameter: TRL makes them bf16 on a 4-bit base; PEFT makes them fp32 on any other."""
+    return 2 if quantized else 4
 
 
 def quantization_config() -> Any:
@@ -29,27 +42,6 @@ def quantization_config() -> Any:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
-
-
-def prepare_four_bit_base(model: Any, *, gradient_checkpointing: bool) -> Any:
-    """Freeze a 4-bit base for LoRA and leave its types as loaded.
-
-    PEFT's own preparation raises norms and the embedding to fp32. Qwen3's norm already computes in fp32 inside, and
-    an fp32 weight would make its output, and with it every 4-bit layer's and attention's, fp32: twice the
-    activations, and an error in flash attention. With checkpointing the embedding's output must ask for gradients,
-    or nothing before the first adapter is recorded.
-    Raises ModelError where `model` is not 4-bit.
-    """
-    if not is_four_bit(model):
-        raise ModelError("the base was not loaded in 4-bit", "load it with quantization_config()")
-    model.requires_grad_(False)
-    if gradient_checkpointing:
-        model.enable_input_require_grads()
-    return model
-
-
-def is_four_bit(model: Any) -> bool:
-    return bool(getattr(model, "is_loaded_in_4bit", False))
 
 
 def run_four_bit(rows: int = 8, width: int = 128) -> dict[str, Any]:

@@ -22,7 +22,9 @@ from movielora.data.quiet import quiet_libraries
 from movielora.data.token_cache import clear_cache, tokenize_file
 from movielora.data.tokens import TokenizedExamples, load_tokenizer
 from movielora.errors import DataError, StoppedError
-from movielora.model.base import choose_placement, find_base, load_base
+from movielora.model.allocator import return_freed_memory
+from movielora.model.base import Placement, choose_placement, find_base, load_base
+from movielora.model.quantization import CPU_SPEED_WARNING
 from movielora.progress import Phase, Reporter
 from movielora.runs import occupancy
 from movielora.runs.checkpoints import newest_complete
@@ -144,9 +146,12 @@ def _train(work: _Work) -> TrainResult:
 
     placement = choose_placement(config)
     session.describe(
-        placement={"device": placement.device, "dtype": placement.dtype, "quantized": placement.quantized},
+        placement=placement.to_json(),
         versions={name: metadata.version(name) for name in _VERSIONS},
     )
+    _say_placement(placement, told)
+    if placement.device == "cpu":
+        return_freed_memory()
     tokenizer = load_tokenizer(work.base)
     examples = _load_examples(work, tokenizer)
 
@@ -184,6 +189,12 @@ def _train(work: _Work) -> TrainResult:
     return TrainResult(
         session.paths.root, "finished", trainer.state.global_step, best, metrics, time.monotonic() - work.started
     )
+
+
+def _say_placement(placement: Placement, told: Reporter) -> None:
+    told.note(f"Attention: {placement.attention_reason}")
+    if placement.quantized and placement.device == "cpu":
+        told.warn(CPU_SPEED_WARNING)
 
 
 def _run_trainer(trainer: Any, steps: int, work: _Work) -> None:

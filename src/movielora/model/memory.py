@@ -1,0 +1,264 @@
+"""How much memory a training needs, by parts, from the model's `config.json` alone.
+
+The activations are counted as autograd keeps them (a test counts what it really keeps): for each token of each layer
+the norms keep fp32 copies of their inputs, attention keeps query, key, value and output, the gated MLP keeps three
+products, and every LoRA layer keeps its own input once more where dropout or another dtype makes a copy of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from movielora.errors import ModelError
+from movielora.model.quantization import FOUR_BIT_BYTES, adapter_bytes
+
+GIB = 1 << 30
+MIB = 1 << 20
+
+# The process without a model. CPU: measured resident memory after the imports of a training (torch 2.13,
+# transformers 5.23). CUDA: the context, cuBLAS and what the allocator rounds up; measured values differ by driver.
+_FRAMEWORK: dict[str, int] = {"cpu": 750 * MIB, "cuda": 800 * MIB}
+# The answer's token and the end of the turn: the only positions that meet the vocabulary.
+_ANSWER_TOKENS = 2
+_FP32 = 4
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A decoder of the Llama family: what its `config.json` says. Widths in numbers, not bytes."""
+
+    layers: int
+    hidden: int
+    mlp: int
+    query_width: int
+    key_width: int
+    heads: int
+    vocabulary: int
+    tied: bool
+    head_norms: bool
+
+    @property
+    def linears(self) -> dict[str, tuple[int, int]]:
+        """Module name → (inputs, outputs) of each linear layer of a decoder layer."""
+        return {
+            "q_proj": (self.hidden, self.query_width),
+            "k_proj": (self.hidden, self.key_width),
+            "v_proj": (self.hidden, self.key_width),
+            "o_proj": (self.query_width, self.hidden),
+            "gate_proj": (self.hidden, self.mlp),
+            "up_proj": (self.hidden, self.mlp),
+            "down_proj": (self.mlp, self.hidden),
+        }
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How the model is trained. `tokens` is the longest row, `base_bytes` those of a 16- or 32-bit weight."""
+
+    device: Literal["cpu", "cuda"]
+    rows: int
+    tokens: int
+    eval_rows: int
+    targets: tuple[str, ...]
+    rank: int
+    dropout: float
+    quantized: bool
+    checkpointing: bool
+    base_bytes: int = 2
+    eager: bool = False
+
+    @property
+    def lora_bytes(self) -> int:
+        return adapter_bytes(self.quantized)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes by part; they add up to the peak. `evaluation` is what it needs beyond a training step, often nothing."""
+
+    parts: dict[str, int]
+
+    @property
+    def peak_bytes(self) -> int:
+        return sum(self.parts.values())
+
+
+def read_shape(config: dict[str, Any]) -> Shape:
+    """The shape that a `config.json` describes. Raises ModelError where it is no plain decoder of this family."""
+    kind = config.get("model_type", "unknown")
+    if config.get("num_experts") or config.get("num_local_experts"):
+        raise ModelError(f"memory of a mixture of experts ({kind}) is not estimated", "measure it: movielora train")
+    try:
+        heads, hidden = int(config["num_attention_heads"]), int(config["hidden_size"])
+        head = int(config.get("head_dim") or hidden // heads)
+        return Shape(
+            layers=int(config["num_hidden_layers"]),
+            hidden=hidden,
+            mlp=int(config["intermediate_size"]),
+            query_width=heads * head,
+            key_width=int(config.get("num_key_value_heads") or heads) * head,
+            heads=heads,
+            vocabulary=int(config["vocab_size"]),
+            tied=bool(config.get("tie_word_embeddings", False)),
+            head_norms=kind.startswith("qwen3"),
+        )
+    except KeyError as error:
+        raise ModelError(f"the model's config.json ({kind}) has no {error.args[0]}", "use a Qwen3 model") from None
+    except (TypeError, ValueError, ZeroDivisionError):
+        raise ModelError(
+            f"the model's config.json ({kind}) holds a size that is no number", "use a Qwen3 model"
+        ) from None
+
+
+def estimate(shape: Shape, setup: Setup) -> Estimate:
+    """The peak of a training with these settings, in bytes, by part."""
+    adapters = _adapter_parameters(shape, setup)
+    step = {"activations": _step_activations(shape, setup), "logits": _step_logits(shape, setup)}
+    return Estimate(
+        {
+            "base_weights": _base_bytes(shape, setup),
+            "adapters": adapters * setup.lora_bytes,
+            "gradients": adapters * setup.lora_bytes,
+            "optimizer": adapters * 2 * setup.lora_bytes,  # AdamW's two moments have the parameter's type
+            **step,
+            "evaluation": max(0, _evaluation_bytes(shape, setup) - sum(step.values())),
+            "framework": _FRAMEWORK[setup.device],
+        }
+    )
+
+
+def _linear_parameters(shape: Shape) -> int:
+    return shape.layers * sum(inputs * outputs for inputs, outputs in shape.linears.values())
+
+
+def _base_bytes(shape: Shape, setup: Setup) -> int:
+    """Embedding, head and norms stay in 16 bits in a 4-bit model."""
+    linear = _linear_parameters(shape)
+    embedding = shape.vocabulary * shape.hidden * (1 if shape.tied else 2)
+    norms = shape.layers * 2 * shape.hidden + shape.hidden
+    rest = (embedding + norms) * setup.base_bytes
+    return rest + round(linear * (FOUR_BIT_BYTES if setup.quantized else setup.base_bytes))
+
+
+def _adapter_parameters(shape: Shape, setup: Setup) -> int:
+    """LoRA: rank × (inputs + outputs) for each adapted layer."""
+    widths = (sum(sizes) for name, sizes in shape.linears.items() if name in setup.targets)
+    return shape.layers * setup.rank * sum(widths)
+
+
+def saved_bytes_of_a_layer(shape: Shape, setup: Setup) -> int:
+    """Bytes that autograd keeps for one token of one decoder layer until the backward pass."""
+    width = setup.base_bytes
+    norms = 2 * _FP32 * shape.hidden + 2 * _FP32
+    if shape.head_norms:
+        norms += _FP32 * (shape.query_width + shape.key_width)
+        head = shape.query_width // shape.heads
+        norms += _FP32 * (shape.heads + shape.key_width // head)
+    attention = width * (2 * shape.query_width + 2 * shape.key_width)
+    if setup.eager:  # every score of a row, in fp32 and again in the model's type where that is another
+        attention += (_FP32 + (width if width != _FP32 else 0)) * shape.heads * setup.tokens
+    else:  # the log-sum-exp of each head
+        attention += _FP32 * shape.heads
+    mlp = 3 * width * shape.mlp
+    return norms + attention + mlp + _lora_inputs(shape, setup)
+
+
+def _lora_inputs(shape: Shape, setup: Setup) -> int:
+    """Bytes of the inputs that LoRA's two matrices keep for one token of one layer."""
+    adapted = {name: sizes for name, sizes in shape.linears.items() if name in setup.targets}
+    inner = len(adapted) * setup.rank * setup.lora_bytes
+    if setup.dropout:  # each adapted layer has its own mask and its own dropped-out copy
+        mask = 1 if setup.device == "cuda" else setup.lora_bytes
+        return inner + sum(inputs * (mask + setup.lora_bytes) for inputs, _ in adapted.values())
+    if setup.lora_bytes != setup.base_bytes:  # each has its own copy in its own type
+        return inner + sum(inputs * setup.lora_bytes for inputs, _ in adapted.values())
+    shared = [("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("down_proj",)]
+    # The input of o_proj is attention's output, which is kept already.
+    return inner + sum(
+        shape.linears[group[0]][0] * setup.base_bytes for group in shared if any(name in adapted for name in group)
+    )
+
+
+def _step_activations(shape: Shape, setup: Setup) -> int:
+    """What is kept for the backward pass, and the working memory of the layer being computed."""
+    count = setup.rows * setup.tokens
+    layer = saved_bytes_of_a_layer(shape, setup)
+    working = count * (4 * setup.base_bytes + 2 * setup.lora_bytes) * shape.mlp + _unpacked_layer(shape, setup)
+    if setup.checkpointing:  # each layer's input, and one layer recomputed
+        return count * (shape.layers * setup.base_bytes * shape.hidden + layer) + working
+    return count * shape.layers * layer + working
+
+
+def _unpacked_layer(shape: Shape, setup: Setup) -> int:
+    """A 4-bit layer is unpacked to 16 bits for its product: the largest one stands in memory beside the packed."""
+    return max(a * b for a, b in shape.linears.values()) * setup.base_bytes if setup.quantized else 0
+
+
+def _step_logits(shape: Shape, setup: Setup) -> int:
+    """Logits and their gradient in the model's type and in fp32, and the kept log-softmax."""
+    return setup.rows * _ANSWER_TOKENS * shape.vocabulary * (2 * setup.base_bytes + 3 * _FP32)
+
+
+def _evaluation_bytes(shape: Shape, setup: Setup) -> int:
+    """Without gradients nothing is kept: the widest moment of one layer, then the logits."""
+    count = setup.eval_rows * setup.tokens
+    width = (4 * setup.base_bytes + setup.lora_bytes) * shape.mlp + (2 * _FP32 + 2 * setup.base_bytes) * shape.hidden
+    logits = setup.eval_rows * _ANSWER_TOKENS * shape.vocabulary * (setup.base_bytes + 2 * _FP32)
+    return max(count * width + _unpacked_layer(shape, setup), logits) if setup.eval_rows else 0
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The fastest settings that fit, effective batch kept; `fits` is False where even the smallest do not."""
+
+    memory: int
+    setup: Setup
+    accumulation: int
+    peak_bytes: int
+    fits: bool
+
+    def as_json(self) -> dict[str, int | bool]:
+        return {
+            "per_device_train_batch_size": self.setup.rows,
+            "gradient_accumulation_steps": self.accumulation,
+            "gradient_checkpointing": self.setup.checkpointing,
+            "use_qlora": self.setup.quantized,
+        }
+
+
+# Fragmentation, other programs on the display GPU, and the estimate's own error.
+_USABLE_SHARE = 0.9
+# The order is that of speed: recomputing costs a third more time, unpacking 4-bit weights in every layer more.
+_WAYS = ((False, False), (False, True), (True, False), (True, True))
+# Rows beyond this fill no GPU better, and padding grows.
+_MOST_ROWS = 32
+
+
+def recommend(shape: Shape, setup: Setup, memory: int, effective_batch: int) -> Recommendation:
+    """The fastest way to train within `memory` bytes: 16-bit before 4-bit, no checkpointing before checkpointing,
+    and then the largest micro-batch. Every micro-batch divides the effective batch, which is kept exactly."""
+    sizes = [size for size in range(min(effective_batch, _MOST_ROWS), 0, -1) if effective_batch % size == 0]
+    for quantized, checkpointing in _WAYS:
+        for rows in sizes:
+            tried = replace(
+                setup,
+                rows=rows,
+                quantized=quantized,
+                checkpointing=checkpointing,
+                eval_rows=min(setup.eval_rows, max(rows, 1) * 4),
+            )
+            peak = estimate(shape, tried).peak_bytes
+            if peak <= memory * _USABLE_SHARE:
+                return Recommendation(memory, tried, effective_batch // rows, peak, True)
+    return Recommendation(memory, tried, effective_batch, peak, False)
+
+
+MEMORIES = tuple(size * GIB for size in (8, 12, 16, 24, 48, 80))
+
+
+def recommend_all(
+    shape: Shape, setup: Setup, effective_batch: int, memories: Sequence[int] = MEMORIES
+) -> list[Recommendation]:
+    return [recommend(shape, setup, memory, effective_batch) for memory in memories]
