@@ -161,11 +161,12 @@ def show_slices(
     table = plain_table("slice", "", "n", "AUC", "minus base", "95%", "")
     table.columns[1].justify = "left"
     table.columns[1].max_width = 20
+    above = None
     for entry in chosen:
         gain = entry["adapter_minus_base"]["auc"]
         between = "–" if gain["low"] is None else f"{figure(gain['low'], 2)} to {figure(gain['high'], 2)}"
         table.add_row(
-            escape(entry["by_title"]),
+            "" if entry["by"] == above else escape(entry["by_title"]),
             escape(entry["slice"]),
             f"{entry['n']:,}",
             figure(entry["adapter"]["auc"]),
@@ -173,6 +174,7 @@ def show_slices(
             between,
             "*" if gain["clear"] else "",
         )
+        above = entry["by"]
     console.print()
     console.print(table)
     which = f"the {len(chosen)} weakest and strongest of {len(slices)} slices; " if len(chosen) < len(slices) else ""

@@ -25,13 +25,17 @@ _SCRIPTS = ("basis.js", "selection.js", "leaders.js", "charts.js", "scatter.js",
 
 
 def write_report(root: Path, reporter: Reporter = SILENT) -> Path:
-    """Write `report.html` into the comparison folder `root` and return its path.
+    """Read the comparison folder `root` and write its `report.html`; returns the page's path.
 
     Raises DataError where the comparison is unfinished or inconsistent, OutputError where the page cannot be written.
     """
+    return save_report(load_analysis(root), reporter)
+
+
+def save_report(analysis: Analysis, reporter: Reporter = SILENT) -> Path:
+    """As `write_report`, for a comparison already read."""
+    path = analysis.folder.report
     with reporter.phase("Writing the report"):
-        analysis = load_analysis(root)
-        path = analysis.folder.report
         try:
             write_text_atomically(path, render_report(analysis), durable=False)
         except OSError as error:

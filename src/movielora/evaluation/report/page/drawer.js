@@ -84,5 +84,5 @@ function promptOf(row) {
 function promptBlock(row) {
   return element("details", { class: "prompt" }, element("summary", {}, "The prompt"),
     element("h4", {}, "system"), element("pre", {}, data.prompt.system),
-    element("h4", {}, "user"), element("pre", { id: "prompt-text" }, `${data.prompt.instruction}\n\n${promptOf(row)}`));
+    element("h4", {}, "user"), element("pre", { id: "prompt-text" }, `${data.prompt.instruction}\n${promptOf(row)}`));
 }

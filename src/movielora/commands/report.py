@@ -1,0 +1,33 @@
+"""`movielora report`."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from movielora.console import output, reporting
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: movielora report output/demo/comparison --open")
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A comparison folder, as compare wrote it.")],
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Build the page of a comparison, one file that works offline, and open it."""
+    from movielora.evaluation.report.build import write_report
+
+    page = write_report(folder, reporting.reporter())
+    opened = open_page and webbrowser.open(page.resolve().as_uri())
+    if open_page and not opened:
+        reporting.reporter().warn("no browser could be opened here; open the page yourself")
+    if as_json:
+        output.emit_json({"report": str(page), "bytes": page.stat().st_size, "opened": opened})
+    else:
+        output.stdout().print(escape(str(page)), soft_wrap=True)
