@@ -8,8 +8,8 @@ with the batches it would have had.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from movielora.data.records import Record
 from movielora.data.tokens import TokenizedExamples, tokenize_records
 from movielora.errors import OutputError
 from movielora.evaluation.answers import extract_answer
+from movielora.evaluation.controls import drop_history, shuffle_history
 from movielora.evaluation.metrics import probability
 from movielora.model.scoring import AnswerScores, score
 from movielora.progress import SILENT, Phase, Reporter
@@ -52,6 +53,22 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Column:
+    """One model of predictions.jsonl: the adapter on or off, and how it is asked (the record itself by default)."""
+
+    adapter_on: bool
+    ask: Callable[[Record, int], Record] | None = None
+
+
+COLUMNS = {
+    "base": Column(adapter_on=False),
+    "adapter": Column(adapter_on=True),
+    "history_shuffled": Column(adapter_on=True, ask=shuffle_history),
+    "candidate_alone": Column(adapter_on=True, ask=drop_history),
+}
+
+
+@dataclass(frozen=True)
 class PredictResult:
     """`rows` in the file now; `rows_before` were there already; `rows_cut` (of the new ones) lost history."""
 
@@ -61,9 +78,18 @@ class PredictResult:
 
 
 def predict(
-    pair: Pair, records: Iterable[Record], output: Path, *, mode: Mode, chunk_size: int, total: int, reporter: Reporter
+    pair: Pair,
+    records: Iterable[Record],
+    output: Path,
+    *,
+    mode: Mode,
+    chunk_size: int,
+    total: int,
+    reporter: Reporter,
+    columns: Sequence[str] = ("base", "adapter"),
 ) -> PredictResult:
-    """Score every record by base and adapter and append a line each to `output`, going on where it stands.
+    """Score every record by each of `columns` (of `COLUMNS`) and append a line each to `output`, going on where it
+    stands.
 
     Raises DataError for a record that cannot be asked, OutputError where `output` cannot be written.
     """
@@ -74,39 +100,49 @@ def predict(
         phase.update(done)
         stream = islice(iter(records), done, None)
         while chunk := list(islice(stream, chunk_size)):
-            examples = tokenize_records(
-                chunk, pair.template, pair.tokenizer, cutoff_len=pair.cutoff_len, reporter=SILENT, name=output.name
-            )
-            rows_cut += examples.rows_cut
-            lines = _score_chunk(pair, chunk, examples, row, mode, phase)
+            lines, cut = _score_chunk(pair, chunk, row, mode, columns, phase)
+            rows_cut += cut
             _append(output, lines)
             row += len(chunk)
     return PredictResult(row, done, rows_cut)
 
 
 def _score_chunk(
-    pair: Pair, chunk: Sequence[Record], examples: TokenizedExamples, first_row: int, mode: Mode, phase: Phase
-) -> list[str]:
-    rows = np.arange(len(examples), dtype=np.int64)
-    half = _HalfSteps(phase)
-    with base_alone(pair.model):
-        base, _ = score(pair.model, examples, rows, batch_size=pair.batch_size, on_batch=half.advance)
-        base_texts = _generate(pair, examples) if mode == "generate" else None
-    adapter, _ = score(pair.model, examples, rows, batch_size=pair.batch_size, on_batch=half.advance)
-    adapter_texts = _generate(pair, examples) if mode == "generate" else None
-    return [
+    pair: Pair, chunk: Sequence[Record], first_row: int, mode: Mode, columns: Sequence[str], phase: Phase
+) -> tuple[list[str], int]:
+    """The chunk's lines, and how many of its rows lost history to the cutoff."""
+    rows = np.arange(len(chunk), dtype=np.int64)
+    steps = _PartSteps(phase, len(columns))
+    plain = _tokenize(pair, chunk)
+    answers: dict[str, list[dict[str, Any]]] = {}
+    for name in columns:
+        column = COLUMNS[name]
+        examples = plain
+        if column.ask is not None:
+            examples = _tokenize(pair, [column.ask(record, first_row + place) for place, record in enumerate(chunk)])
+        with nullcontext() if column.adapter_on else base_alone(pair.model):
+            scores, _ = score(pair.model, examples, rows, batch_size=pair.batch_size, on_batch=steps.advance)
+            texts = _generate(pair, examples) if mode == "generate" else None
+        answers[name] = [_answer(scores, index, texts) for index in range(len(chunk))]
+    lines = [
         json.dumps(
             {
                 "row": first_row + index,
                 "label": YES if record.label else NO,
-                "base": _answer(base, index, base_texts),
-                "adapter": _answer(adapter, index, adapter_texts),
+                **{name: answers[name][index] for name in columns},
                 **_described(record),
             },
             ensure_ascii=False,
         )
         for index, record in enumerate(chunk)
     ]
+    return lines, plain.rows_cut
+
+
+def _tokenize(pair: Pair, records: Sequence[Record]) -> TokenizedExamples:
+    return tokenize_records(
+        records, pair.template, pair.tokenizer, cutoff_len=pair.cutoff_len, reporter=SILENT, name="rows"
+    )
 
 
 @contextmanager
@@ -186,13 +222,13 @@ def _append(output: Path, lines: Sequence[str]) -> None:
         ) from None
 
 
-class _HalfSteps:
-    """Base and adapter each do half of a row."""
+class _PartSteps:
+    """Each of `parts` models does its part of a row."""
 
-    def __init__(self, phase: Phase) -> None:
-        self._phase, self._halves = phase, 0
+    def __init__(self, phase: Phase, parts: int) -> None:
+        self._phase, self._parts, self._done = phase, parts, 0
 
     def advance(self, rows: int) -> None:
-        before = self._halves // 2
-        self._halves += rows
-        self._phase.advance(self._halves // 2 - before)
+        before = self._done // self._parts
+        self._done += rows
+        self._phase.advance(self._done // self._parts - before)
