@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from movielora.config.keys import NO_EFFECT, Config, ContradictionError, InferenceConfig
-from movielora.config.yaml_file import YamlFile, flatten, parse_yaml, read_yaml_file
+from movielora.config.yaml_file import YamlFile, dump_inline, dump_yaml, flatten, parse_yaml, read_yaml_file
 from movielora.errors import ConfigError
 
 
@@ -40,7 +40,7 @@ class ResolvedConfig:
         """One line for each key the user wrote that cannot change anything."""
         flat = dict(flatten(self.values.model_dump()))
         return [
-            f"`{key}: {_as_yaml(flat[key])}` has no effect: {reason}"
+            f"`{key}: {dump_inline(flat[key])}` has no effect: {reason}"
             for key, reason in NO_EFFECT.items()
             if self.origins.get(key, "default") != "default" and flat[key] is not None
         ]
@@ -58,7 +58,7 @@ class ResolvedConfig:
         dumped = self.values.model_dump()
         kept = {key: value for key, value in dumped.items() if key not in NO_EFFECT}
         kept["inference"] = {k: v for k, v in dumped["inference"].items() if f"inference.{k}" not in NO_EFFECT}
-        return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+        return dump_yaml(kept)
 
 
 def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> ResolvedConfig:
@@ -157,10 +157,9 @@ def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
 def _not_a_key(key: str, value: Any, known: set[str]) -> str:
     """What is wrong with a key that is not known, and the nearest one that is."""
     if key == "inference":
-        return f"`inference` is a block of keys such as `inference.test_file`, not `{_as_yaml(value)}`"
-    close = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
-    if not close and "." not in key:
-        close = [name for name in sorted(known) if name.partition(".")[2] == key][:1]
+        return f"`inference` is a block of keys such as `inference.test_file`, not `{dump_inline(value)}`"
+    inside = [name for name in sorted(known) if name.partition(".")[2] == key]
+    close = inside or difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
     return f"unknown key `{key}`" + (f"; did you mean `{close[0]}`?" if close else "")
 
 
@@ -187,7 +186,7 @@ def _explain(
             continue
         seen.add(key)
         place = _place(key, origins.get(key, "file"), source, lines)
-        yield f"{place}: `{key}: {_as_yaml(found['input'])}` {_complaint(key, found)}"
+        yield f"{place}: `{key}: {dump_inline(found['input'])}` {_complaint(key, found)}"
 
 
 def _complaint(key: str, found: Any) -> str:
@@ -204,20 +203,15 @@ def _allowed(field: Mapping[str, Any]) -> str:
     if "anyOf" in field:
         return " or ".join(filter(None, (_allowed(option) for option in field["anyOf"])))
     if "enum" in field:
-        return "one of " + ", ".join(_as_yaml(value) for value in field["enum"])
+        return "one of " + ", ".join(dump_inline(value) for value in field["enum"])
     if "items" in field:
         return f"a list of {_allowed(field['items']).removeprefix('one of ')}"
     if "const" in field:
-        return f"only {_as_yaml(field['const'])}"
+        return f"only {dump_inline(field['const'])}"
     names = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
     names |= {"null": "null"}
     bounds = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    limits = [f"{words} {_as_yaml(field[bound])}" for bound, words in bounds.items() if bound in field]
+    limits = [f"{words} {dump_inline(field[bound])}" for bound, words in bounds.items() if bound in field]
     if "minLength" in field:
         limits.append("that is not empty")
     return " ".join([names.get(field.get("type", ""), ""), " and ".join(limits)]).strip()
-
-
-def _as_yaml(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
-    return text.removesuffix("...\n").strip()
