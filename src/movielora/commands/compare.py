@@ -20,7 +20,8 @@ class ModeOption(StrEnum):
 
 @app.command(epilog="Example: movielora compare --config configs/tiny_cpu.yaml --max-samples 500")
 def compare(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The YAML file of the training.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="[RUN_A [RUN_B]]", help="A run, or two to hold together.")] = [],  # noqa: B006
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="The YAML file of the training.")] = None,
     overrides: Annotated[list[str], typer.Option("--set", help="key=value over the file's; repeatable.")] = [],  # noqa: B006
     adapter: Annotated[Path | None, typer.Option(help="Adapter folder.", show_default="the config's run")] = None,
     test_file: Annotated[
@@ -33,6 +34,9 @@ def compare(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Rows scored at once.", show_default="config")] = None,
     system_prompt: Annotated[str | None, typer.Option(help="Instead of every row's own system text.")] = None,
     mode: Annotated[ModeOption, typer.Option(help="generate also decodes text, for parity.")] = ModeOption.SCORE,
+    controls: Annotated[bool, typer.Option(help="Also the history shuffled, and the candidate alone.")] = False,
+    calibrate: Annotated[bool, typer.Option(help="Score the eval split for temperature and threshold.")] = True,
+    predictions: Annotated[Path | None, typer.Option(help="JSONL of scores made elsewhere, to hold beside.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew if the folder holds another.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
@@ -42,9 +46,10 @@ def compare(
     from movielora.evaluation.compare import CompareRequest
     from movielora.evaluation.compare import compare as run_compare
 
-    resolved = resolve_config(config, overrides)
+    resolved = resolve_config(config, overrides) if config or overrides else None
     request = CompareRequest(
-        resolved, adapter, test_file, output_dir, max_samples, batch_size, system_prompt, mode.value, overwrite
-    )
+        resolved, tuple(runs), adapter, test_file, output_dir, max_samples, batch_size, system_prompt,
+        mode.value, overwrite, controls, calibrate, predictions,
+    )  # fmt: skip
     comparison = run_compare(request, reporting.reporter())
     output.emit_json(comparison) if as_json else show_comparison(comparison)

@@ -1,151 +1,284 @@
-"""The recipe of `movielora compare`: base against adapter on the same rows."""
+"""The recipe of `movielora compare`: the same rows, asked of every contender, and the truth about them."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from movielora.config import ResolvedConfig
-from movielora.data.dataset_files import find_test_file
-from movielora.data.prompt import PromptTemplate
-from movielora.data.records import Record, read_records
+from movielora.config import resolve_config
+from movielora.data.prompt import NO, YES, PromptTemplate
+from movielora.data.records import Record
 from movielora.data.token_cache import file_sha256
 from movielora.data.tokens import load_tokenizer
-from movielora.errors import DataError, OutputError
-from movielora.evaluation.folder import ComparisonFolder, write_json
-from movielora.evaluation.metrics import answer_metrics
-from movielora.evaluation.predict import Mode, Pair, predict
+from movielora.errors import ConfigError, ModelError
+from movielora.evaluation.baselines import BY_KEY
+from movielora.evaluation.compare_inputs import CompareRequest, dataset_files, open_folder, read_eval_rows, read_rows
+from movielora.evaluation.contenders import CONTROLS, MAIN_MODELS, Names, strongest_baseline
+from movielora.evaluation.external import read_scores
+from movielora.evaluation.folder import ComparisonFolder, write_json, write_lines
+from movielora.evaluation.genres import read_genres
+from movielora.evaluation.predict import Pair, described, predict
 from movielora.evaluation.predictions import read_predictions
-from movielora.evaluation.summary import count_buckets
+from movielora.evaluation.provenance import provenance
+from movielora.evaluation.reference import DatasetFiles, build_reference
+from movielora.evaluation.summary import summarise
 from movielora.model.base import choose_placement, find_base, load_base
 from movielora.model.lora import base_of_adapter, load_adapter
 from movielora.progress import Reporter
 
+__all__ = ["CompareRequest", "compare"]
+
 
 @dataclass(frozen=True)
-class CompareRequest:
-    """What the user asked for; None takes the config's."""
+class _Pass:
+    """One load of a base with an adapter: which columns it scores, into which files."""
 
-    resolved: ResolvedConfig
-    adapter: Path | None = None
-    test_file: Path | None = None
-    output_dir: Path | None = None
-    max_samples: int | None = None
-    batch_size: int | None = None
-    system_prompt: str | None = None
-    mode: Mode = "score"
-    overwrite: bool = False
+    adapter: Path
+    columns: tuple[str, ...]
+    output: Path
+    eval_output: Path
 
 
 def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
-    """Score the rows, write predictions.jsonl and comparison.json, return what `--json` prints."""
-    config = request.resolved.values
-    adapter = request.adapter or request.resolved.locate(config.inference.adapter_dir or config.output_dir)
-    named_base = base_of_adapter(adapter)
-    test_file = request.test_file or find_test_file(request.resolved)
-    records = _read_rows(test_file, request.max_samples or config.inference.max_samples)
-    folder = ComparisonFolder(
-        request.output_dir or Path(config.inference.infer_output_dir or Path(config.output_dir) / "comparison")
-    )
-    inputs = _inputs(request, adapter, test_file, len(records))
-    _open_folder(folder, inputs, overwrite=request.overwrite)
+    """Score the rows, write the comparison folder, return what `--json` prints.
 
-    pair = _load_pair(request, adapter, named_base, reporter)
+    Raises ConfigError, DataError, ModelError or OutputError, each in a sentence, before anything is written where
+    that can be known.
+    """
+    request = _with_config(request)
+    files = dataset_files(request, reporter)
+    records = read_rows(files.test, request.most_rows)
+    folder = ComparisonFolder(_output_dir(request))
+    if request.resolved is None:
+        return _compare_scores_alone(request, files, records, folder, reporter)
+    passes = _passes(request, folder)
+    eval_records = read_eval_rows(files.eval, request.most_rows) if request.calibrate and files.eval else []
+    open_folder(folder, _inputs(request, passes, files, len(records), len(eval_records)), overwrite=request.overwrite)
+    for each in passes:
+        _score(request, each, records, eval_records, reporter)
+    if len(request.runs) == 2:
+        _join_runs(passes, folder)
+    return _conclude(request, files, folder, _names(request), passes[-1].adapter, reporter)
+
+
+def _with_config(request: CompareRequest) -> CompareRequest:
+    """Run folders bring their own config; of two, the second's, since it plays the adapter."""
+    if len(request.runs) > 2 or (request.runs and request.adapter):
+        raise ConfigError("compare takes one run, or two, and then no --adapter", "movielora compare RUN_A RUN_B")
+    if not request.runs:
+        return request
+    resolved = request.resolved
+    if resolved is None:
+        config = request.runs[-1] / "config.yaml"
+        if not config.is_file():
+            raise ConfigError(f"{request.runs[-1]} holds no config.yaml", "name the training's: --config C")
+        resolved = resolve_config(config)
+    bases = {base_of_adapter(run) for run in request.runs}
+    if len(bases) > 1:
+        raise ModelError(
+            f"{' and '.join(map(str, request.runs))} are adapters of different bases ({', '.join(sorted(bases))})",
+            "compare each with its own base: movielora compare RUN",
+        )
+    return replace(request, resolved=resolved)
+
+
+def _output_dir(request: CompareRequest) -> Path:
+    if request.output_dir:
+        return request.output_dir
+    if request.resolved is None and request.predictions is not None:
+        return request.predictions.with_name(f"{request.predictions.stem}-comparison")
+    if len(request.runs) == 2:
+        return request.runs[1] / f"comparison-with-{request.runs[0].resolve().name}"
+    config = request.config.values
+    named = config.inference.infer_output_dir
+    if named and not request.runs:
+        return Path(named)
+    return (request.runs[0] if request.runs else Path(config.output_dir)) / "comparison"
+
+
+def _passes(request: CompareRequest, folder: ComparisonFolder) -> list[_Pass]:
+    if len(request.runs) == 2:
+        return [
+            _Pass(run, ("adapter",), folder.root / f"run_{name}.jsonl", folder.root / f"run_{name}_eval.jsonl")
+            for run, name in zip(request.runs, "ab", strict=True)
+        ]
+    config = request.config
+    adapter = request.adapter or config.locate(config.values.inference.adapter_dir or config.values.output_dir)
+    controls = tuple(CONTROLS) if request.controls else ()
+    own = request.runs[0] if request.runs else adapter
+    return [_Pass(own, ("base", "adapter", *controls), folder.predictions, folder.eval_predictions)]
+
+
+def _score(
+    request: CompareRequest,
+    each: _Pass,
+    records: Sequence[Record],
+    eval_records: Sequence[Record],
+    reporter: Reporter,
+) -> None:
+    """Load the models of one pass and score the test rows with all columns, the eval rows with the two that matter."""
+    config = request.config.values
+    pair = _load_pair(request, each.adapter, reporter)
+    chunk = config.inference.chunk_size
     result = predict(
-        pair,
-        records,
-        folder.predictions,
-        mode=request.mode,
-        chunk_size=config.inference.chunk_size,
-        total=len(records),
-        reporter=reporter,
-    )
+        pair, records, each.output,
+        mode=request.mode, chunk_size=chunk, total=len(records), reporter=reporter, columns=each.columns,
+    )  # fmt: skip
     if result.rows_before:
         reporter.note(f"{result.rows_before:,} rows were scored already")
     if result.rows_cut:
         reporter.warn(f"{result.rows_cut:,} rows lost history to `cutoff_len: {config.cutoff_len}`")
-    comparison = _summarise(folder, request.mode)
-    write_json(folder.comparison, comparison)
-    return comparison
+    if eval_records:
+        columns = tuple(name for name in each.columns if name not in CONTROLS)
+        predict(
+            pair, eval_records, each.eval_output,
+            mode="score", chunk_size=chunk, total=len(eval_records), reporter=reporter, columns=columns,
+        )  # fmt: skip
 
 
-def _summarise(folder: ComparisonFolder, mode: Mode) -> dict[str, Any]:
-    predictions = read_predictions(folder.predictions)
-    base, adapter = predictions.scores["base"], predictions.scores["adapter"]
-    return {
-        "samples": len(predictions),
-        "base": answer_metrics(predictions.labels, base.log_odds, base.answer_mass),
-        "adapter": answer_metrics(predictions.labels, adapter.log_odds, adapter.answer_mass),
-        "buckets": count_buckets(predictions.labels, base.log_odds, adapter.log_odds),
-        "output_dir": str(folder.root),
-    }
-
-
-def _read_rows(test_file: Path, most: int | None) -> list[Record]:
-    records = list(read_records(test_file))
-    if not records:
-        raise DataError(f"{test_file} holds no rows", "name another: --test-file FILE")
-    return records[:most]
-
-
-def _load_pair(request: CompareRequest, adapter: Path, named_base: str, reporter: Reporter) -> Pair:
-    config = request.resolved.values
+def _load_pair(request: CompareRequest, adapter: Path, reporter: Reporter) -> Pair:
+    config = request.config.values
+    named_base = base_of_adapter(adapter)
     with reporter.phase("Loading model"):
         source = find_base(
             config.model_name_or_path,
             Path(config.preprocessing_cache_dir).parent,
-            request.resolved.locate(config.model_name_or_path),
+            request.config.locate(config.model_name_or_path),
         )
         if source != named_base:
             reporter.warn(f"the adapter was trained on {named_base}; it is compared on {source}, as the config says")
         tokenizer = load_tokenizer(source)
         template = PromptTemplate(tokenizer, request.system_prompt)
         model = load_adapter(load_base(source, choose_placement(config)), adapter)
-    batch_size = request.batch_size or config.inference.batch_size or config.per_device_eval_batch_size
-    return Pair(model, tokenizer, template, config.cutoff_len, batch_size)
+    return Pair(model, tokenizer, template, config.cutoff_len, _batch_size(request))
 
 
-def _inputs(request: CompareRequest, adapter: Path, test_file: Path, rows: int) -> dict[str, Any]:
+def _join_runs(passes: Sequence[_Pass], folder: ComparisonFolder) -> None:
+    """The first run's adapter takes the base's place."""
+    for first, second, joined in (
+        (passes[0].output, passes[1].output, folder.predictions),
+        (passes[0].eval_output, passes[1].eval_output, folder.eval_predictions),
+    ):
+        if first.exists() and second.exists():
+            before, after = (read_predictions(path, models=("adapter",)).records for path in (first, second))
+            write_lines(joined, [b | {"base": a["adapter"]} for a, b in zip(before, after, strict=True)])
+
+
+def _compare_scores_alone(
+    request: CompareRequest,
+    files: DatasetFiles,
+    records: Sequence[Record],
+    folder: ComparisonFolder,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """Scores made elsewhere and no model here: the strongest baseline takes the base's place."""
+    if request.predictions is None:
+        raise ConfigError("compare needs a config, run folders, or --predictions", "movielora compare --config C")
+    reference = build_reference(files, reporter)
+    scores = read_scores(request.predictions, reference.labels[: len(records)])
+    best = strongest_baseline(reference)
+    if best is None:
+        raise ConfigError(
+            "no baseline can be computed for these rows, so there is nothing to compare with",
+            "put train.json beside the test file, or give --config",
+        )
+    inputs = {
+        "test_file": file_sha256(files.test),
+        "predictions": file_sha256(request.predictions),
+        "rows": len(records),
+    }
+    open_folder(folder, inputs, overwrite=request.overwrite)
+    base = reference.fitted.log_odds[best]["test"]
+    write_lines(
+        folder.predictions,
+        [
+            {
+                "row": row,
+                "label": YES if record.label else NO,
+                "base": _score_entry(float(base[row])),
+                "adapter": _score_entry(float(scores.log_odds[row])),
+                **described(record),
+            }
+            for row, record in enumerate(records)
+        ],
+    )
+    names = Names(base=BY_KEY[best].spoken, adapter=request.predictions.stem)
+    return _conclude(replace(request, predictions=None), files, folder, names, None, reporter)
+
+
+def _score_entry(log_odds: float) -> dict[str, Any]:
+    return {"log_odds": log_odds, "answer_mass": None, "prediction": YES if log_odds > 0 else NO}
+
+
+def _conclude(
+    request: CompareRequest,
+    files: DatasetFiles,
+    folder: ComparisonFolder,
+    names: Names,
+    adapter: Path | None,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """Summarise what was scored and write comparison.json and rows.json."""
+    reference = build_reference(files, reporter)
+    predictions = read_predictions(folder.predictions)
+    if request.predictions is not None:
+        scores = read_scores(request.predictions, predictions.labels)
+        name = request.predictions.stem
+        key = f"{name} (file)" if name in (*MAIN_MODELS, *CONTROLS) else name
+        predictions = replace(predictions, scores=predictions.scores | {key: scores})
+    summary = summarise(
+        predictions,
+        reference,
+        eval_predictions=read_predictions(folder.eval_predictions) if folder.eval_predictions.is_file() else None,
+        genres=read_genres(files),
+        names=names,
+        reporter=reporter,
+    )
+    comparison = summary.comparison | {
+        "output_dir": str(folder.root),
+        "provenance": provenance(files, adapter, request.resolved),
+    }
+    write_json(folder.rows, summary.rows)
+    write_json(folder.comparison, comparison)
+    return comparison
+
+
+def _names(request: CompareRequest) -> Names:
+    if len(request.runs) != 2:
+        return Names()
+    first, second = (run.resolve().name for run in request.runs)
+    if first == second:
+        first, second = (str(run) for run in request.runs)
+    return Names(base=first, adapter=second)
+
+
+def _batch_size(request: CompareRequest) -> int:
+    config = request.config.values
+    return request.batch_size or config.inference.batch_size or config.per_device_eval_batch_size
+
+
+def _inputs(
+    request: CompareRequest, passes: Sequence[_Pass], files: DatasetFiles, rows: int, eval_rows: int
+) -> dict[str, Any]:
     """Everything the scores depend on: a folder goes on only with the same."""
-    config = request.resolved.values
-    facts = {
-        "test_file": file_sha256(test_file),
-        "adapter": file_sha256(adapter / "adapter_model.safetensors"),
+    config = request.config.values
+    for each in passes:
+        base_of_adapter(each.adapter)  # a missing adapter is said before its weights are read
+    return {
+        "test_file": file_sha256(files.test),
+        "eval_file": file_sha256(files.eval) if files.eval and eval_rows else None,
+        "adapter": [file_sha256(each.adapter / "adapter_model.safetensors") for each in passes],
+        "columns": [list(each.columns) for each in passes],
         "base": config.model_name_or_path,
         "rows": rows,
+        "eval_rows": eval_rows,
         "mode": request.mode,
         "system_prompt": request.system_prompt,
         "cutoff_len": config.cutoff_len,
-        "batch_size": request.batch_size or config.inference.batch_size or config.per_device_eval_batch_size,
+        "batch_size": _batch_size(request),
         "chunk_size": config.inference.chunk_size,
         "use_qlora": config.use_qlora,
         "bf16": config.bf16,
     }
-    facts["hash"] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    return facts
-
-
-def _open_folder(folder: ComparisonFolder, inputs: dict[str, Any], *, overwrite: bool) -> None:
-    """Make the folder, or go on in it if it is of the same inputs; `overwrite` starts anew."""
-    marker = folder.root / "inputs.json"
-    try:
-        folder.root.mkdir(parents=True, exist_ok=True)
-        before = json.loads(marker.read_text(encoding="utf-8")) if marker.is_file() else None
-    except (OSError, ValueError) as error:
-        raise OutputError(f"the comparison folder {folder.root} cannot be used: {error}") from None
-    if before == inputs:
-        return
-    if before is not None and not overwrite:
-        changed = [key for key in inputs if before.get(key) != inputs[key] and key != "hash"]
-        raise OutputError(
-            f"{folder.root} holds a comparison of other inputs ({', '.join(changed)} changed)",
-            "--overwrite starts anew, --output-dir DIR keeps both",
-        )
-    if before is None and folder.predictions.exists():
-        raise OutputError(f"{folder.predictions} is there, but not by movielora compare", "--output-dir DIR")
-    for path in (folder.predictions, folder.eval_predictions, folder.comparison, folder.rows, folder.report):
-        path.unlink(missing_ok=True)
-    write_json(marker, inputs)

@@ -10,6 +10,7 @@ report.html             the page
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,29 @@ class ComparisonFolder:
         return self.root / "comparison.json"
 
     @property
+    def inputs(self) -> Path:
+        """What the scores depend on; a comparison goes on only with the same."""
+        return self.root / "inputs.json"
+
+    @property
     def rows(self) -> Path:
         return self.root / "rows.json"
 
     @property
     def report(self) -> Path:
         return self.root / "report.html"
+
+    def clear(self) -> None:
+        """Remove what an earlier comparison left here. Raises OutputError."""
+        try:
+            for path in [self.predictions, self.eval_predictions, self.comparison, self.rows, self.report]:
+                path.unlink(missing_ok=True)
+            for path in self.root.glob("run_[ab]*.jsonl"):
+                path.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"{self.root} cannot be cleared: {error.strerror}", "choose another --output-dir"
+            ) from None
 
     def require_finished(self) -> None:
         """Raises DataError, in one sentence, where there is no finished comparison to read."""
@@ -64,6 +82,15 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         write_text_atomically(path, text + "\n", durable=False)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}", "choose another --output-dir") from None
+
+
+def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Replace `path` by one JSON object a line, whole or not at all. Raises OutputError."""
+    text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    try:
+        write_text_atomically(path, text, durable=False)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}", "choose another --output-dir") from None
 

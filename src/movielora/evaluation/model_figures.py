@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,24 +29,6 @@ class Model:
     def answer_mass(self) -> Floats | None:
         """None where it was not measured for every row."""
         return self.scores.answer_mass if np.isfinite(self.scores.answer_mass).all() else None
-
-
-def best_baseline(baselines: dict[str, Model], labels: Bools) -> tuple[str | None, str | None]:
-    """The baseline of highest AUC on the evaluation split, so that the choice is not made by the rows it is judged
-    on; on the test rows where there is no such split. Lowest log loss where AUC is undefined."""
-    if not baselines:
-        return None, None
-    has_eval = all(model.eval_log_odds is not None for model in baselines.values())
-
-    def quality(key: str) -> tuple[float, float]:
-        model = baselines[key]
-        scores, truth = model.scores.log_odds, labels
-        if has_eval and model.eval_log_odds is not None and model.eval_labels is not None:
-            scores, truth = model.eval_log_odds, model.eval_labels
-        found = all_metrics(truth, scores)
-        return (-1.0 if math.isnan(found["auc"]) else found["auc"]), -found["log_loss"]
-
-    return max(baselines, key=quality), "eval" if has_eval else "test"
 
 
 def model_entry(model: Model, labels: Bools, points: dict[str, float], draws: Draws) -> dict[str, Any]:

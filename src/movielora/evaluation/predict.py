@@ -130,7 +130,7 @@ def _score_chunk(
                 "row": first_row + index,
                 "label": YES if record.label else NO,
                 **{name: answers[name][index] for name in columns},
-                **_described(record),
+                **described(record),
             },
             ensure_ascii=False,
         )
@@ -166,7 +166,7 @@ def _answer(scores: AnswerScores, index: int, texts: Sequence[str] | None) -> di
     return answer
 
 
-def _described(record: Record) -> dict[str, Any]:
+def described(record: Record) -> dict[str, Any]:
     """What the record had: a test-form row by its films, a training-form row by its texts."""
     known = {name: getattr(record, name) for name in _RECORD_FIELDS}
     if record.history_titles is None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from movielora.errors import DataError
+from movielora.data.token_cache import file_sha256
 from movielora.evaluation.baselines import Fitted, fit_baselines
 from movielora.evaluation.metrics import Bools, Floats
 from movielora.evaluation.questions import Questions, read_questions
@@ -69,7 +69,7 @@ def build_reference(files: DatasetFiles, reporter: Reporter = SILENT) -> Referen
     Raises DataError where a file cannot be read or holds a broken record.
     """
     liked_at = rating_threshold(files)
-    hashes = {name: _sha256(path) for name, path in files.present().items()}
+    hashes = {name: file_sha256(path) for name, path in files.present().items()}
     key = hashlib.sha256(json.dumps([_VERSION, liked_at, hashes], sort_keys=True).encode()).hexdigest()[:16]
     cached = files.folder / _CACHE / f"{key}.npz"
     found = _load(cached)
@@ -129,14 +129,6 @@ def _columns(train: Questions | None, test: Questions) -> dict[str, Floats]:
         columns["user_count"] = users.counts(names).astype(np.float64)
         columns["user_like_rate"] = users.like_rates(names, float(train.labels.mean()))
     return columns
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", "movielora prepare makes a dataset") from None
 
 
 def _save(path: Path, found: Reference, reporter: Reporter) -> None:

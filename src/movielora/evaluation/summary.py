@@ -14,19 +14,25 @@ Figures are rounded to six digits, so that the same input gives the same bytes o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from movielora.errors import DataError
 from movielora.evaluation.baselines import BY_KEY
 from movielora.evaluation.calibration import reliability
+from movielora.evaluation.contenders import (
+    CONTROLS,
+    MAIN_MODELS,
+    Names,
+    baseline_models,
+    best_baseline,
+    scored_models,
+)
 from movielora.evaluation.intervals import Draws, Resampling, Scored, draw_metrics
 from movielora.evaluation.mcnemar import mcnemar_exact
 from movielora.evaluation.metrics import ANSWER_METRICS, ECE_BINS, Bools, Floats, Ints, all_metrics
-from movielora.evaluation.model_figures import Model, best_baseline, difference_entry, model_entry
-from movielora.evaluation.predictions import Predictions, Scores, user_codes
+from movielora.evaluation.model_figures import Model, difference_entry, model_entry
+from movielora.evaluation.predictions import Predictions, user_codes
 from movielora.evaluation.reference import Reference
 from movielora.evaluation.slices import MIN_ROWS, Slicing, cut_rows, slice_figures
 from movielora.evaluation.traps import model_traps
@@ -34,23 +40,7 @@ from movielora.evaluation.verdict import Difference, decide
 from movielora.progress import SILENT, Reporter
 
 _DIGITS = 6
-MAIN_MODELS = ("base", "adapter")
-# The adapter asked differently, by the key of its scores in predictions.jsonl.
-CONTROLS = {"history_shuffled": "History shuffled", "candidate_alone": "Candidate alone"}
 _BASELINE = "baseline/"
-
-
-@dataclass(frozen=True)
-class Names:
-    """How the two models are spoken of: "the base" and "the adapter", or two runs by their names."""
-
-    base: str = "the base"
-    adapter: str = "the adapter"
-    others: dict[str, str] = field(default_factory=dict)
-
-    def of(self, key: str) -> str:
-        spoken = {"base": self.base, "adapter": self.adapter, **CONTROLS, **self.others}.get(key)
-        return (spoken or key.replace("_", " ")).removeprefix("the ")
 
 
 @dataclass(frozen=True)
@@ -95,8 +85,8 @@ def summarise(
     labels = predictions.labels
     users, why_rows = user_codes(predictions.records)
     resampling = Resampling.over(users, len(labels))
-    models = _scored_models(predictions, eval_predictions, names)
-    baselines = _baselines(reference, predictions)
+    models = scored_models(predictions, eval_predictions, names)
+    baselines = baseline_models(reference, predictions.rows)
     best, chosen_on = best_baseline(baselines, labels)
     measured = _measure({**models, **_prefixed(baselines)}, labels, users, resampling, reporter)
     with reporter.phase("Comparing slices"):
@@ -157,32 +147,6 @@ def count_buckets(labels: Bools, base: Floats, adapter: Floats) -> dict[str, int
         "broken": int((base_right & ~adapter_right).sum()),
         "both_right": int((base_right & adapter_right).sum()),
         "both_wrong": int((~base_right & ~adapter_right).sum()),
-    }
-
-
-def _scored_models(predictions: Predictions, eval_predictions: Predictions | None, names: Names) -> dict[str, Model]:
-    on_eval = eval_predictions.scores if eval_predictions is not None else {}
-    labels = eval_predictions.labels if eval_predictions is not None else None
-
-    def model(key: str, scores: Scores) -> Model:
-        if key not in on_eval:
-            return Model(names.of(key), scores)
-        return Model(names.of(key), scores, on_eval[key].log_odds, labels)
-
-    return {key: model(key, scores) for key, scores in predictions.scores.items()}
-
-
-def _baselines(reference: Reference, predictions: Predictions) -> dict[str, Model]:
-    rows = predictions.rows
-    unmeasured, answered = np.full(len(rows), np.nan), np.ones(len(rows), dtype=bool)
-    return {
-        key: Model(
-            BY_KEY[key].name,
-            Scores(splits["test"][rows], unmeasured, answered),
-            splits.get("eval"),
-            reference.eval_labels if "eval" in splits else None,
-        )
-        for key, splits in reference.fitted.log_odds.items()
     }
 
 

@@ -14,6 +14,8 @@ AUC decides, since it needs no threshold. Against the base, and against the stro
 | beats            | beats                | `earns_its_keep`  |
 | beats            | none was computed    | `no_baseline`     |
 
+Scores from elsewhere that are compared without a base are held against the baseline alone.
+
 Below 100 rows or 10 users, or where AUC has no interval (a single class), the outcome is `undecided`, whatever the
 figures say.
 """
@@ -82,6 +84,8 @@ def decide(
     if base_standing == _NONE or rows < MIN_ROWS or units < MIN_UNITS:
         sentence = _undecided(against_base, adapter, base, rows, units, unit)
         return Verdict(_capital(sentence), "undecided", base_standing, baseline_standing)
+    if baseline == base:
+        return _against_baseline_alone(adapter, base, against_base)
     outcome = _outcome(base_standing, baseline_standing)
     first = f"{adapter} {_OVER_BASE[base_standing]} {base} ({against_base.words(first=True)})"
     second = ""
@@ -117,6 +121,17 @@ def _outcome(base: str, baseline: str) -> str:
     if base == _LEVEL:
         return "no_better"
     return {_BEATS: "earns_its_keep", _NONE: "no_baseline"}.get(baseline, "not_needed")
+
+
+def _against_baseline_alone(adapter: str, baseline: str, difference: Difference) -> Verdict:
+    """Scores made elsewhere have no base: the strongest baseline is all they are held against."""
+    standing = difference.standing
+    outcome = _outcome(_BEATS, standing)
+    sentence = (
+        f"{adapter} {_OVER_BASE[standing]} the strongest simple baseline, {baseline} "
+        f"({difference.words(first=True)}): {_MEANING[outcome]}."
+    )
+    return Verdict(_capital(sentence), outcome, standing, standing)
 
 
 def _undecided(difference: Difference, adapter: str, base: str, rows: int, units: int, unit: str) -> str:
