@@ -47,3 +47,19 @@ def qwen_tokenizer(shared: Path) -> Any:
     if not folder.is_dir():
         pytest.skip(f"no real tokenizer: {folder} is not there")
     return load_tokenizer(folder)
+
+
+@pytest.fixture(scope="session")
+def real_data(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `data` folder with the dataset `movielens_qwen3`: the newest 6 examples of each user of the real ratings
+    (2,440 for training, 610 each for evaluation and test). Tests that use it carry `@pytest.mark.shared`."""
+    from movielora.data.prepare import prepare
+    from movielora.data.prepare_options import PrepareOptions
+    from movielora.progress import SILENT
+
+    source = shared / "ml-latest-small"
+    if not source.is_dir():
+        pytest.skip(f"no real ratings: {source} is not there")
+    data = tmp_path_factory.mktemp("real") / "data"
+    prepare(source, data / "movielens_qwen3", PrepareOptions(max_per_user=6), SILENT)
+    return data

@@ -146,7 +146,7 @@ def _parse(content: bytes, path: Path, first_line: int) -> Any:
 
 def _to_record(raw: Any, place: str) -> Record:
     if not isinstance(raw, dict):
-        raise DataError(f"{place} is a {type(raw).__name__}, not a record", _FORMS)
+        raise DataError(f"{place} is no record but {json.dumps(raw)[:60]}", _FORMS)
     known = {
         "user_id": _identifier(raw, "user_id", place),
         "movie_id": _identifier(raw, "movie_id", place),
