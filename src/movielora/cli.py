@@ -30,8 +30,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("Runs", "List the runs under output/, the newest first."),
     "board": ("Runs", "Show runs' curves in TensorBoard, on this machine only, until Ctrl-C."),
     "doctor": ("Machine", "See whether this machine is ready, and the command that mends it where not."),
+    "fit": ("Machine", "Estimate the memory a training needs, and what to set so that it fits."),
     "compare": ("Results", "Score base and adapter on the same rows, beside simple baselines."),
     "analyze": ("Results", "Read where the adapter fixed the base, and where it broke it."),
+    "report": ("Results", "Build the page of a comparison, one file that works offline, and open it."),
 }
 
 
@@ -48,6 +50,7 @@ class LazyGroup(TyperGroup):
         return TyperCommand(cmd_name, help=line, rich_help_panel=panel)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        self.commands = {name: self.get_command(ctx, name) for name in COMMANDS}  # what a typo is compared with
         name, stub, rest = super().resolve_command(ctx, args)
         return name, (load_command(name) if name in COMMANDS else stub), rest
 

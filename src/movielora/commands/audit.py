@@ -11,7 +11,7 @@ import typer
 from movielora.console import output, reporting
 from movielora.errors import ConfigError
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class SplitOption(StrEnum):

@@ -10,7 +10,7 @@ import typer
 
 from movielora.errors import NoLiveRunError
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: movielora board")

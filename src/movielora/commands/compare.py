@@ -10,7 +10,7 @@ import typer
 
 from movielora.console import output, reporting
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class ModeOption(StrEnum):

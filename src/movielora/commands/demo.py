@@ -16,7 +16,7 @@ from movielora.console import output, reporting
 from movielora.console.demo_view import show_end, show_step
 from movielora.errors import RequestError
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _RATINGS, _DATASET, _RUN = "data/synthetic-ratings", "data/synthetic", "output/demo"
 

@@ -16,7 +16,7 @@ from movielora.doctor.examine import examine
 from movielora.doctor.failures import explain, read_log
 from movielora.doctor.wheel import Description, ask_server, choose_and_check, describe_machine
 
-app = typer.Typer(invoke_without_command=True, add_completion=False)
+app = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode=None)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Text = Annotated[str | None, typer.Option(show_default="this machine's")]
 

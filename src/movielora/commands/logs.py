@@ -8,7 +8,7 @@ import typer
 
 from movielora.errors import ConfigError
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: movielora logs -f")

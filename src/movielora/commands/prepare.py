@@ -12,7 +12,7 @@ from movielora.data.download_names import DOWNLOAD_DIR, GROUPLENS, Download
 from movielora.data.prepare_options import Format, PrepareOptions, Split
 from movielora.errors import ConfigError
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _DEFAULT = PrepareOptions()
 _EXAMPLE = "Example: movielora prepare --download ml-latest-small --output-dir data/movielens_qwen3"
 

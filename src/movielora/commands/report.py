@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from movielora.console import output, reporting
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: movielora report output/demo/comparison --open")

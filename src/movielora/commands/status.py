@@ -24,7 +24,7 @@ class _WatchCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(cls=_WatchCommand, epilog="Example: movielora status --watch")

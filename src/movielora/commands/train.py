@@ -10,7 +10,7 @@ import typer
 from movielora.console import output, reporting
 from movielora.console.train_view import show_plan, show_result
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(
