@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -42,7 +43,7 @@ def check_model(wishes: Wishes, architectures: Outcome, reachable: Callable[[str
         return ok("model", "tiny, the embedded base: built on the spot")
     if wishes.model_at.is_dir():
         return _check_folder(wishes, architectures)
-    if _looks_like_a_path(wishes.model):
+    if not is_hub_name(wishes.model):
         fix = "correct model_name_or_path, or set it to a Hugging Face name"
         return failure("model", f"{wishes.model} does not exist", f"the model of {wishes.config}", fix)
     return _check_name(wishes.model, reachable or why_unreachable)
@@ -61,8 +62,9 @@ def _check_folder(wishes: Wishes, architectures: Outcome) -> Check:
     return ok("model", f"{wishes.model}: {kind}, {size / 1e9:.1f} GB of whole weights")
 
 
-def _looks_like_a_path(name: str) -> bool:
-    return name.startswith((".", "/", "~")) or name.count("/") != 1
+def is_hub_name(name: str) -> bool:
+    """`owner/name`, as the hub writes it, and no path."""
+    return bool(re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name))
 
 
 def _check_name(name: str, reachable: Callable[[str], str]) -> Check:
@@ -87,9 +89,11 @@ def _check_name(name: str, reachable: Callable[[str], str]) -> Check:
 
 
 def why_unreachable(name: str) -> str:
-    """Ask the hub for the model's config by HTTP HEAD."""
-    from huggingface_hub import hf_hub_url
+    """Ask the hub for the model's config by HTTP HEAD: why it does not answer, empty where it does."""
+    from huggingface_hub import constants, hf_hub_url
 
+    if constants.HF_HUB_OFFLINE:
+        return "offline mode is on"
     request = urllib.request.Request(hf_hub_url(name, "config.json"), method="HEAD")  # noqa: S310 (the hub's own URL)
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS):  # noqa: S310
@@ -97,4 +101,5 @@ def why_unreachable(name: str) -> str:
     except urllib.error.HTTPError as error:
         return f"the hub has no such model (HTTP {error.code})" if error.code in (401, 404) else f"HTTP {error.code}"
     except (urllib.error.URLError, TimeoutError, OSError) as error:
-        return str(getattr(error, "reason", error)) or type(error).__name__
+        reason = getattr(error, "reason", error)
+        return str(getattr(reason, "strerror", None) or reason) or type(error).__name__

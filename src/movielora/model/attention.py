@@ -8,6 +8,7 @@ fails at the first step. Here a small forward and backward run first, in a child
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -128,7 +129,7 @@ def run_flash_attention() -> dict[str, Any]:
         found = ".".join(map(str, capability))
         return {"usable": False, "reason": f"needs compute capability 8.0 or more, and this GPU has {found}"}
     try:
-        worst = _worst_disagreement(torch, flash_attn_func, flash_attn_varlen_func)
+        worst = worst_disagreement(flash_attn_func, flash_attn_varlen_func, "cuda")
     except (RuntimeError, TypeError) as error:
         return {"usable": False, "reason": f"loads and does not run: {_one_line(error)}", "error": str(error)}
     if worst > 1:
@@ -143,56 +144,61 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _worst_disagreement(torch: Any, fixed: Callable[..., Any], packed: Callable[..., Any]) -> float:
-    """The largest error of either kernel, as a multiple of what bf16 itself may cost; above 1 is wrong.
+def worst_disagreement(fixed: Callable[..., Any], packed: Callable[..., Any], device: str) -> float:
+    """The largest error of two kernels, as a multiple of what bf16 itself may cost; above 1 is wrong.
 
-    The allowance is flash-attn's own test's: twice sdpa's bf16 error against fp32, and a little for near-zeros.
+    `fixed` attends within a batch of rows of one length, `packed` within rows laid end to end, both causally and
+    with flash-attn's arguments. The allowance is flash-attn's own tests': twice sdpa's bf16 error against fp32, and
+    a little for what is near zero.
     """
-    generator = torch.Generator("cuda").manual_seed(0)
-    total = sum(_LENGTHS)
-    tensors = [
-        torch.randn(total, heads, _HEAD_DIM, device="cuda", dtype=torch.bfloat16, generator=generator)
+    import torch
+
+    torch.manual_seed(0)
+    query, key, value, upstream = (
+        torch.randn(sum(_LENGTHS), heads, _HEAD_DIM, device=device, dtype=torch.bfloat16)
         for heads in (_QUERY_HEADS, _KEY_HEADS, _KEY_HEADS, _QUERY_HEADS)
-    ]
-    *inputs, upstream = tensors  # query, key, value and the gradient of the output, each (tokens, heads, head_dim)
-    bounds = torch.tensor([0, _LENGTHS[0], total], device="cuda", dtype=torch.int32)
+    )  # each (tokens, heads, head_dim); `upstream` is the gradient of the output
+    bounds = torch.tensor([0, _LENGTHS[0], sum(_LENGTHS)], device=device, dtype=torch.int32)
 
-    def rows_of_fixed(q: Any, k: Any, v: Any) -> Any:
-        parts = [part.split(_LENGTHS) for part in (q, k, v)]
-        rows = [fixed(*(x.unsqueeze(0) for x in row), causal=True).squeeze(0) for row in zip(*parts, strict=True)]
-        return torch.cat(rows)
+    def row_by_row(*states: Any) -> Any:
+        rows = zip(*(part.split(_LENGTHS) for part in states), strict=True)
+        return torch.cat([fixed(*(part.unsqueeze(0) for part in row), causal=True).squeeze(0) for row in rows])
 
-    def rows_of_packed(q: Any, k: Any, v: Any) -> Any:
-        return packed(q, k, v, bounds, bounds, max(_LENGTHS), max(_LENGTHS), causal=True)
+    def all_at_once(*states: Any) -> Any:
+        return packed(*states, bounds, bounds, max(_LENGTHS), max(_LENGTHS), causal=True)
 
-    exact = _outputs_and_gradients(torch, _sdpa_rows, [x.float() for x in inputs], upstream.float())
-    plain = _outputs_and_gradients(torch, _sdpa_rows, inputs, upstream)
+    inputs = [query, key, value]
+    exact = _outputs_and_gradients(sdpa_rows, [part.float() for part in inputs], upstream.float())
+    plain = _outputs_and_gradients(sdpa_rows, inputs, upstream)
     worst = 0.0
-    for kernel in (rows_of_fixed, rows_of_packed):
-        given = _outputs_and_gradients(torch, kernel, inputs, upstream)
+    for kernel in (row_by_row, all_at_once):
+        given = _outputs_and_gradients(kernel, inputs, upstream)
         for flash, sdpa, truth in zip(given, plain, exact, strict=True):
-            allowed = 2 * (sdpa.float() - truth).abs().max().item() + 1e-3
-            error = (flash.float() - truth).abs().max().item()
-            worst = max(worst, error / allowed if error == error else float("inf"))  # NaN is no agreement
+            allowed = 2 * float((sdpa.float() - truth).abs().max()) + 1e-3
+            error = float((flash.float() - truth).abs().max())
+            worst = max(worst, error / allowed if math.isfinite(error) else math.inf)
     return worst
 
 
-def _sdpa_rows(q: Any, k: Any, v: Any) -> Any:
-    """Causal attention a row, key/value heads repeated for their query heads: (tokens, query heads, head_dim)."""
+def sdpa_rows(query: Any, key: Any, value: Any) -> Any:
+    """Causal attention of rows laid end to end, (tokens, heads, head_dim), key/value heads repeated for their query
+    heads."""
     import torch
 
     rows = []
-    for row in zip(*(part.split(_LENGTHS) for part in (q, k, v)), strict=True):
-        query, key, value = (x.transpose(0, 1).unsqueeze(0) for x in row)
-        repeats = _QUERY_HEADS // _KEY_HEADS
-        key, value = (x.repeat_interleave(repeats, dim=1) for x in (key, value))
-        out = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    lengths = _LENGTHS if len(query) == sum(_LENGTHS) else (len(query),)
+    for row in zip(*(part.split(lengths) for part in (query, key, value)), strict=True):
+        q, k, v = (part.transpose(0, 1).unsqueeze(0) for part in row)
+        k, v = (part.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for part in (k, v))
+        out = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         rows.append(out.squeeze(0).transpose(0, 1))
     return torch.cat(rows)
 
 
-def _outputs_and_gradients(torch: Any, kernel: Callable[..., Any], inputs: list[Any], upstream: Any) -> list[Any]:
+def _outputs_and_gradients(kernel: Callable[..., Any], inputs: list[Any], upstream: Any) -> list[Any]:
     """The output and the gradients of query, key and value."""
-    leaves = [x.detach().clone().requires_grad_() for x in inputs]
+    import torch
+
+    leaves = [part.detach().clone().requires_grad_() for part in inputs]
     output = kernel(*leaves)
     return [output.detach(), *torch.autograd.grad(output, leaves, upstream)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from movielora.config import Config
 from movielora.data.quiet import quiet_libraries
@@ -18,6 +18,9 @@ from movielora.model.quantization import quantization_config
 
 if TYPE_CHECKING:
     import torch
+
+
+Device = Literal["cpu", "cuda"]
 
 
 @dataclass(frozen=True)
@@ -57,16 +60,22 @@ def choose_placement(
     """
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device: Device = "cuda" if torch.cuda.is_available() else "cpu"
     if config.fp16 and device == "cpu":
         raise ModelError("`fp16: true` needs a CUDA GPU", "--set fp16=false")
+    dtype, wants_4bit = choose_precision(config, device, bf16_is_fast=_bf16_is_fast(device))
     if quantized is None:
-        quantized = config.use_qlora if config.use_qlora is not None else device == "cuda"
-    wants_bf16 = config.bf16 if config.bf16 is not None else (not config.fp16 and _bf16_is_fast(device))
-    half_precision = wants_bf16 or config.fp16 or quantized
+        quantized = wants_4bit
+    half_precision = dtype != "float32" or config.fp16 or quantized
     attention = choose_attention(config.flash_attn, probe, half_precision=half_precision)
-    dtype = "bfloat16" if wants_bf16 else "float32"
     return Placement(device, dtype, quantized, attention.implementation, attention.reason)
+
+
+def choose_precision(config: Config, device: Device, *, bf16_is_fast: bool) -> tuple[str, bool]:
+    """The base's dtype, and whether it is loaded in 4-bit: what the config says, or else what suits the device."""
+    wants_bf16 = config.bf16 if config.bf16 is not None else (not config.fp16 and bf16_is_fast)
+    quantized = config.use_qlora if config.use_qlora is not None else device == "cuda"
+    return "bfloat16" if wants_bf16 else "float32", quantized
 
 
 def _bf16_is_fast(device: str) -> bool:

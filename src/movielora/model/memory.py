@@ -2,17 +2,18 @@
 
 The activations are counted as autograd keeps them (a test counts what it really keeps): for each token of each layer
 the norms keep fp32 copies of their inputs, attention keeps query, key, value and output, the gated MLP keeps three
-products, and every LoRA layer keeps its own input once more where dropout or another dtype makes a copy of it.
+products, and LoRA keeps its layers' inputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
+from movielora.config import Config
 from movielora.errors import ModelError
-from movielora.model.quantization import FOUR_BIT_BYTES, adapter_bytes
+from movielora.model.base import Device, choose_precision
+from movielora.model.quantization import FOUR_BIT_BYTES
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -23,6 +24,8 @@ _FRAMEWORK: dict[str, int] = {"cpu": 750 * MIB, "cuda": 800 * MIB}
 # The answer's token and the end of the turn: the only positions that meet the vocabulary.
 _ANSWER_TOKENS = 2
 _FP32 = 4
+# A dropped-out place is kept as an int64.
+_PLACE = 8
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Shape:
 class Setup:
     """How the model is trained. `tokens` is the longest row, `base_bytes` those of a 16- or 32-bit weight."""
 
-    device: Literal["cpu", "cuda"]
+    device: Device
     rows: int
     tokens: int
     eval_rows: int
@@ -70,8 +73,9 @@ class Setup:
     eager: bool = False
 
     @property
-    def lora_bytes(self) -> int:
-        return adapter_bytes(self.quantized)
+    def compute_bytes(self) -> int:
+        """Of activations and adapters: 4-bit layers compute in bf16."""
+        return 2 if self.quantized else self.base_bytes
 
 
 @dataclass(frozen=True)
@@ -112,16 +116,35 @@ def read_shape(config: dict[str, Any]) -> Shape:
         ) from None
 
 
+def setup_of(config: Config, device: Device, *, bf16_is_fast: bool) -> Setup:
+    """The settings of a config on a device. Every row is taken to be as long as `cutoff_len` allows."""
+    dtype, quantized = choose_precision(config, device, bf16_is_fast=bf16_is_fast)
+    return Setup(
+        device=device,
+        rows=config.per_device_train_batch_size,
+        tokens=config.cutoff_len,
+        eval_rows=0 if config.eval_strategy == "no" else config.per_device_eval_batch_size,
+        targets=tuple(config.target_modules),
+        rank=config.lora_rank,
+        dropout=config.lora_dropout,
+        quantized=quantized,
+        checkpointing=config.gradient_checkpointing,
+        base_bytes=2 if dtype == "bfloat16" else 4,
+        eager=config.flash_attn == "eager",
+    )
+
+
 def estimate(shape: Shape, setup: Setup) -> Estimate:
     """The peak of a training with these settings, in bytes, by part."""
     adapters = _adapter_parameters(shape, setup)
+    masters = 0 if setup.compute_bytes == _FP32 else _FP32
     step = {"activations": _step_activations(shape, setup), "logits": _step_logits(shape, setup)}
     return Estimate(
         {
             "base_weights": _base_bytes(shape, setup),
-            "adapters": adapters * setup.lora_bytes,
-            "gradients": adapters * setup.lora_bytes,
-            "optimizer": adapters * 2 * setup.lora_bytes,  # AdamW's two moments have the parameter's type
+            "adapters": adapters * setup.compute_bytes,
+            "gradients": adapters * _FP32,
+            "optimizer": adapters * (2 * _FP32 + masters),  # AdamW's two moments, and fp32 masters of bf16 adapters
             **step,
             "evaluation": max(0, _evaluation_bytes(shape, setup) - sum(step.values())),
             "framework": _FRAMEWORK[setup.device],
@@ -150,7 +173,7 @@ def _adapter_parameters(shape: Shape, setup: Setup) -> int:
 
 def saved_bytes_of_a_layer(shape: Shape, setup: Setup) -> int:
     """Bytes that autograd keeps for one token of one decoder layer until the backward pass."""
-    width = setup.base_bytes
+    width = setup.compute_bytes
     norms = 2 * _FP32 * shape.hidden + 2 * _FP32
     if shape.head_norms:
         norms += _FP32 * (shape.query_width + shape.key_width)
@@ -166,34 +189,35 @@ def saved_bytes_of_a_layer(shape: Shape, setup: Setup) -> int:
 
 
 def _lora_inputs(shape: Shape, setup: Setup) -> int:
-    """Bytes of the inputs that LoRA's two matrices keep for one token of one layer."""
+    """Bytes of the inputs that LoRA's two matrices keep for one token of one layer.
+
+    On CUDA each adapted layer keeps its dropped-out copy and a mask of bytes. On the CPU (`adapter.py`) it keeps the
+    plain input, which neighbours share, and the places that fell out.
+    """
     adapted = {name: sizes for name, sizes in shape.linears.items() if name in setup.targets}
-    inner = len(adapted) * setup.rank * setup.lora_bytes
-    if setup.dropout:  # each adapted layer has its own mask and its own dropped-out copy
-        mask = 1 if setup.device == "cuda" else setup.lora_bytes
-        return inner + sum(inputs * (mask + setup.lora_bytes) for inputs, _ in adapted.values())
-    if setup.lora_bytes != setup.base_bytes:  # each has its own copy in its own type
-        return inner + sum(inputs * setup.lora_bytes for inputs, _ in adapted.values())
-    shared = [("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("down_proj",)]
+    inner = len(adapted) * setup.rank * setup.compute_bytes
+    if setup.dropout and setup.device == "cuda":
+        return inner + sum(inputs * (1 + setup.compute_bytes) for inputs, _ in adapted.values())
+    places = round(setup.dropout * _PLACE * sum(inputs for inputs, _ in adapted.values()))
     # The input of o_proj is attention's output, which is kept already.
-    return inner + sum(
-        shape.linears[group[0]][0] * setup.base_bytes for group in shared if any(name in adapted for name in group)
-    )
+    neighbours = [("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("down_proj",)]
+    groups = [group for group in neighbours if any(name in adapted for name in group)]
+    return inner + places + sum(shape.linears[group[0]][0] * setup.compute_bytes for group in groups)
 
 
 def _step_activations(shape: Shape, setup: Setup) -> int:
     """What is kept for the backward pass, and the working memory of the layer being computed."""
     count = setup.rows * setup.tokens
     layer = saved_bytes_of_a_layer(shape, setup)
-    working = count * (4 * setup.base_bytes + 2 * setup.lora_bytes) * shape.mlp + _unpacked_layer(shape, setup)
+    working = count * 6 * setup.compute_bytes * shape.mlp + _unpacked_layer(shape, setup)
     if setup.checkpointing:  # each layer's input, and one layer recomputed
-        return count * (shape.layers * setup.base_bytes * shape.hidden + layer) + working
+        return count * (shape.layers * setup.compute_bytes * shape.hidden + layer) + working
     return count * shape.layers * layer + working
 
 
 def _unpacked_layer(shape: Shape, setup: Setup) -> int:
     """A 4-bit layer is unpacked to 16 bits for its product: the largest one stands in memory beside the packed."""
-    return max(a * b for a, b in shape.linears.values()) * setup.base_bytes if setup.quantized else 0
+    return max(a * b for a, b in shape.linears.values()) * setup.compute_bytes if setup.quantized else 0
 
 
 def _step_logits(shape: Shape, setup: Setup) -> int:
@@ -204,9 +228,13 @@ def _step_logits(shape: Shape, setup: Setup) -> int:
 def _evaluation_bytes(shape: Shape, setup: Setup) -> int:
     """Without gradients nothing is kept: the widest moment of one layer, then the logits."""
     count = setup.eval_rows * setup.tokens
-    width = (4 * setup.base_bytes + setup.lora_bytes) * shape.mlp + (2 * _FP32 + 2 * setup.base_bytes) * shape.hidden
+    width = 5 * setup.compute_bytes * shape.mlp + (2 * _FP32 + 2 * setup.compute_bytes) * shape.hidden
     logits = setup.eval_rows * _ANSWER_TOKENS * shape.vocabulary * (setup.base_bytes + 2 * _FP32)
     return max(count * width + _unpacked_layer(shape, setup), logits) if setup.eval_rows else 0
+
+
+# Fragmentation, other programs on the display GPU, and the estimate's own error.
+USABLE_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -219,6 +247,11 @@ class Recommendation:
     peak_bytes: int
     fits: bool
 
+    @property
+    def usable(self) -> int:
+        """Bytes that a training may plan with."""
+        return round(self.memory * USABLE_SHARE)
+
     def as_json(self) -> dict[str, int | bool]:
         return {
             "per_device_train_batch_size": self.setup.rows,
@@ -228,37 +261,24 @@ class Recommendation:
         }
 
 
-# Fragmentation, other programs on the display GPU, and the estimate's own error.
-_USABLE_SHARE = 0.9
+# What GPUs are sold with.
+MEMORIES = tuple(size * GIB for size in (8, 12, 16, 24, 48, 80))
 # The order is that of speed: recomputing costs a third more time, unpacking 4-bit weights in every layer more.
 _WAYS = ((False, False), (False, True), (True, False), (True, True))
-# Rows beyond this fill no GPU better, and padding grows.
-_MOST_ROWS = 32
+# Rows beyond this fill the device no better, and padding grows; two cores are full with one.
+_MOST_ROWS: dict[str, int] = {"cpu": 4, "cuda": 32}
 
 
 def recommend(shape: Shape, setup: Setup, memory: int, effective_batch: int) -> Recommendation:
     """The fastest way to train within `memory` bytes: 16-bit before 4-bit, no checkpointing before checkpointing,
     and then the largest micro-batch. Every micro-batch divides the effective batch, which is kept exactly."""
-    sizes = [size for size in range(min(effective_batch, _MOST_ROWS), 0, -1) if effective_batch % size == 0]
+    sizes = [
+        size for size in range(min(effective_batch, _MOST_ROWS[setup.device]), 0, -1) if effective_batch % size == 0
+    ]
     for quantized, checkpointing in _WAYS:
         for rows in sizes:
-            tried = replace(
-                setup,
-                rows=rows,
-                quantized=quantized,
-                checkpointing=checkpointing,
-                eval_rows=min(setup.eval_rows, max(rows, 1) * 4),
-            )
+            tried = replace(setup, rows=rows, quantized=quantized, checkpointing=checkpointing)
             peak = estimate(shape, tried).peak_bytes
-            if peak <= memory * _USABLE_SHARE:
+            if peak <= memory * USABLE_SHARE:
                 return Recommendation(memory, tried, effective_batch // rows, peak, True)
     return Recommendation(memory, tried, effective_batch, peak, False)
-
-
-MEMORIES = tuple(size * GIB for size in (8, 12, 16, 24, 48, 80))
-
-
-def recommend_all(
-    shape: Shape, setup: Setup, effective_batch: int, memories: Sequence[int] = MEMORIES
-) -> list[Recommendation]:
-    return [recommend(shape, setup, memory, effective_batch) for memory in memories]

@@ -2,8 +2,8 @@
 
 A 4-bit base is frozen and otherwise left as loaded. PEFT's k-bit preparation would raise norms and embedding to
 fp32: Qwen3's norm computes in fp32 inside anyway, and an fp32 weight would make its output, and with it every 4-bit
-layer's and attention's, fp32 — twice the activations, and an error in flash attention. TRL makes the adapters bf16
-and, with checkpointing, lets the embedding's output ask for gradients.
+layer's and attention's, fp32 — twice the activations, and an error in flash attention. The adapters are bf16
+(`adapter.py`); with checkpointing TRL lets the embedding's output ask for gradients.
 """
 
 from __future__ import annotations
@@ -21,11 +21,6 @@ CPU_SPEED_WARNING = (
 
 # Bytes of a parameter: half of one for nf4, an 8-bit scale for each block of 64, and an fp32 scale for each 256 scales.
 FOUR_BIT_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
-
-
-def adapter_bytes(quantized: bool) -> int:
-    """Bytes of an adapter parameter: TRL makes them bf16 on a 4-bit base; PEFT makes them fp32 on any other."""
-    return 2 if quantized else 4
 
 
 def quantization_config() -> Any:
@@ -75,4 +70,4 @@ def run_four_bit(rows: int = 8, width: int = 128) -> dict[str, Any]:
 
 
 def _relative_error(given: Any, true: Any) -> float:
-    return float((given.float() - true).abs().max() / true.abs().max())
+    return float(((given.float() - true).abs().max() / true.abs().max()).detach())

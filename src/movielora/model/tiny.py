@@ -23,7 +23,7 @@ from movielora.errors import OutputError
 NAME = "tiny"
 
 _VOCABULARY = 1024
-_SHAPE: dict[str, Any] = {
+SHAPE: dict[str, Any] = {
     "vocab_size": _VOCABULARY,
     "hidden_size": 64,
     "intermediate_size": 192,
@@ -98,7 +98,7 @@ def _corpus() -> list[str]:
 
 
 def _content_hash(corpus: list[str]) -> str:
-    facts = json.dumps([corpus, _SHAPE, _SEED, _EMBEDDING_STD, _LAYER_STD, _CONTROL_TOKENS, _WORDS, _CHAT_TEMPLATE])
+    facts = json.dumps([corpus, SHAPE, _SEED, _EMBEDDING_STD, _LAYER_STD, _CONTROL_TOKENS, _WORDS, _CHAT_TEMPLATE])
     return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 
@@ -110,7 +110,7 @@ def _write(folder: Path, corpus: list[str]) -> None:
     tokenizer = _train_tokenizer(corpus)
     tokenizer.save_pretrained(folder)
     end, pad = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
-    config = Qwen3Config(**_SHAPE, bos_token_id=pad, eos_token_id=end, pad_token_id=pad)
+    config = Qwen3Config(**SHAPE, bos_token_id=pad, eos_token_id=end, pad_token_id=pad)
     with torch.random.fork_rng(devices=[]):  # the caller's random state is not ours to change
         torch.manual_seed(_SEED)
         model = Qwen3ForCausalLM(config)
@@ -148,5 +148,5 @@ def _train_tokenizer(corpus: list[str]) -> Any:
         pad_token="<|endoftext|>",  # noqa: S106
         chat_template=_CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
-        model_max_length=_SHAPE["max_position_embeddings"],
+        model_max_length=SHAPE["max_position_embeddings"],
     )

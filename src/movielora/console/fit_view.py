@@ -1,0 +1,64 @@
+"""The page of `fit`."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from movielora.console.output import plain_table, stdout
+from movielora.doctor.fit import Fit
+from movielora.model.memory import Recommendation
+
+_GIB = 1 << 30
+_WORDS = {
+    "base_weights": "base weights",
+    "adapters": "adapters",
+    "gradients": "gradients",
+    "optimizer": "optimiser",
+    "activations": "activations",
+    "logits": "logits at the answer",
+    "evaluation": "evaluation, beyond a step",
+    "framework": "framework",
+}
+
+
+def show_fit(fit: Fit) -> None:
+    """The parts and their sum, the settings for the memory in question, then those for the usual GPUs."""
+    console = stdout()
+    setup = fit.setup
+    device = "a CUDA GPU" if fit.device == "cuda" else "the CPU"
+    title = (
+        f"{fit.config} on {device}: {setup.rows} row{'s' if setup.rows > 1 else ''} of up to {setup.tokens:,} tokens"
+    )
+    parts = plain_table(title, "GiB")
+    for name, size in fit.estimate.parts.items():
+        parts.add_row(_WORDS[name], f"{size / _GIB:.2f}")
+    parts.add_row(Text("peak", "bold"), Text(f"{fit.estimate.peak_bytes / _GIB:.2f}", "bold"))
+    console.print(parts)
+    console.print()
+    console.print(Text(f"For {fit.where} of {fit.recommended.memory / _GIB:.1f} GiB:", "bold"))
+    console.print(Text(f"  {_settings(fit.recommended)}", "cyan"), soft_wrap=True)
+    for note in fit.notes:
+        console.print(Text(f"  {note}", "yellow"))
+    console.print()
+    console.print(_gpu_table(fit.table))
+
+
+def _settings(chosen: Recommendation) -> str:
+    values = {name: str(value).lower() for name, value in chosen.as_json().items()}
+    return "\n  ".join(f"{name}: {value}" for name, value in values.items())
+
+
+def _gpu_table(table: tuple[Recommendation, ...]) -> object:
+    page = plain_table("GPU memory", "rows", "accumulation", "checkpointing", "weights", "peak GiB")
+    for each in table:
+        page.add_row(
+            f"{each.memory // _GIB} GiB",
+            *(
+                str(each.setup.rows),
+                str(each.accumulation),
+                "yes" if each.setup.checkpointing else "no",
+                "4-bit" if each.setup.quantized else f"{each.setup.base_bytes * 8}-bit",
+                f"{each.peak_bytes / _GIB:.1f}" if each.fits else f"{each.peak_bytes / _GIB:.1f}, too much",
+            ),
+        )
+    return page

@@ -1,0 +1,165 @@
+"""`movielora fit`: what a config needs, and how to make it fit, before anything is started."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from movielora.config import ResolvedConfig
+from movielora.doctor.hardware import Gpu, read_driver
+from movielora.doctor.model_checks import is_hub_name, why_unreachable
+from movielora.errors import ConfigError, ModelError
+from movielora.model.base import Device
+from movielora.model.folder import read_model_config
+from movielora.model.memory import (
+    MEMORIES,
+    Estimate,
+    Recommendation,
+    Setup,
+    Shape,
+    estimate,
+    read_shape,
+    recommend,
+    setup_of,
+)
+from movielora.model.processor import computes_bf16_fast, cpu_flags
+from movielora.model.tiny import NAME as TINY
+from movielora.model.tiny import SHAPE as TINY_SHAPE
+
+_UNITS = {"GIB": 1 << 30, "MIB": 1 << 20, "TIB": 1 << 40, "GB": 10**9, "MB": 10**6, "TB": 10**12}
+# Ampere is the first that computes bf16.
+_BF16_CAPABILITY = (8, 0)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """`where` names the memory that `recommended` is for; `table` is for the usual sizes of GPUs, with CUDA's costs."""
+
+    config: str
+    device: Device
+    setup: Setup
+    estimate: Estimate
+    where: str
+    recommended: Recommendation
+    table: tuple[Recommendation, ...]
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "peak_bytes": self.estimate.peak_bytes,
+            "parts": self.estimate.parts,
+            "recommended": self.recommended.as_json(),
+            "fits": self.estimate.peak_bytes <= self.recommended.usable,
+            "recommended_peak_bytes": self.recommended.peak_bytes,
+            "recommended_fits": self.recommended.fits,
+            "memory_bytes": self.recommended.memory,
+            "device": self.device,
+            "tokens": self.setup.tokens,
+            "notes": list(self.notes),
+            "by_memory": [
+                {"memory_bytes": each.memory, "fits": each.fits, "peak_bytes": each.peak_bytes, **each.as_json()}
+                for each in self.table
+            ],
+        }
+
+
+def fit_config(resolved: ResolvedConfig, memory: str | None) -> Fit:
+    """Estimate this config's peak and recommend settings for `memory`, the GPU at hand, or this machine's memory.
+
+    Raises ConfigError for a memory that cannot be read, ModelError where the model's config.json is not at hand.
+    """
+    values = resolved.values
+    budget = parse_memory(memory) if memory else None
+    gpus = read_driver().gpus
+    device: Device = "cuda" if budget or gpus else "cpu"
+    shape = find_shape(resolved)
+    setup = setup_of(values, device, bf16_is_fast=_bf16_is_fast(device, gpus))
+    if budget:
+        where = "a GPU"
+    elif gpus:
+        budget, where = gpus[0].memory, gpus[0].name
+    else:
+        budget, where = psutil.virtual_memory().available, "this machine's free memory"
+    effective = values.effective_batch_size
+    found = estimate(shape, setup)
+    chosen = recommend(shape, setup, budget, effective)
+    on_gpu = setup if device == "cuda" else setup_of(values, "cuda", bf16_is_fast=True)
+    table = tuple(recommend(shape, on_gpu, size, effective) for size in MEMORIES)
+    notes = (*_unit_notes(memory), *_notes(shape, setup, found, chosen, where))
+    return Fit(str(resolved.path or "the defaults"), device, setup, found, where, chosen, table, notes)
+
+
+def parse_memory(text: str) -> int:
+    """`24GiB`, `24 GB`, `512MiB` → bytes. Raises ConfigError without a unit: 24 of what?"""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", text)
+    if match and match[2].upper() in _UNITS and float(match[1]) > 0:
+        return round(float(match[1]) * _UNITS[match[2].upper()])
+    number = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*", text)
+    if number:
+        raise ConfigError(f"--memory {text.strip()} has no unit", f"write --memory {number[1]}GiB")
+    raise ConfigError(f"--memory {text.strip()} is no amount of memory", "write a number and a unit: --memory 24GiB")
+
+
+def find_shape(resolved: ResolvedConfig) -> Shape:
+    """The shape of the config's model, from `config.json` in its folder, in the cache, or (that file alone) the hub."""
+    name = resolved.values.model_name_or_path
+    if name == TINY:
+        return read_shape({"model_type": "qwen3", **TINY_SHAPE})
+    located = resolved.locate(name)
+    if located.is_dir():
+        return read_shape(read_model_config(located))
+    return read_shape(json.loads(_config_of_name(name).read_text(encoding="utf-8")))
+
+
+def _config_of_name(name: str) -> Path:
+    """The cached config.json of a Hugging Face name, or a fresh one; only that file is fetched."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
+
+    cached = try_to_load_from_cache(name, "config.json") if is_hub_name(name) else None
+    if isinstance(cached, str):
+        return Path(cached)
+    # Asked first, because the hub's own client tries for half a minute where there is no network.
+    problem = why_unreachable(name) if is_hub_name(name) else "it is neither a folder nor a Hugging Face name"
+    try:
+        if not problem:
+            return Path(hf_hub_download(name, "config.json"))
+    except (HfHubHTTPError, OSError) as error:
+        problem = str(error).strip().splitlines()[0]
+    raise ModelError(
+        f"the model {name} has no config.json here: {problem}",
+        "connect to the network, or set model_name_or_path to a local folder or to tiny",
+    )
+
+
+def _bf16_is_fast(device: Device, gpus: tuple[Gpu, ...]) -> bool:
+    if device == "cpu":
+        return computes_bf16_fast(cpu_flags())
+    return not gpus or tuple(int(part) for part in gpus[0].capability.split(".")) >= _BF16_CAPABILITY
+
+
+def _unit_notes(memory: str | None) -> list[str]:
+    """Cards are sold as 24 GB and hold 24 GiB."""
+    match = re.fullmatch(r"\s*([\d.]+)\s*(GB|MB|TB)\s*", memory or "", re.IGNORECASE)
+    if not match:
+        return []
+    binary = f"{match[1]}{match[2][0].upper()}iB"
+    return [f"{match[0].strip()} is read as decimal; for a card sold by that name write --memory {binary}"]
+
+
+def _notes(shape: Shape, setup: Setup, found: Estimate, chosen: Recommendation, where: str) -> list[str]:
+    notes = []
+    if found.peak_bytes > chosen.usable:
+        notes.append(f"this config does not fit {where}; the recommended settings {'do' if chosen.fits else 'neither'}")
+    if setup.quantized:
+        plain = estimate(shape, replace(setup, quantized=False)).peak_bytes
+        if plain <= chosen.usable:
+            notes.append(f"16-bit fits as well ({plain / (1 << 30):.1f} GiB): here use_qlora: true only costs speed")
+    if not chosen.fits:
+        notes.append("even one row in 4-bit with checkpointing is too much: lower cutoff_len or take a smaller model")
+    return notes
