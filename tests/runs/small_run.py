@@ -1,7 +1,6 @@
 """A run without a model: a real process that opens a real session and steps, for tests of everything around it.
 
-python small_run.py RUN_DIR [--mode M] [--steps N] [--step-seconds S] [--load-seconds S] [--workers N] [--deaf]
-                            [--no-beat] [--save-every N] [--save-seconds S] [--fail MESSAGE]
+python small_run.py RUN_DIR [OPTIONS]    see `_options`
 """
 
 from __future__ import annotations
@@ -30,8 +29,6 @@ def main() -> None:
     )
     with session:
         session.install_signal_handlers()
-        if options.deaf:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         session.beat(phase="loading model")
         time.sleep(options.load_seconds)
         context = multiprocessing.get_context("fork")
@@ -39,9 +36,25 @@ def main() -> None:
         for worker in workers:
             worker.start()
         session.training_started()
+        if options.deaf:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if options.fail:
             raise ValueError(options.fail)
+        if options.loader_workers:
+            _load_batches(session, options)
         _steps(session, options)
+
+
+def _load_batches(session: RunSession, options: argparse.Namespace) -> None:
+    """torch's own data loader with worker processes, one batch a step."""
+    from torch.utils.data import DataLoader
+
+    numbers = list(range(10**6))
+    loader = DataLoader(numbers, batch_size=1, num_workers=options.loader_workers)  # type: ignore[arg-type]
+    for step, _ in enumerate(loader, 1):
+        session.beat(phase="training", step=step, max_steps=10**6)
+        print(f"step {step}", flush=True)
+        time.sleep(options.step_seconds)
 
 
 def _steps(session: RunSession, options: argparse.Namespace) -> None:
@@ -70,6 +83,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--step-seconds", type=float, default=0.05)
     parser.add_argument("--load-seconds", type=float, default=0.0)
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--loader-workers", type=int, default=0)
     parser.add_argument("--save-every", type=int, default=10**9)
     parser.add_argument("--save-seconds", type=float, default=0.0)
     parser.add_argument("--deaf", action="store_true")

@@ -32,6 +32,8 @@ DETACHED_VARIABLE = "MOVIELORA_DETACHED"
 # Group-wide delivery (a scheduler, `kill -- -PGID`) may repeat one request; a person takes longer.
 _SAME_REQUEST_SECONDS = 0.3
 
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 State = Literal["finished", "stopped", "failed", "interrupted"]
 
 
@@ -54,7 +56,7 @@ class RunSession:
         self._lock, self._record, self._old_umask = lock, record, old_umask
         self._heartbeat = HeartbeatWriter(paths, self.run_id)
         self._pid = os.getpid()
-        self._training = False
+        self._training = self._leaving = False
         self._asked_at = 0.0
         self._old_handlers: dict[int, Any] = {}
 
@@ -77,7 +79,13 @@ class RunSession:
         paths = RunPaths(Path(os.path.abspath(run_dir)))  # noqa: PTH100 - keeps symlinks, unlike Path.resolve
         detached = os.environ.pop(DETACHED_VARIABLE, "") == "1"
         occupancy.make_folder(paths)
-        lock = occupancy.take_lock(paths)
+        # Until `__enter__` has its handlers in place a stop waits: it must find a run that can record it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        try:
+            lock = occupancy.take_lock(paths)
+        except BaseException:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+            raise
         old_umask = os.umask(0o077)  # every file of the run, the libraries' included, is private to the user
         try:
             occupancy.refuse_occupied(paths, mode)
@@ -94,6 +102,7 @@ class RunSession:
         except BaseException:
             os.umask(old_umask)
             lock.release()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
             raise
         return session
 
@@ -136,7 +145,7 @@ class RunSession:
             warnings.warn(f"{self.paths.metrics} cannot be written: {error.strerror}", RuntimeWarning, stacklevel=2)
 
     def install_signal_handlers(self) -> None:
-        """TERM and INT ask for a stop; HUP is ignored when detached. Call before the heavy imports.
+        """TERM and INT ask for a stop; HUP is ignored when detached. Done on entering, and again before training.
 
         Handlers are set explicitly because a shell starts background jobs with SIGINT ignored.
         """
@@ -176,11 +185,14 @@ class RunSession:
         self._write_record()
 
     def __enter__(self) -> Self:
+        self.install_signal_handlers()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leaving = True
         stopped = self._stopped_instead_of(error)
         try:
             self._record_ending(stopped or error)
@@ -242,6 +254,8 @@ class RunSession:
         insisted, self._asked_at = self.stop.requested, now
         self.stop.requested = True
         self.stop.signal = signal.Signals(number).name
+        if self._leaving:  # how it ended is being written: nothing is left to interrupt
+            return
         if insisted:
             self.stop.insisted, self.stop.save = True, False
             raise _StopNow

@@ -83,7 +83,6 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
         name=request.name,
         mode=request.mode,
     ) as session:
-        session.install_signal_handlers()
         told = _RunReporter(reporter, session)
         with told.phase("Finding the base"):
             base = _find_base(request.resolved)

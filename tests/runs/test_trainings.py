@@ -1,0 +1,234 @@
+"""Real trainings of the embedded base, interrupted: rows 1, 12, 13, 17 and 21, exact resume, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from movielora.errors import ConfigError, ModelError
+from movielora.runs.atomic import read_json
+from movielora.runs.checkpoints import list_checkpoints, newest_complete
+from movielora.runs.heartbeat import read_heartbeat
+from movielora.runs.paths import MANIFEST_NAME
+from movielora.runs.record import read_record
+from tiny_training import Listener, Workplace, wait_for, wait_until_gone
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def half_done(workplace: Workplace, tmp_path: Path) -> str:
+    """The name of a run that was stopped at half its steps, its last checkpoint at step 20."""
+    name = tmp_path.name
+    stopped_copy = workplace.folder / "output" / "half"
+    if not stopped_copy.exists():
+        _stop_in_the_middle(workplace, "half")
+    shutil.copytree(stopped_copy, workplace.folder / "output" / name)
+    return name
+
+
+def _stop_in_the_middle(place: Workplace, name: str) -> None:
+    """Killed when step 20 is saved; the steps after it are lost."""
+    child = place.start(*place.train(name, "--set", "save_total_limit=null"))
+    assert wait_for(lambda: place.paths(name).checkpoint(20).exists(), 120)
+    child.kill()
+    child.wait()
+    for step in (21, 25, 28, 30, 35, 40):  # what it may have saved before the signal came
+        shutil.rmtree(place.paths(name).checkpoint(step), ignore_errors=True)
+
+
+def _same_as_calm(place: Workplace, name: str) -> bool:
+    return place.losses(name) == place.losses("calm") and place.adapter(name) == place.adapter("calm")
+
+
+def test_row_1_the_terminal_closes_and_the_run_goes_on(workplace: Workplace) -> None:
+    pid, master = pty.fork()
+    if pid == 0:
+        os.chdir(workplace.folder)
+        os.environ["OMP_NUM_THREADS"] = "1"
+        words = [sys.executable, "-m", "movielora", *workplace.train("terminal", "--detach")]
+        os.execv(sys.executable, words)  # noqa: S606 - our own program, in the child of the fork
+    run = workplace.living("terminal", 60)
+    os.close(master)  # the terminal is gone, the parent with it
+    os.waitpid(pid, 0)
+    assert wait_for(lambda: (beat := read_heartbeat(workplace.paths("terminal"))) and beat.count("step"), 60)
+    told = workplace.status("terminal")
+    assert told["state"] in ("running", "finished")
+    wait_until_gone(run)
+    assert _same_as_calm(workplace, "terminal")
+    log = workplace.paths("terminal").log.read_text()
+    assert "\r" not in log
+    assert log.endswith("\n")
+    assert workplace.paths("terminal").log.stat().st_mode & 0o077 == 0
+
+
+def test_row_12_a_full_disk_leaves_the_earlier_checkpoint_and_training_goes_on(
+    workplace: Workplace, monkeypatch
+) -> None:
+    """From step 7 on the disk has no room; saves are given up before they begin."""
+    listener = Listener()
+    usage = shutil.disk_usage
+
+    def full(path: Path) -> object:
+        late = workplace.paths("full").checkpoint(7).exists()
+        return usage(path)._replace(free=0) if late else usage(path)
+
+    monkeypatch.setattr(shutil, "disk_usage", full)
+    result = workplace.train_here("full", reporter=listener)
+    assert result.state == "finished"
+    assert any("checkpoint 10 could not be saved: a checkpoint needs about" in line for line in listener.said)
+    assert read_json(workplace.paths("full").record)["save_error"]["step"] == 40
+    assert [c.step for c in list_checkpoints(workplace.paths("full")) if c.complete] == [5, 7]
+    assert workplace.losses("full") == workplace.losses("calm")
+
+
+def test_row_12_a_full_disk_ends_the_run_where_that_is_asked(workplace: Workplace) -> None:
+    """A limit of 20 kB a file, set in the run once step 5 is saved: Python ignores SIGXFSZ, so writes fail."""
+    child = workplace.start(*workplace.train("fail", "--set", "on_save_error=fail", "--set", "report_to=none"))
+    assert wait_for(lambda: workplace.paths("fail").checkpoint(5).exists(), 120)
+    psutil.Process(child.pid).rlimit(psutil.RLIMIT_FSIZE, (20_000, -1))
+    assert child.wait(60) == 1
+    told = workplace.status("fail")
+    assert (told["state"], "could not be saved" in told["reason"]) == ("failed", True)
+    assert [checkpoint["complete"] for checkpoint in told["checkpoints"]] == [True] * len(told["checkpoints"])
+    assert workplace.paths("fail").leftovers() == []
+    workplace.train_here("fail", mode="resume")
+    assert _same_as_calm(workplace, "fail")
+
+
+def test_row_13_each_damaged_file_is_found_skipped_and_said(workplace: Workplace, half_done: str) -> None:
+    """Every file of the newest checkpoint in turn, truncated or missing; then one real resume past it."""
+    paths = workplace.paths(half_done)
+    newest = paths.checkpoint(20)
+    files = [path for path in sorted(newest.iterdir()) if path.name != MANIFEST_NAME]
+    assert {"optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"} < {path.name for path in files}
+    for path in files:
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1])
+        chosen, skipped = newest_complete(paths)
+        assert chosen.step < 20
+        assert path.name in skipped[0].problems[0]
+        path.unlink()
+        assert newest_complete(paths)[0].step < 20
+        path.write_bytes(whole)
+    assert newest_complete(paths)[0].step == 20
+    (newest / "optimizer.pt").unlink()
+    assert not workplace.status(half_done)["checkpoints"][-1]["complete"]
+    listener = Listener()
+    workplace.train_here(half_done, mode="resume", reporter=listener)
+    assert "checkpoint-20 is passed over: optimizer.pt is missing" in listener.said
+    assert _same_as_calm(workplace, half_done)
+
+
+def test_row_17_ctrl_c_leaves_an_evaluation_which_the_resume_makes_good(workplace: Workplace) -> None:
+    """Ctrl-C does what `stop` does. Evaluating row by row every other step, most of the time is evaluation."""
+    slow = ("per_device_eval_batch_size=1", "max_eval_samples=null", "eval_steps=2", "num_train_epochs=1")
+    workplace.train_here("slow-calm", *slow)
+    paths = workplace.paths("slow")
+    child = workplace.start(*workplace.train("slow", *(word for key in slow for word in ("--set", key))))
+
+    def evaluating() -> bool:
+        beat = read_heartbeat(paths)
+        return bool(beat and beat.text("phase") == "evaluating" and (beat.count("step") or 0) >= 2)
+
+    assert wait_for(evaluating, 120)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(60) == 75
+    assert workplace.status("slow")["state"] == "stopped"
+    workplace.train_here("slow", *slow, mode="resume")
+    assert workplace.losses("slow") == workplace.losses("slow-calm")
+    assert workplace.adapter("slow") == workplace.adapter("slow-calm")
+
+
+def test_row_21_a_detached_run_that_dies_at_once_says_why(workplace: Workplace) -> None:
+    started = workplace.run(*workplace.train("dead", "--detach", "--set", "model_name_or_path=/no/such/model"))
+    assert started.returncode == 2, started.stderr
+    assert "/no/such/model" in started.stderr
+    assert started.stdout == ""
+    assert workplace.status("dead")["state"] == "failed"
+
+
+def test_stop_saves_and_resume_continues_from_the_record_alone(workplace: Workplace, tmp_path: Path) -> None:
+    started = workplace.run(*workplace.train("again", "--detach", "--json", "--name", "my-run"))
+    told = json.loads(started.stdout)
+    assert set(told) == {"run", "run_dir", "pid", "log"}
+    assert told["run"] == "my-run"
+    assert wait_for(lambda: (beat := read_heartbeat(workplace.paths("again"))) and (beat.count("step") or 0) >= 1, 60)
+    stopped = json.loads(workplace.run("stop", "my-run", "--json").stdout)
+    assert set(stopped) == {"run", "state", "checkpoint", "waited_seconds", "forced"}
+    assert stopped["state"] == "stopped"
+    assert read_record(workplace.paths("again")).ended.exit_code == 75
+    elsewhere = Workplace(tmp_path)  # another working directory: the record says where it was
+    resumed = elsewhere.run("resume", str(workplace.paths("again").root), "--detach", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    followed = workplace.run("logs", "my-run", "-f")
+    assert followed.returncode == 0
+    assert "Resuming my-run from checkpoint-" in followed.stdout
+    assert workplace.status("my-run" if (workplace.folder / "my-run").exists() else "again")["state"] == "finished"
+    assert _same_as_calm(workplace, "again")
+    nothing = workplace.run("resume", "my-run")
+    assert nothing.returncode == 2
+    assert "nothing remains of my-run: all 40 steps are done" in nothing.stderr
+    assert workplace.status("again")["state"] == "finished"
+    assert workplace.run("stop", "my-run").returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("lora_rank=8", "the LoRA shape was LoRA of rank 4"),
+        ("cutoff_len=512", "the prompt was"),
+        ("train_file=data/d/eval.json", "the training data was"),
+        ("model_name_or_path=other-base", "the base model was"),
+    ],
+)
+def test_resume_refuses_what_would_be_another_training(
+    workplace: Workplace, half_done: str, change: str, named: str
+) -> None:
+    before = workplace.paths(half_done).record.read_bytes()
+    other = workplace.folder / "other-base"
+    if not other.exists():
+        base = Path(read_record(workplace.paths(half_done)).raw["base"])
+        shutil.copytree(base, other)
+        config = json.loads((other / "config.json").read_text())
+        (other / "config.json").write_text(json.dumps(config | {"rope_theta": 5000.0}))
+    with pytest.raises(ConfigError) as refused:
+        workplace.train_here(half_done, change, mode="resume")
+    assert named in refused.value.problems[0]
+    assert workplace.paths(half_done).record.read_bytes() == before
+
+
+def test_a_changed_number_is_said_and_allowed(workplace: Workplace, half_done: str) -> None:
+    listener = Listener()
+    workplace.train_here(half_done, "learning_rate=1.0e-3", mode="resume", reporter=listener)
+    said = "learning_rate was 0.004 and is 0.001: the losses will not be an uninterrupted run's"
+    assert said in listener.said
+
+
+def test_extra_epochs_go_on_from_the_end(workplace: Workplace) -> None:
+    shutil.copytree(workplace.paths("calm").root, workplace.paths("longer").root)
+    listener = Listener()
+    result = workplace.train_here("longer", mode="resume", extra_epochs=1.0, reporter=listener)
+    assert result.global_step == 50
+    assert yaml.safe_load(workplace.paths("longer").config.read_text())["num_train_epochs"] == 5.0
+    assert any("step 40 is done (epoch 4.00), step 41 is next, 10 of 50 remain" in line for line in listener.said)
+
+
+def test_a_named_checkpoint_is_taken_and_a_damaged_one_refused(workplace: Workplace, half_done: str) -> None:
+    paths = workplace.paths(half_done)
+    (paths.checkpoint(15) / "rng_state.pth").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"rng_state\.pth"):
+        workplace.train_here(half_done, mode="resume", checkpoint=paths.checkpoint(15))
+    listener = Listener()
+    workplace.train_here(half_done, mode="resume", checkpoint=paths.checkpoint(10), reporter=listener)
+    assert any("step 11 is next" in line for line in listener.said)
+    assert _same_as_calm(workplace, half_done)

@@ -1,0 +1,90 @@
+"""A storm over a detached training: signals at random moments, and after each the run is resumed.
+
+MOVIELORA_STORM_ROUNDS sets the rounds (5 without it), MOVIELORA_STORM_SEED the moments.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from movielora.runs.record import read_record
+from tiny_training import Workplace, end_everything, make_workplace, wait_for, wait_until_gone
+
+ROUNDS = int(os.environ.get("MOVIELORA_STORM_ROUNDS", "5"))
+SEED = int(os.environ.get("MOVIELORA_STORM_SEED", str(time.time_ns() % 100_000)))
+# From taking the folder to the end of an undisturbed training on two cores; later moments find a finished run.
+LATEST_SECONDS = 9.0
+
+
+@pytest.mark.timeout(120 + 60 * ROUNDS)
+def test_a_storm_of_signals_never_needs_repair_and_loses_nothing(tmp_path: Path) -> None:
+    moments = random.Random(SEED)  # noqa: S311 - chance, not secrecy
+    print(f"storm: {ROUNDS} rounds, MOVIELORA_STORM_SEED={SEED}")
+    place = make_workplace(tmp_path)
+    undisturbed = place.run(*place.train("calm"))
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    try:
+        for number in range(ROUNDS):
+            _round(place, number, moments)
+            if place.status("storm")["state"] == "finished":
+                _same_as_undisturbed(place)
+                assert place.run(*place.train("storm", "--overwrite", "--detach")).returncode == 0
+        _finish(place)
+    finally:
+        end_everything(tmp_path)
+
+
+def _round(place: Workplace, number: int, moments: random.Random) -> None:
+    """Resume, strike at a random moment, and hold what `status` says against what was done."""
+    parent = place.start(*place.train("storm", "--resume", "--detach"))
+    if not wait_for(lambda: place.owner("storm") or parent.poll() is not None):
+        raise AssertionError("no process took the folder, and the parent did not say why")
+    chosen = moments.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+    delay = moments.uniform(0, LATEST_SECONDS)
+    time.sleep(delay)
+    victim = place.owner("storm")
+    if victim is not None:
+        os.kill(victim.pid, chosen)
+        if chosen == signal.SIGHUP:
+            _hangup_is_ignored(place)
+            os.kill(victim.pid, signal.SIGKILL)
+        wait_until_gone(victim)
+    parent.wait(timeout=60)
+    told = place.status("storm")
+    print(
+        f"round {number}: {chosen.name} after {delay:.1f} s → {told['state']} at step {told['step']}: {told['reason']}"
+    )
+    expected = {"finished"} if victim is None else {"finished", "stopped" if chosen == signal.SIGTERM else "killed"}
+    assert told["state"] in expected, told
+    if told["state"] == "stopped":
+        assert read_record(place.paths("storm")).ended.exit_code == 75
+    assert not told["process"]["alive"]
+    assert all(checkpoint["complete"] for checkpoint in told["checkpoints"]), told["checkpoints"]
+
+
+def _hangup_is_ignored(place: Workplace) -> None:
+    time.sleep(0.3)
+    told = place.status("storm")
+    assert told["state"] in ("starting", "running", "finished"), told
+    second = place.run(*place.train("storm", "--resume"))
+    assert second.returncode == (0 if told["state"] == "finished" and "alive" not in second.stderr else 2) or (
+        "nothing remains" in second.stderr
+    ), second.stderr
+
+
+def _finish(place: Workplace) -> None:
+    last = place.run(*place.train("storm", "--resume"))
+    assert last.returncode == 0 or "nothing remains" in last.stderr, last.stderr
+    assert place.status("storm")["state"] == "finished"
+    _same_as_undisturbed(place)
+
+
+def _same_as_undisturbed(place: Workplace) -> None:
+    assert place.losses("storm") == place.losses("calm")
+    assert place.adapter("storm") == place.adapter("calm")
