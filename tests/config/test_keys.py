@@ -232,7 +232,7 @@ def test_report_to_takes_one_name_or_a_list(written: str) -> None:
 
 def test_effective_batch_size() -> None:
     config = Config(per_device_train_batch_size=4, gradient_accumulation_steps=8)
-    assert config.effective_batch_size == 32
+    assert config.rows_per_step == 32
 
 
 @pytest.mark.parametrize("metric", sorted(METRIC_DIRECTIONS))
@@ -294,3 +294,32 @@ def test_keys_without_effect_are_keys() -> None:
         assert fields[name].description == "No effect."
     silent = {key for key, field in Config.model_fields.items() if field.description == "No effect."}
     assert silent <= set(NO_EFFECT)
+
+
+def test_an_effective_batch_sets_the_accumulation() -> None:
+    config = Config(per_device_train_batch_size=4, effective_batch_size=16)
+    assert (config.gradient_accumulation_steps, config.rows_per_step) == (4, 16)
+    assert Config(effective_batch_size=6).gradient_accumulation_steps == 3
+
+
+def test_an_effective_batch_that_the_rows_do_not_make_is_a_contradiction() -> None:
+    for values in (
+        {"per_device_train_batch_size": 3, "effective_batch_size": 16},
+        {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 8, "effective_batch_size": 16},
+    ):
+        with pytest.raises(ValueError, match="leave one of them out"):
+            Config(**values)
+
+
+def test_automatic_rows_keep_the_effective_batch() -> None:
+    config = Config(per_device_train_batch_size="auto", effective_batch_size=24)
+    assert config.rows_per_step == 24
+    with pytest.raises(ValueError, match="not been settled"):
+        config.micro_batch  # noqa: B018 (the property raises)
+    settled = config.with_micro_batch(8)
+    assert (settled.micro_batch, settled.gradient_accumulation_steps, settled.rows_per_step) == (8, 3, 24)
+    with pytest.raises(ValueError, match="do not divide"):
+        config.with_micro_batch(7)
+    assert Config(per_device_train_batch_size="auto").rows_per_step == 16
+    with pytest.raises(ValueError, match="effective_batch_size"):
+        Config(per_device_train_batch_size="auto", gradient_accumulation_steps=4)

@@ -43,6 +43,9 @@ NO_EFFECT: dict[str, str] = {
     "inference.use_peft_directly": "the adapter is always loaded with PEFT",
 }
 
+# What the default rows and accumulation make.
+_AUTO_EFFECTIVE_BATCH = 16
+
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -152,12 +155,14 @@ class Config(_Keys):
     """No effect."""
 
     # batches
-    per_device_train_batch_size: PositiveInt = 2
-    """Rows of a micro-batch."""
+    per_device_train_batch_size: PositiveInt | Literal["auto"] = 2
+    """Rows of a micro-batch; `auto`: as many as fit, `effective_batch_size` kept."""
     per_device_eval_batch_size: PositiveInt = 16
     """Rows scored at once in evaluation."""
     gradient_accumulation_steps: PositiveInt = 8
     """Micro-batches of an optimiser step."""
+    effective_batch_size: PositiveInt | None = None
+    """Rows of an optimiser step, which set `gradient_accumulation_steps`; default: their product, 16 with `auto`."""
 
     # optimiser
     learning_rate: Annotated[float, Field(gt=0)] = 1.5e-4
@@ -261,9 +266,38 @@ class Config(_Keys):
         return list(shorthand) if shorthand else [name.strip() for name in self.lora_target.split(",")]
 
     @property
-    def effective_batch_size(self) -> int:
-        """Rows of one optimiser step on one device."""
+    def micro_batch(self) -> int:
+        """Rows of a micro-batch where they are known: a training settles `auto` before it begins."""
+        if self.per_device_train_batch_size == "auto":
+            raise ValueError("`per_device_train_batch_size: auto` has not been settled")
+        return self.per_device_train_batch_size
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows of one optimiser step on one device: the effective batch size."""
+        if self.per_device_train_batch_size == "auto":
+            return self.effective_batch_size or _AUTO_EFFECTIVE_BATCH
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
+
+    def with_micro_batch(self, rows: int) -> Config:
+        """This config with micro-batches of `rows`, which divide `rows_per_step`; the effective batch stays."""
+        whole = self.rows_per_step
+        if whole % rows:
+            raise ValueError(f"{rows} rows do not divide an effective batch of {whole}")
+        return self.model_copy(
+            update={"per_device_train_batch_size": rows, "gradient_accumulation_steps": whole // rows}
+        )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accumulation_follows(cls, written: Any) -> Any:
+        """`effective_batch_size` sets the accumulation where that is not written and the rows divide it."""
+        if not isinstance(written, dict) or "gradient_accumulation_steps" in written:
+            return written
+        whole, rows = written.get("effective_batch_size"), written.get("per_device_train_batch_size", 2)
+        if isinstance(whole, int) and isinstance(rows, int) and rows > 0 and whole > 0 and whole % rows == 0:
+            return {**written, "gradient_accumulation_steps": whole // rows}
+        return written
 
     @model_validator(mode="before")
     @classmethod
@@ -284,7 +318,23 @@ class Config(_Keys):
         """(whether it is one, the key that stands for it, what to say)."""
         no_eval = self.eval_strategy == "no"
         targets = self.target_modules
+        auto = self.per_device_train_batch_size == "auto"
+        whole = self.effective_batch_size
         return [
+            (
+                whole is not None and not auto and whole != self.rows_per_step,
+                "effective_batch_size",
+                f"`effective_batch_size: {whole}` is not `per_device_train_batch_size` × `gradient_accumulation_steps` "
+                f"({self.per_device_train_batch_size} × {self.gradient_accumulation_steps}): leave one of them out",
+            ),
+            (
+                # The default itself may stand there: a resolved file names every key.
+                auto
+                and self.gradient_accumulation_steps != type(self).model_fields["gradient_accumulation_steps"].default,
+                "gradient_accumulation_steps",
+                "`per_device_train_batch_size: auto` sets `gradient_accumulation_steps`: leave it out and write "
+                "`effective_batch_size`",
+            ),
             (self.fp16 and self.bf16 is True, "fp16", "`fp16` and `bf16` exclude each other: choose one"),
             (
                 self.best_metric not in METRIC_DIRECTIONS,

@@ -201,7 +201,7 @@ def _complaint(key: str, found: Any) -> str:
 def _allowed(field: Mapping[str, Any]) -> str:
     """What a key takes, in words, from its JSON Schema."""
     if "anyOf" in field:
-        return " or ".join(filter(None, (_allowed(option) for option in field["anyOf"])))
+        return " or ".join(filter(None, (_allowed(option).removeprefix("only ") for option in field["anyOf"])))
     if "enum" in field:
         return "one of " + ", ".join(dump_inline(value) for value in field["enum"])
     if "items" in field:

@@ -85,7 +85,7 @@ def fit_config(resolved: ResolvedConfig, memory: str | None) -> Fit:
         budget, where = gpus[0].memory, gpus[0].name
     else:
         budget, where = psutil.virtual_memory().available, "this machine's free memory"
-    effective = values.effective_batch_size
+    effective = values.rows_per_step
     found = estimate(shape, setup)
     chosen = recommend(shape, setup, budget, effective)
     on_gpu = setup if device == "cuda" else setup_of(values, "cuda", bf16_is_fast=True)

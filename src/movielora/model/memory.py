@@ -121,7 +121,7 @@ def setup_of(config: Config, device: Device, *, bf16_is_fast: bool) -> Setup:
     dtype, quantized = choose_precision(config, device, bf16_is_fast=bf16_is_fast)
     return Setup(
         device=device,
-        rows=config.per_device_train_batch_size,
+        rows=1 if config.per_device_train_batch_size == "auto" else config.per_device_train_batch_size,
         tokens=config.cutoff_len,
         eval_rows=0 if config.eval_strategy == "no" else config.per_device_eval_batch_size,
         targets=tuple(config.target_modules),

@@ -50,5 +50,5 @@ def plan_training(resolved: ResolvedConfig) -> TrainingPlan:
         files,
         examples,
         planned_steps(config, examples),
-        config.effective_batch_size,
+        config.rows_per_step,
     )

@@ -202,7 +202,7 @@ def _run_trainer(trainer: Any, steps: int, work: _Work) -> None:
     config, session, told = work.request.resolved.values, work.session, work.told
     told.note(
         f"Training {trainer.trainable_parameters():,} of {trainer.all_parameters():,} parameters on "
-        f"{len(trainer.train_dataset):,} examples: {steps:,} steps of {config.effective_batch_size}"
+        f"{len(trainer.train_dataset):,} examples: {steps:,} steps of {config.rows_per_step}"
     )
     with told.phase("Training", steps, "steps") as phase:
         trainer.add_callback(RunCallback(session, phase, config, trainer, work.plan, told))
@@ -222,7 +222,7 @@ def planned_steps(config: Config, examples: int) -> int:
 
 
 def steps_per_epoch(config: Config, examples: int) -> int:
-    micro_batches = math.ceil(examples / config.per_device_train_batch_size)
+    micro_batches = math.ceil(examples / config.micro_batch)
     return max(1, math.ceil(micro_batches / config.gradient_accumulation_steps))
 
 

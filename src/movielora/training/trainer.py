@@ -51,7 +51,7 @@ def training_arguments(config: Config, output_dir: Path, placement: Placement, s
     """The config in transformers' and TRL's words. What they would do behind our back is switched off."""
     return SFTConfig(
         output_dir=str(output_dir),
-        per_device_train_batch_size=config.per_device_train_batch_size,
+        per_device_train_batch_size=config.micro_batch,
         per_device_eval_batch_size=config.per_device_eval_batch_size,
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         learning_rate=config.learning_rate,
