@@ -78,6 +78,14 @@ def test_a_base_that_is_nowhere_is_one_sentence(tiny_config: Callable[..., Resol
         train_run(TrainRequest(resolved), SILENT)
 
 
+def test_a_distributed_launcher_is_refused(
+    tiny_config: Callable[..., ResolvedConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ModelError, match="one process"):
+        train_run(TrainRequest(tiny_config(output_dir=tmp_path / "run")), SILENT)
+
+
 def test_a_lora_target_the_base_has_not_is_named(tiny_config: Callable[..., ResolvedConfig], tmp_path: Path) -> None:
     resolved = tiny_config(lora_target="q_proj,qkv", output_dir=tmp_path / "run")
     with pytest.raises(ModelError, match="qkv"):

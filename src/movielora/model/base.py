@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,17 +59,31 @@ def choose_placement(
 
     `quantized` wins over the config. Raises ModelError for what the config names and this machine cannot do.
     """
+    _take_one_gpu()
     import torch
 
     device: Device = "cuda" if torch.cuda.is_available() else "cpu"
     if config.fp16 and device == "cpu":
         raise ModelError("`fp16: true` needs a CUDA GPU", "--set fp16=false")
-    dtype, wants_4bit = choose_precision(config, device, bf16_is_fast=_bf16_is_fast(device))
+    dtype, wants_4bit = choose_precision(config, device, bf16_is_fast=bf16_is_fast(device))
     if quantized is None:
         quantized = wants_4bit
     half_precision = dtype != "float32" or config.fp16 or quantized
     attention = choose_attention(config.flash_attn, probe, half_precision=half_precision)
     return Placement(device, dtype, quantized, attention.implementation, attention.reason)
+
+
+def _take_one_gpu() -> None:
+    """The first visible GPU, in one process: with several in view the trainer would split each batch over them.
+
+    Before CUDA starts, because the variable is read once. Raises ModelError under a distributed launcher.
+    """
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise ModelError(
+            "movielora works in one process on one GPU, but a distributed launcher started several",
+            "start it plainly, without torchrun or accelerate launch",
+        )
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
 
 
 def choose_precision(config: Config, device: Device, *, bf16_is_fast: bool) -> tuple[str, bool]:
@@ -78,7 +93,7 @@ def choose_precision(config: Config, device: Device, *, bf16_is_fast: bool) -> t
     return "bfloat16" if wants_bf16 else "float32", quantized
 
 
-def _bf16_is_fast(device: str) -> bool:
+def bf16_is_fast(device: Device) -> bool:
     """On CUDA: where the GPU has it. On a CPU: where the processor has units for it."""
     import torch
 
