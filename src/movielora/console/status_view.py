@@ -66,9 +66,11 @@ def sparkline(values: Sequence[float], width: int = _SPARK_WIDTH) -> str:
     bounds = [round(index * len(values) / buckets) for index in range(buckets + 1)]
     means = [sum(values[a:b]) / (b - a) for a, b in pairwise(bounds)]
     low, high = min(means), max(means)
+    if buckets >= 10:  # the steep first steps would press the rest flat: they reach the top and no higher
+        high = sorted(means)[int(0.9 * (buckets - 1))]
     if high == low:
         return _BARS[3] * buckets
-    return "".join(_BARS[round((mean - low) / (high - low) * (len(_BARS) - 1))] for mean in means)
+    return "".join(_BARS[round(min(1.0, (mean - low) / (high - low)) * (len(_BARS) - 1))] for mean in means)
 
 
 def describe_phase(status: RunStatus) -> str:

@@ -12,9 +12,9 @@ _ASK_SECONDS = 3.0
 _MANAGER = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
 
 
-def kills_at_logout() -> bool:
+def kills_at_logout(systemd: Path = Path("/run/systemd/system")) -> bool:
     """Whether logind has `KillUserProcesses=yes`; False where there is no logind to ask. root is spared by default."""
-    if not Path("/run/systemd/system").is_dir() or os.getuid() == 0:
+    if not systemd.is_dir() or os.getuid() == 0:
         return False
     return _answer("busctl", "get-property", *_MANAGER, "KillUserProcesses") == "b true"
 
