@@ -12,6 +12,7 @@ from movielora.config import ResolvedConfig
 from movielora.data.dataset_folder import DATASET_INFO, TEST
 from movielora.errors import ConfigError, DataError
 
+_ENTRY = "write it as in LLaMA-Factory, or let movielora prepare write it"
 _PREPARE = "make it with: movielora prepare --source ratings/ --output-dir data/movielens_qwen3"
 
 
@@ -24,25 +25,33 @@ class DatasetFiles:
 
 
 def find_dataset(resolved: ResolvedConfig) -> DatasetFiles:
-    """Files of the config: `train_file` and `eval_file`, else `dataset` in `dataset_info.json`, else by name.
+    """The files that training reads. Raises DataError naming what is missing and where it was looked for."""
+    return DatasetFiles(find_train_file(resolved), find_eval_file(resolved))
 
-    Raises DataError naming what is missing and where it was looked for.
+
+def find_train_file(resolved: ResolvedConfig) -> Path:
+    """`train_file`, else `dataset` in `dataset_info.json`, else by name. Raises DataError where it is missing."""
+    config = resolved.values
+    if config.train_file:
+        return _existing(resolved.locate(config.train_file), "train_file")
+    return _from_dataset(resolved, config.dataset, "file_name", "train")
+
+
+def find_eval_file(resolved: ResolvedConfig) -> Path | None:
+    """`eval_file`, else `eval_dataset`, else what belongs to the training file; None where nothing is evaluated.
+
+    Raises DataError or ConfigError where there should be one and is none.
     """
     config = resolved.values
-    train = _existing(resolved.locate(config.train_file), "train_file") if config.train_file else None
-    if train is None:
-        train = _from_dataset(resolved, config.dataset, "file_name", "train")
     if config.eval_file:
-        evaluation: Path | None = _existing(resolved.locate(config.eval_file), "eval_file")
-    elif config.eval_strategy == "no":
-        evaluation = None
-    elif config.eval_dataset:
-        evaluation = _from_dataset(resolved, config.eval_dataset, "file_name", "eval")
-    elif config.train_file:
-        evaluation = _beside(train)
-    else:
-        evaluation = _from_dataset(resolved, config.dataset, "file_name_eval", "eval")
-    return DatasetFiles(train, evaluation)
+        return _existing(resolved.locate(config.eval_file), "eval_file")
+    if config.eval_strategy == "no":
+        return None
+    if config.eval_dataset:
+        return _from_dataset(resolved, config.eval_dataset, "file_name", "eval")
+    if config.train_file:
+        return _beside(find_train_file(resolved))
+    return _from_dataset(resolved, config.dataset, "file_name_eval", "eval")
 
 
 def find_test_file(resolved: ResolvedConfig) -> Path:
@@ -50,7 +59,7 @@ def find_test_file(resolved: ResolvedConfig) -> Path:
     named = resolved.values.inference.test_file
     if named:
         return _existing(resolved.locate(named), "inference.test_file")
-    path = find_dataset(resolved).train.parent / TEST
+    path = find_train_file(resolved).parent / TEST
     if not path.is_file():
         raise DataError(f"there is no test file {path}", "name one: --test-file FILE")
     return path
@@ -106,7 +115,7 @@ def _entries(info: Path) -> dict[str, Any]:
 
 def _named_in_entry(info: Path, dataset: str, entry: Any, field: str) -> Path:
     if not isinstance(entry, dict):
-        raise DataError(f"{info}: entry `{dataset}` must be an object with `file_name`")
+        raise DataError(f"{info}: entry `{dataset}` must be an object with `file_name`", _ENTRY)
     name = entry.get(field)
     if not isinstance(name, str):
         if field == "file_name_eval":
@@ -114,7 +123,7 @@ def _named_in_entry(info: Path, dataset: str, entry: Any, field: str) -> Path:
                 f"{info}: entry `{dataset}` names no `file_name_eval`",
                 "set eval_dataset or eval_file, or eval_strategy: no",
             )
-        raise DataError(f"{info}: entry `{dataset}` has no `{field}`")
+        raise DataError(f"{info}: entry `{dataset}` has no `{field}`", _ENTRY)
     path = info.parent / name
     if not path.is_file():
         raise DataError(f"{info}: entry `{dataset}` names {path}, which does not exist", _PREPARE)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import ResolvedConfig
-from movielora.data.dataset_files import find_dataset, find_test_file
+from movielora.data.dataset_files import find_eval_file, find_test_file, find_train_file
 from movielora.data.lengths import CutoffAdvice, LengthSummary, advise_cutoff, summarise_lengths
 from movielora.data.prompt import PromptTemplate
 from movielora.data.records import Record, read_records
@@ -110,12 +110,12 @@ def audit(request: AuditRequest, reporter: Reporter) -> Audit:
 def _split_file(request: AuditRequest) -> Path:
     if request.split == "test":
         return find_test_file(request.resolved)
-    files = find_dataset(request.resolved)
     if request.split == "train":
-        return files.train
-    if files.evaluation is None:
+        return find_train_file(request.resolved)
+    path = find_eval_file(request.resolved)
+    if path is None:
         raise DataError("the config has no evaluation file", "set eval_file, or eval_strategy: steps")
-    return files.evaluation
+    return path
 
 
 def _sample(records: list[Record], request: AuditRequest) -> list[Record]:
