@@ -66,12 +66,17 @@ class Workplace:
         )  # fmt: skip
 
     def start(self, *words: str, **variables: str) -> subprocess.Popen[bytes]:
-        """`movielora WORDS`, going on."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "movielora", *words],
-            cwd=self.folder, env=self._environment(variables), stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        """`movielora WORDS`, going on; what it says on stderr is in `last_stderr`."""
+        with self.last_stderr.open("wb") as said:
+            return subprocess.Popen(
+                [sys.executable, "-m", "movielora", *words],
+                cwd=self.folder, env=self._environment(variables), stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=said,
+            )  # fmt: skip
+
+    @property
+    def last_stderr(self) -> Path:
+        return self.folder / "stderr.txt"
 
     def train_here(self, name: str, *overrides: str, reporter: Reporter = SILENT, **request: Any) -> TrainResult:
         """The same training inside this process, which has torch already; one thread, as in the others."""
