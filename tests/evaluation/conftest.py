@@ -1,10 +1,4 @@
-import sys
-from pathlib import Path
-
 import pytest
-
-# The invented comparison serves the browser tests too, so it lies one folder up.
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from invented_comparison import Invented, invent_comparison
 

@@ -36,7 +36,7 @@ function onKey(event) {
     "/": () => document.getElementById("search").focus(),
     Enter: () => { if (!event.target.closest("button, a, summary") && selected.length) openRow(grid.cursor); },
   };
-  if (!(event.key in actions)) return;
+  if (!Object.hasOwn(actions, event.key)) return;
   if (event.key !== "Enter") event.preventDefault();
   actions[event.key]();
 }

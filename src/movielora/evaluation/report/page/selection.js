@@ -91,8 +91,8 @@ function readAddress() {
   const asked = new URLSearchParams(location.hash.slice(1));
   const found = fresh();
   if (data.buckets.includes(asked.get("bucket"))) found.bucket = asked.get("bucket");
-  if (asked.get("sort") in SORTS) found.sort = asked.get("sort");
-  if (asked.get("metric") in METRIC_NAMES) found.metric = asked.get("metric");
+  if (Object.hasOwn(SORTS, asked.get("sort"))) found.sort = asked.get("sort");
+  if (Object.hasOwn(METRIC_NAMES, asked.get("metric"))) found.metric = asked.get("metric");
   if (data.ways.some((way) => way.by === asked.get("way"))) found.way = asked.get("way");
   if (data.users.includes(asked.get("user"))) found.user = asked.get("user");
   found.q = asked.get("q") || "";

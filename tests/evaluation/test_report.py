@@ -1,0 +1,86 @@
+"""report.html as a file: self-contained, small, and safe against what titles say. The browser tests open it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from invented_comparison import HOSTILE_TITLES, Invented
+from movielora.data.prompt import render_input
+from movielora.evaluation.analysis import load_analysis
+from movielora.evaluation.report.build import embed_json, render_report, write_report
+from movielora.evaluation.report.curves import training_curves
+from movielora.evaluation.report.payload import prompt_pattern
+
+
+@pytest.fixture(scope="module")
+def page(invented: Invented) -> str:
+    return render_report(load_analysis(invented.folder.root))
+
+
+def test_nothing_is_fetched_from_anywhere(page: str) -> None:
+    assert not re.search(r"(src|href)=[\"'](?!#|data:,)", page)
+    assert not re.search(r"@import|url\(", page)
+    assert "default-src 'none'" in page
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_titles_cannot_leave_the_data(page: str) -> None:
+    assert page.count("<script") == 2
+    assert page.count("</script>") == 2
+    assert "<script>alert(1)" not in page
+    assert "onerror=" not in page.replace('onerror=\\"', "")  # only as JSON text, its quotes escaped
+    embedded = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
+    assert embedded is not None
+    assert set(HOSTILE_TITLES) <= set(json.loads(embedded[1])["titles"])
+
+
+def test_embedded_json_is_json_without_angle_brackets() -> None:
+    value = {"a": ["</script>", "<!--", "&amp;", "\u2028", "é"]}
+    assert json.loads(embed_json(value)) == value
+    assert not set("<>&") & set(embed_json(value))
+
+
+def test_the_same_comparison_gives_the_same_page(invented: Invented, page: str) -> None:
+    assert write_report(invented.folder.root).read_text() == page
+
+
+def test_buckets_on_the_page_are_those_of_the_comparison(invented: Invented, page: str) -> None:
+    """The page rounds scores to three decimals; no decision may turn."""
+    embedded = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
+    assert embedded is not None
+    rows = json.loads(embedded[1])["rows"]
+    analysis = load_analysis(invented.folder.root)
+    for model in ("base", "adapter"):
+        assert [value > 0 for value in rows[model]] == analysis.predictions.scores[model].said_yes().tolist()
+
+
+def test_the_prompt_pattern_is_the_renderers(page: str) -> None:
+    pattern = prompt_pattern()
+
+    def put(text: str, **values: object) -> str:
+        return re.sub(r"\{(\w+)\}", lambda found: str(values[found[1]]), text)
+
+    titles, stars = ["Heat (1995)", "3 {title} 1"], [4.5, 3.0]
+    lines = [
+        put(pattern["line"], number=n, title=title, stars=f"{star:g}")
+        for n, (title, star) in enumerate(zip(titles, stars, strict=True), 1)
+    ]
+    written = pattern["before"] + "\n".join(lines) + put(pattern["after"], candidate="Ran (1985)")
+    assert written == render_input(titles, stars, "Ran (1985)")
+    bare = [put(pattern["bare_line"], number=n, title=title) for n, title in enumerate(titles, 1)]
+    written = pattern["before"] + "\n".join(bare) + put(pattern["after"], candidate="Ran (1985)")
+    assert written == render_input(titles, None, "Ran (1985)")
+
+
+def test_curves_of_the_run_if_there_is_one(tmp_path: Path) -> None:
+    assert training_curves({}) == []
+    assert training_curves({"run_dir": str(tmp_path)}) == []
+    lines = [{"step": step, "loss": 1 / step} for step in range(1, 2001)]
+    lines += [{"step": 10, "eval_auc": 0.6}, {"step": 20, "eval_auc": float("nan")}, {"step": 30, "eval_auc": 0.7}]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    loss, auc = training_curves({"run_dir": str(tmp_path)})
+    assert loss["name"] == "Training loss"
+    assert 100 < len(loss["points"]) <= 500
+    assert auc["points"] == [[10, 0.6], [30, 0.7]]

@@ -1,0 +1,224 @@
+"""comparison.json: its shape, its arithmetic held against plain code, and odd data."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+from sklearn.metrics import roc_auc_score
+
+from invented_comparison import Invented, finish, invent_dataset, write_predictions
+from movielora.errors import DataError
+from movielora.evaluation.baselines import BASELINES
+from movielora.evaluation.folder import ComparisonFolder
+from movielora.evaluation.metrics import ALL_METRICS, ANSWER_METRICS
+from movielora.evaluation.predictions import read_predictions
+from movielora.evaluation.reference import DatasetFiles, build_reference
+from movielora.evaluation.summary import summarise
+
+
+@pytest.fixture
+def comparison(invented: Invented) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(invented.folder.comparison.read_text())
+    return found
+
+
+def test_the_shape_is_the_contract(comparison: dict[str, Any]) -> None:
+    assert tuple(comparison["base"]) == ANSWER_METRICS
+    assert tuple(comparison["adapter"]) == ANSWER_METRICS
+    assert set(comparison["buckets"]) == {"fixed", "broken", "both_right", "both_wrong"}
+    assert sum(comparison["buckets"].values()) == comparison["samples"]
+    assert set(comparison["models"]["baselines"]) == {baseline.key for baseline in BASELINES}
+    for entry in (comparison["models"]["base"], *comparison["models"]["baselines"].values()):
+        assert set(ALL_METRICS) <= set(entry)
+        assert set(entry["intervals"]) == set(ALL_METRICS)
+        assert entry["calibrated"]["temperature"] > 0
+        assert "threshold" in entry["at_best_f1"]
+    for key in ("adapter_minus_base", "adapter_minus_best_baseline"):
+        assert set(comparison["difference"][key]["auc"]) == {"value", "low", "high"}
+    assert {"fixed", "broken", "p_value", "caveat"} == set(comparison["mcnemar"])
+    assert isinstance(comparison["verdict"], str)
+    assert comparison["calibration"]["fitted_on"] == "eval"
+    assert {"seed", "resamples", "resampled", "splits"} <= set(comparison["data"])
+
+
+def test_figures_are_those_of_plain_code(invented: Invented, comparison: dict[str, Any]) -> None:
+    rows = [json.loads(line) for line in invented.folder.predictions.read_text().splitlines()]
+    labels = np.array([row["label"] == "Yes" for row in rows])
+    scores = {model: np.array([row[model]["log_odds"] for row in rows]) for model in ("base", "adapter")}
+    for model, log_odds in scores.items():
+        assert comparison[model]["auc"] == pytest.approx(roc_auc_score(labels, log_odds), abs=1e-6)
+        assert comparison[model]["accuracy"] == pytest.approx(((log_odds > 0) == labels).mean(), abs=1e-6)
+    gain = comparison["difference"]["adapter_minus_base"]["auc"]
+    assert gain["value"] == pytest.approx(comparison["adapter"]["auc"] - comparison["base"]["auc"], abs=2e-6)
+    assert gain["low"] < gain["value"] < gain["high"]
+    right = {model: (log_odds > 0) == labels for model, log_odds in scores.items()}
+    fixed, broken = (right["adapter"] & ~right["base"]).sum(), (right["base"] & ~right["adapter"]).sum()
+    assert (comparison["mcnemar"]["fixed"], comparison["mcnemar"]["broken"]) == (fixed, broken)
+    expected = binomtest(int(fixed), int(fixed + broken), 0.5).pvalue
+    assert comparison["mcnemar"]["p_value"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_slices_are_the_rows_they_name(invented: Invented, comparison: dict[str, Any]) -> None:
+    rows = [json.loads(line) for line in invented.folder.predictions.read_text().splitlines()]
+    films = {film["movie_id"]: film for film in map(json.loads, (invented.files.folder / "movies.jsonl").open())}
+    drama = [row for row in rows if "Drama" in films[row["movie_id"]]["genres"]]
+    entry = next(s for s in comparison["slices"] if (s["by"], s["slice"]) == ("genre", "Drama"))
+    assert entry["n"] == len(drama)
+    labels = [row["label"] == "Yes" for row in drama]
+    assert entry["adapter"]["auc"] == pytest.approx(
+        roc_auc_score(labels, [row["adapter"]["log_odds"] for row in drama]), abs=1e-6
+    )
+    assert all(s["n"] >= comparison["data"]["slices_min_rows"] for s in comparison["slices"])
+    decades = {s["slice"] for s in comparison["slices"] if s["by"] == "decade"}
+    assert decades <= {f"{year}s" for year in range(1960, 2020, 10)}
+    for s in comparison["slices"]:
+        gain = s["adapter_minus_base"]["auc"]
+        assert gain["p_corrected"] >= gain["p_value"]
+
+
+def test_the_same_input_gives_the_same_bytes(invented: Invented) -> None:
+    before = invented.folder.comparison.read_bytes(), invented.folder.rows.read_bytes()
+    finish(invented.files, invented.folder)
+    assert (invented.folder.comparison.read_bytes(), invented.folder.rows.read_bytes()) == before
+
+
+def test_the_reference_is_kept_by_content(tmp_path: Path) -> None:
+    files = invent_dataset(tmp_path, users=8, films=30)
+    first = build_reference(files)
+    kept = list((files.folder / ".movielora-reference").iterdir())
+    assert len(kept) == 1
+    again = build_reference(files)
+    assert again.data == first.data
+    assert again.candidates == first.candidates
+    for key, splits in first.fitted.log_odds.items():
+        assert again.fitted.log_odds[key]["test"].tolist() == splits["test"].tolist()
+    files.test.write_text("".join(files.test.read_text().splitlines(keepends=True)[:-1]))
+    assert len(build_reference(files).labels) == len(first.labels) - 1
+    kept[0].write_bytes(b"torn")
+    build_reference(files)  # a broken cache is made anew
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> tuple[DatasetFiles, ComparisonFolder]:
+    """A little comparison that a test may spoil."""
+    files = invent_dataset(tmp_path, users=8, films=30)
+    folder = ComparisonFolder(tmp_path / "comparison")
+    folder.root.mkdir()
+    write_predictions(files, folder)
+    return files, folder
+
+
+def rewrite(path: Path, change: Any) -> None:
+    """Apply `change` to each row and keep what is not None."""
+    rows = [change(json.loads(line)) for line in path.read_text().splitlines()]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows if row is not None))
+
+
+def test_one_answer_only_is_said_and_does_not_crash(small: tuple[DatasetFiles, ComparisonFolder]) -> None:
+    files, folder = small
+    rewrite(files.test, lambda row: row | {"label": "Yes"})
+    rewrite(folder.predictions, lambda row: row | {"label": "Yes"})
+    found = finish(files, folder)
+    assert found["data"]["one_class"]
+    assert found["adapter"]["auc"] is None
+    assert found["models"]["adapter"]["intervals"]["auc"] is None
+    assert "AUC needs both answers" in found["verdict"]
+    assert json.loads(folder.comparison.read_text()) == found
+
+
+def test_one_row(small: tuple[DatasetFiles, ComparisonFolder]) -> None:
+    files, folder = small
+    rewrite(folder.predictions, lambda row: row if row["row"] == 0 else None)
+    found = finish(files, folder)
+    assert (found["samples"], found["verdict_detail"]["outcome"]) == (1, "undecided")
+    assert found["slices"] == []
+
+
+def test_ids_missing_in_half_the_rows_resample_rows_and_say_so(small: tuple[DatasetFiles, ComparisonFolder]) -> None:
+    files, folder = small
+    for path in (folder.predictions, files.test):
+        half = iter(range(10_000))
+        rewrite(path, lambda row, half=half: {k: v for k, v in row.items() if k != "user_id" or next(half) % 2})
+    found = finish(files, folder)
+    assert (found["data"]["resampled"], found["data"]["users"]) == ("rows", None)
+    assert "user_id is missing in" in found["data"]["resampled_because"]
+    assert "user_id is missing" in found["data"]["baselines_left_out"]["matrix_factorisation"]
+    assert found["adapter"]["auc"] is not None
+    assert found["models"]["adapter"]["uauc"] is None
+
+
+def test_without_an_evaluation_split_nothing_is_fitted_and_it_says_so(
+    small: tuple[DatasetFiles, ComparisonFolder],
+) -> None:
+    files, folder = small
+    folder.eval_predictions.unlink()
+    found = finish(DatasetFiles(files.test, files.train), folder)
+    assert found["models"]["adapter"]["calibrated"] is None
+    assert found["calibration"]["fitted_on"] is None
+    assert "was not scored" in found["calibration"]["reason"]
+    assert found["data"]["best_baseline_chosen_on"] == "test"
+
+
+def test_without_training_the_like_share_is_what_remains_to_beat(
+    small: tuple[DatasetFiles, ComparisonFolder],
+) -> None:
+    files, folder = small
+    found = finish(DatasetFiles(files.test), folder)
+    assert set(found["models"]["baselines"]) == {"history_like_share"}
+    assert found["data"]["best_baseline"] == "history_like_share"
+    assert found["difference"]["adapter_minus_best_baseline"]["auc"]["low"] is not None
+    assert found["data"]["baselines_left_out"]["six_features"] == "there is no training file"
+
+
+def test_another_datasets_folder_is_refused(small: tuple[DatasetFiles, ComparisonFolder], tmp_path: Path) -> None:
+    _, folder = small
+    other = invent_dataset(tmp_path / "other", users=8, films=30, seed=99)
+    with pytest.raises(DataError, match="belongs to another dataset"):
+        summarise(read_predictions(folder.predictions), build_reference(other))
+    shutil.rmtree(tmp_path / "other" / "dataset" / ".movielora-reference")
+    lines = other.test.read_text().splitlines(keepends=True)
+    other.test.write_text("".join(lines[:3]))
+    with pytest.raises(DataError, match="rows, the test file 3"):
+        summarise(read_predictions(folder.predictions), build_reference(other))
+
+
+def test_traps_are_counted(small: tuple[DatasetFiles, ComparisonFolder]) -> None:
+    files, folder = small
+    splits = finish(files, folder)["data"]["splits"]
+    # Users follow one another in time in the invented ratings: all but the last are followed by others.
+    assert 0.8 < splits["time_leak"] < 1
+    assert splits["time_leak_own"] == 0
+    assert splits["users_shared_with_training"] == splits["users"]["test"] == 8
+    assert (splits["tied_rows"], splits["questions_seen_in_training"]) == (0.0, 0)
+
+
+def test_near_threshold_and_unanswered_rows_are_counted(small: tuple[DatasetFiles, ComparisonFolder]) -> None:
+    files, folder = small
+    near = {"log_odds": 0.01, "p_yes": 0.5, "answer_mass": 0.3, "prediction": "Yes"}
+    rewrite(folder.predictions, lambda row: row | ({"base": near} if row["row"] < 3 else {}))
+    rows = [json.loads(line) for line in folder.predictions.read_text().splitlines()]
+    traps = finish(files, folder)["data"]["models"]["base"]
+    assert traps["near_threshold"] == sum(abs(row["base"]["log_odds"]) < 0.05 for row in rows)
+    assert traps["unanswered_share"] == pytest.approx(
+        sum(row["base"]["answer_mass"] < 0.5 for row in rows) / len(rows), abs=1e-6
+    )
+
+
+def test_no_figure_is_nan_in_the_file(invented: Invented) -> None:
+    def check(value: Any) -> None:
+        if isinstance(value, dict):
+            for item in value.values():
+                check(item)
+        elif isinstance(value, list):
+            for item in value:
+                check(item)
+        elif isinstance(value, float):
+            assert math.isfinite(value)
+
+    check(json.loads(invented.folder.comparison.read_text()))
+    check(json.loads(invented.folder.rows.read_text()))
