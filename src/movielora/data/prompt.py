@@ -80,13 +80,15 @@ YES, NO = "Yes", "No"
 END_OF_TURN = "<|im_end|>"
 # Stands for the user's text while the template's fixed parts are rendered once; no template and no title holds it.
 _MARK = "\ue000user text\ue000"
+_LINES = re.compile(r"[^\n]+\n?")
 
 
 @dataclass(frozen=True, slots=True)
 class PromptPieces:
     """A prompt cut where it may be shortened: `before` + one `history` line after another + `after`.
 
-    Every history line ends in a newline; joined in order the pieces are the prompt's exact text.
+    Every history line ends in a newline, but for one that ends the user's text; joined in order the pieces are the
+    prompt's exact text.
     """
 
     before: str
@@ -118,20 +120,12 @@ class PromptTemplate:
 
     def pieces(self, record: Record) -> PromptPieces:
         """The record's prompt, cut around its history."""
-        from movielora.data.records import split_history
+        from movielora.data.records import find_history
 
         before, after = self._frame(record.system if self.system is None else self.system, record.turns)
-        user_text = f"{record.instruction}\n{record.input}".strip()
-        head, history, tail = split_history(user_text)
-        # Each part is cleaned alone; no control token spans a line break, so this equals cleaning the whole.
-        lines = tuple(f"{self.clean(line)}\n" for line in history)
-        head_text = "".join(f"{self.clean(line)}\n" for line in head)
-        tail_text = "\n".join(self.clean(line) for line in tail)
-        if lines and not tail:  # the text ends with its history: the last newline was never there
-            lines = (*lines[:-1], lines[-1].removesuffix("\n"))
-        if not history:
-            return PromptPieces(before + self.clean(user_text) + after, (), "")
-        return PromptPieces(before + head_text, lines, tail_text + after)
+        text = self.clean(f"{record.instruction}\n{record.input}".strip())
+        start, end = find_history(text)
+        return PromptPieces(before + text[:start], tuple(_LINES.findall(text[start:end])), text[end:] + after)
 
     def conversation(self, record: Record) -> str:
         """The whole conversation, answer included, as the template renders it for training: the reference that

@@ -21,6 +21,7 @@ from movielora.data.prompt import INSTRUCTION, SYSTEM, render_input, without_lon
 from movielora.errors import DataError
 
 _NUMBERED = re.compile(r"^\d+\. ")
+_NUMBERED_LINES = re.compile(r"\n(?:\d+\. [^\n]*\n?)+")
 _RATED_LINE = re.compile(r"^\d+\. (?P<title>.*): (?P<rating>\d(?:\.\d+)?)$")
 _CANDIDATE = re.compile(r"^Candidate film: (?P<title>.*)$")
 _FORMS = (
@@ -72,16 +73,27 @@ def read_records(path: Path) -> Iterator[Record]:
         yield _to_record(raw, place)
 
 
+def find_history(text: str) -> tuple[int, int]:
+    """Where the history starts and ends in `text`: the longest run of numbered lines (`3. …`), the first of equals.
+
+    The end is behind the last line's newline, where it has one; (0, 0) where no line is numbered.
+    """
+    # Behind a newline of our own: a search for a fixed first character is several times one for a line's start.
+    runs = [(found.start(), found.end() - 1) for found in _NUMBERED_LINES.finditer("\n" + text)]
+    if len(runs) < 2:
+        return runs[0] if runs else (0, 0)
+    return max(runs, key=lambda run: text.count("\n", run[0], run[1] - 1))
+
+
 def split_history(text: str) -> tuple[list[str], list[str], list[str]]:
-    """The lines before, of and after the history: the longest run of numbered lines (`3. …`), the first of equals."""
-    lines = text.split("\n")
-    best_start, best_end, start = 0, 0, 0
-    for index, line in enumerate([*lines, ""]):
-        if not _NUMBERED.match(line):
-            if index - start > best_end - best_start:
-                best_start, best_end = start, index
-            start = index + 1
-    return lines[:best_start], lines[best_start:best_end], lines[best_end:]
+    """The lines before, of and after the history, as `find_history` finds it."""
+    start, end = find_history(text)
+    if end == 0:
+        return [], [], text.split("\n")
+    before = text[: start - 1].split("\n") if start else []
+    history = text[start:end].removesuffix("\n").split("\n")
+    after = text[end:].split("\n") if text[end - 1] == "\n" else []
+    return before, history, after
 
 
 def parse_input(text: str) -> ParsedInput:

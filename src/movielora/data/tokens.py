@@ -1,7 +1,7 @@
 """Records become token ids: fast, bounded in memory, and exact.
 
 The texts of a dataset are made of few distinct pieces: the fixed parts of the template, the numbers of the history
-lines, and each title with its rating. Every piece is tokenized once and the ids are joined. That is exact only where
+lines, the titles and the ratings. Every piece is tokenized once and the ids are joined. That is exact only where
 the tokenizer never merges across a cut. Qwen's pre-tokenizer starts a new word at a space that follows a non-space,
 and after a newline unless more whitespace follows (the run is one word), so the cuts are there and nowhere
 else. Other tokenizers may differ: a sample is compared with plain tokenizing first, and a tokenizer that fails it
@@ -10,10 +10,11 @@ gets plain tokenizing throughout.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,12 @@ _PROOF_SAMPLE = 256
 # Pieces remembered at most: a file whose texts do not recur must not fill the memory.
 _MOST_PIECES = 1 << 17
 _LINE_CUT = re.compile(r"(?<=\n)(?!\s)")
+# A history line `3. Heat (1995): 4.5` as `3.`, ` Heat (1995):` and ` 4.5`: cut before a space that follows a non-space.
+_HISTORY_PIECES = re.compile(r"\d+\.(?= )| .*\S(?= \S+(?:\n|\Z))| .*\n?")
 # `Yes<|im_end|>`
 ANSWER_TOKENS = 2
+# Classes of `tokenizer_config.json` that AutoTokenizer takes as named.
+_DIRECT_CLASSES = ("Qwen2Tokenizer", "TokenizersBackend")
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,11 @@ def load_tokenizer(name_or_path: str) -> Any:
     Raises ModelError where there is none, or it is not reachable.
     """
     quiet_libraries()
-    from transformers import AutoTokenizer
-
-    if Path(name_or_path).is_dir() and not any(Path(name_or_path).glob("tokenizer*.json")):
+    folder = Path(name_or_path)
+    if folder.is_dir() and not any(folder.glob("tokenizer*.json")):
         raise ModelError(f"{name_or_path} holds no tokenizer.json", "name a folder with a Qwen3 tokenizer")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False)
+        tokenizer = _tokenizer_class(folder).from_pretrained(name_or_path, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ModelError(
@@ -89,6 +93,17 @@ def load_tokenizer(name_or_path: str) -> Any:
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(f"the tokenizer of `{name_or_path}` has no fast form (tokenizer.json)", "use a Qwen3 model")
     return tokenizer
+
+
+def _tokenizer_class(folder: Path) -> Any:
+    """The class that AutoTokenizer would take, without importing torch and every model's config to find it."""
+    import transformers
+
+    try:
+        named = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))["tokenizer_class"]
+    except (OSError, ValueError, KeyError, TypeError):
+        named = None
+    return getattr(transformers, named) if named in _DIRECT_CLASSES else transformers.AutoTokenizer
 
 
 def tokenize_records(
@@ -145,11 +160,8 @@ def _shorten(pieces: PromptPieces, record: Record, joiner: _Joiner, room: int) -
 
 
 def _cuts(pieces: PromptPieces) -> list[str]:
-    """The prompt in pieces that recur: a history line as its number (`3.`) and its film (` Heat (1995): 4.5`)."""
-    cuts = [pieces.before]
-    for line in pieces.history:
-        number, space, film = line.partition(" ")
-        cuts += [number, space + film]
+    """The prompt in pieces that recur; joined they are its text."""
+    cuts = [pieces.before, *_HISTORY_PIECES.findall("".join(pieces.history))]
     after = _LINE_CUT.split(pieces.after)
     if not cuts[-1].endswith("\n") or after[0][:1].isspace():
         cuts[-1] += after.pop(0)
@@ -161,9 +173,14 @@ class _Joiner:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self._index: dict[str, int] = {}
-        self._ids: list[NDArray[np.uint32]] = []
         self._joins: bool | None = None  # not yet known
+        self._forget()
+
+    def _forget(self) -> None:
+        self._index: dict[str, int] = {}
+        # Piece i is `_known[_starts[i] : _starts[i + 1]]`.
+        self._known = np.empty(0, dtype=np.uint32)
+        self._starts = np.zeros(1, dtype=np.int64)
 
     def encode(self, cut: Sequence[list[str]], whole: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """`cut[i]` are the pieces of text `whole[i]`; returns all ids end to end and their offsets (n + 1)."""
@@ -180,16 +197,23 @@ class _Joiner:
         return bool(np.array_equal(joined, plain) and np.array_equal(joined_offsets, plain_offsets))
 
     def _joined(self, cut: Sequence[list[str]]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        if len(self._ids) > _MOST_PIECES:
-            self._index, self._ids = {}, []
-        new = list({piece: None for pieces in cut for piece in pieces if piece not in self._index})
-        for piece, ids in zip(new, self._batch(new), strict=True):
-            self._index[piece] = len(self._ids)
-            self._ids.append(ids)
-        index, known = self._index, self._ids
-        rows = [[known[index[piece]] for piece in pieces] for pieces in cut]
-        lengths = [sum(map(len, row)) for row in rows]
-        return np.concatenate([ids for row in rows for ids in row]), _offsets(lengths)
+        if len(self._index) > _MOST_PIECES:
+            self._forget()
+        pieces = list(chain.from_iterable(cut))
+        self._learn([piece for piece in dict.fromkeys(pieces) if piece not in self._index])
+        numbers = np.fromiter(map(self._index.__getitem__, pieces), dtype=np.int64, count=len(pieces))
+        ends = _offsets(np.diff(self._starts)[numbers])
+        # Each id's place in `_known`: its piece's start there, plus how far it is into the piece.
+        shift = np.repeat(self._starts[numbers] - ends[:-1], np.diff(ends))
+        ids = self._known[shift + np.arange(ends[-1], dtype=np.int64)]
+        return ids, ends[_offsets([len(row) for row in cut])]
+
+    def _learn(self, new: list[str]) -> None:
+        encoded = self._batch(new)
+        for piece in new:
+            self._index[piece] = len(self._index)
+        self._known = np.concatenate([self._known, *encoded])
+        self._starts = np.concatenate([self._starts, self._starts[-1] + _offsets([len(ids) for ids in encoded])[1:]])
 
     def _plain(self, whole: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         encoded = self._batch(list(whole))
@@ -202,14 +226,14 @@ class _Joiner:
         return [np.asarray(ids, dtype=np.uint32) for ids in encodings]
 
 
-def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
+def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
 
 
 def _concatenate(parts: Sequence[TokenizedExamples]) -> TokenizedExamples:
     return TokenizedExamples(
         np.concatenate([part.ids for part in parts]),
-        _offsets(np.concatenate([part.lengths for part in parts]).tolist()),
+        _offsets(np.concatenate([part.lengths for part in parts])),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.dropped_lines for part in parts]),
         parts[0].answer_ids,
