@@ -52,7 +52,7 @@ def test_status_without_an_argument_is_the_live_runs(place: Path) -> None:
     assert told["process"]["alive"]
     assert told["process"]["rss_bytes"] > 10**6
     page = movielora(place, "status", "live").stdout
-    assert "live  ● running  training" in page
+    assert "live  ● running  " in page
     assert all(len(line) <= 80 for line in page.splitlines())
 
 
@@ -103,6 +103,12 @@ def test_an_unknown_run_is_exit_3(place: Path) -> None:
         done = movielora(place, *words)
         assert (done.returncode, done.stdout) == (3, "")
         assert "there is no run" in done.stderr
+
+
+def test_words_that_contradict_each_other_are_refused(place: Path) -> None:
+    (place / "c.yaml").write_text("model_name_or_path: tiny\n")
+    for words in (["--resume", "--overwrite"], ["--extra-epochs", "1"], ["--detach", "--name", "../x"]):
+        assert movielora(place, "train", "--config", "c.yaml", *words).returncode == 2
 
 
 def test_following_a_log_ends_with_the_run_which_stop_ends(place: Path) -> None:

@@ -9,6 +9,8 @@ import typer
 
 from movielora.console import output, reporting
 from movielora.console.train_view import show_plan, show_result
+from movielora.errors import ConfigError
+from movielora.runs.occupancy import Mode
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -33,7 +35,6 @@ def train(
     from movielora.config import resolve_config
     from movielora.console.detach_view import show_detached
     from movielora.runs.detach import child_argv, start_detached
-    from movielora.runs.occupancy import Mode
     from movielora.training.plan import plan_training
     from movielora.training.train import TrainRequest, train_run
 
@@ -43,7 +44,7 @@ def train(
         plan = plan_training(resolved)
         output.emit_json(plan.to_json()) if as_json else show_plan(plan)
         return
-    mode: Mode = "overwrite" if overwrite else "resume" if resume or resume_from_checkpoint else "new"
+    mode = _mode(resume=resume or resume_from_checkpoint is not None, overwrite=overwrite, extra_epochs=extra_epochs)
     if detach:
         started = start_detached(child_argv(), Path(resolved.values.output_dir), reporter, mode=mode, name=name)
         output.emit_json(started.to_json()) if as_json else show_detached(started)
@@ -58,3 +59,11 @@ def train(
     )
     result = train_run(request, reporter)
     output.emit_json(result.to_json()) if as_json else show_result(result)
+
+
+def _mode(*, resume: bool, overwrite: bool, extra_epochs: float) -> Mode:
+    if resume and overwrite:
+        raise ConfigError("--resume goes on with a run and --overwrite replaces it", "give one of them")
+    if extra_epochs and not resume:
+        raise ConfigError("--extra-epochs goes on with a run that has ended", "give --resume too")
+    return "overwrite" if overwrite else "resume" if resume else "new"
