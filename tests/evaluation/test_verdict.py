@@ -72,3 +72,21 @@ def test_one_class_and_one_row() -> None:
 def test_figures_are_short() -> None:
     assert [short(0.184), short(-0.031), short(1.0), short(0.0), short(-0.001)] == [".18", "−.03", "1.00", ".00", ".00"]
     assert [signed(0.2), signed(-0.2), signed(0.0)] == ["+.20", "−.20", "+.00"]
+
+
+def test_scores_from_elsewhere_are_held_against_the_baseline_alone() -> None:
+    found = decide(
+        adapter="recsys",
+        base="the history's like-share",
+        baseline="the history's like-share",
+        against_base=LEVEL,
+        against_baseline=LEVEL,
+        rows=500,
+        units=40,
+        unit="users",
+    )
+    assert found.outcome == "not_needed"
+    assert found.sentence == (
+        "Recsys is not clearly better than the strongest simple baseline, the history's like-share (AUC −.01, 95% "
+        "−.03 to .01): on this data you do not need it yet."
+    )
