@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from movielora.config import Config
-from movielora.errors import ModelError
+from movielora.errors import ModelError, first_line
 
 
 def lora_config(config: Config) -> Any:
@@ -27,12 +27,15 @@ def lora_config(config: Config) -> Any:
 
 
 def check_targets(model: Any, targets: list[str]) -> None:
-    """Raise ModelError naming the `lora_target` entries that the base has no module for."""
-    ends = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    """Raise ModelError naming the `lora_target` entries that are no linear layer of the base."""
+    from torch import nn
+
+    # 4-bit layers are Linear too; LoRA on a norm or an embedding is not offered.
+    ends = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     missing = [target for target in targets if target not in ends]
     if missing:
         raise ModelError(
-            f"`lora_target` names {', '.join(missing)}, which the base has not",
+            f"`lora_target` names {', '.join(missing)}, which is no linear layer of the base",
             "--set lora_target=all takes every linear layer of a Qwen3",
         )
 
@@ -62,12 +65,14 @@ def base_of_adapter(adapter_dir: Path) -> str:
 
 
 def load_adapter(model: Any, adapter_dir: Path) -> Any:
-    """`model` with the adapter of `adapter_dir` on it, in evaluation mode.
+    """`model` with the adapter of `adapter_dir` on it, in evaluation mode and in the form in which it was trained.
 
     Raises ModelError where the adapter's shapes or modules do not fit this base.
     """
     from peft import PeftModel
     from safetensors import SafetensorError
+
+    from movielora.model.adapter import prepare_adapter
 
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -75,13 +80,13 @@ def load_adapter(model: Any, adapter_dir: Path) -> Any:
             loaded = PeftModel.from_pretrained(model, adapter_dir, is_trainable=False, use_safetensors=True)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"the adapter {adapter_dir} does not fit the base {model.name_or_path}: {_first_line(error)}",
+            f"the adapter {adapter_dir} does not fit the base {model.name_or_path}: {first_line(error)}",
             "compare it with the base it was trained on (adapter_config.json names it)",
         ) from error
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"the adapter {adapter_dir} cannot be read: {_first_line(error)}") from error
+        raise ModelError(f"the adapter {adapter_dir} cannot be read: {first_line(error)}") from error
     _refuse_missing_keys(caught, adapter_dir, model)
-    return loaded.eval()
+    return prepare_adapter(loaded).eval()
 
 
 def _refuse_missing_keys(caught: list[warnings.WarningMessage], adapter_dir: Path, model: Any) -> None:
@@ -92,8 +97,3 @@ def _refuse_missing_keys(caught: list[warnings.WarningMessage], adapter_dir: Pat
                 f"the adapter {adapter_dir} does not fit the base {model.name_or_path}: weights are missing",
                 "compare it with the base it was trained on (adapter_config.json names it)",
             )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

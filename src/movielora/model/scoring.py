@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.data.tokens import TokenizedExamples
+from movielora.model.opening import Opening
 
 if TYPE_CHECKING:
     import torch
@@ -78,15 +79,24 @@ def answer_logits(model: Any, input_ids: torch.Tensor, prompt_lengths: torch.Ten
     Only these positions meet the vocabulary. The hidden states are picked into a 2-D matrix before the head: a
     slice of the 3-D tensor would become a batched product that copies the head's weight for every row on a CPU.
     """
-    import torch
-
-    causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
+    causal_lm = _causal_lm(model)
     hidden = causal_lm.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
-    rows = torch.arange(len(input_ids), device=hidden.device)
-    positions = prompt_lengths.unsqueeze(1) - 1 + torch.arange(tokens, device=hidden.device)
-    picked = hidden[rows.unsqueeze(1), positions]  # (rows, tokens, width)
+    picked = _at_answers(hidden, prompt_lengths, tokens)
     logits = causal_lm.get_output_embeddings()(picked.flatten(0, 1))
     return logits.view(len(input_ids), tokens, -1)  # type: ignore[no-any-return]
+
+
+def _causal_lm(model: Any) -> Any:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _at_answers(hidden: torch.Tensor, prompt_lengths: torch.Tensor, tokens: int) -> torch.Tensor:
+    """Hidden states (rows, tokens, width) from which the answer's tokens are predicted."""
+    import torch
+
+    rows = torch.arange(len(hidden), device=hidden.device)
+    positions = prompt_lengths.unsqueeze(1) - 1 + torch.arange(tokens, device=hidden.device)
+    return hidden[rows.unsqueeze(1), positions]
 
 
 def answer_loss(model: Any, input_ids: torch.Tensor, prompt_lengths: torch.Tensor, answers: torch.Tensor) -> Any:
@@ -107,29 +117,62 @@ def score(
 ) -> tuple[AnswerScores, float]:
     """Scores of `rows` in their order, and the mean cross-entropy of their answers' tokens, in nats.
 
-    Rows of like length go together. The same rows and batch size give the same batches, so that base and adapter
-    are compared on identical arithmetic. `on_batch` is told the rows of each finished batch.
+    Rows of like length go together, as many as hold the tokens of `batch_size` rows of mean length. The tokens that
+    all prompts begin with pass through the model once, and their keys and values are used again for every batch. The
+    same rows and batch size give the same batches, so that base and adapter are compared on identical arithmetic.
+    `on_batch` is told the rows of each finished batch.
     """
     import torch
 
     log_p = np.empty((len(rows), 2), dtype=np.float64)
     total = 0.0
     device = next(model.parameters()).device
-    yes, no, _ = examples.answer_ids
     with torch.inference_mode():
-        for places in batches_by_length(examples.lengths[rows], batch_size):
+        opening = Opening.of(model, examples, rows)
+        for places in batches_by_tokens(examples.lengths[rows] - opening.length, batch_size):
             batch = collate(examples, rows[places])
+            log_probs = _log_probs(model, batch, opening, examples.answer_ids)  # (rows, 2, vocabulary), fp32
             answers = batch.answers.to(device)
-            logits = answer_logits(model, batch.input_ids.to(device), batch.prompt_lengths.to(device), 2)
-            log_probs = logits.float().log_softmax(dim=-1)  # (rows, 2, vocabulary)
             total -= log_probs.gather(2, answers.unsqueeze(2)).double().sum().item()
-            log_p[places] = log_probs[:, 0, [yes, no]].double().cpu().numpy()
+            log_p[places] = log_probs[:, 0, list(examples.answer_ids[:2])].double().cpu().numpy()
             on_batch(len(places))
     return AnswerScores(log_p[:, 0], log_p[:, 1]), total / (2 * len(rows)) if len(rows) else float("nan")
 
 
-def batches_by_length(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
-    """Places 0 … n − 1 in batches of like length, the longest first: a batch that does not fit shows at once."""
+def _log_probs(model: Any, batch: Batch, opening: Opening, answer_ids: tuple[int, int, int]) -> torch.Tensor:
+    """ln of the full softmax (rows, 2, vocabulary) for both answer tokens, in fp32.
+
+    The logits of the answer's own tokens are computed again in fp32 from the hidden states: bf16 logits of 16 are
+    0.125 apart, and the log-odds would be too.
+    """
+    import torch
+
+    causal_lm = _causal_lm(model)
+    head = causal_lm.get_output_embeddings()
+    device = head.weight.device
+    hidden = causal_lm.get_decoder()(
+        input_ids=batch.input_ids[:, opening.length :].to(device),
+        past_key_values=opening.cache(len(batch.rows)),
+        use_cache=opening.length > 0,
+    ).last_hidden_state
+    picked = _at_answers(hidden, batch.prompt_lengths.to(device) - opening.length, 2).flatten(0, 1)
+    logits = head(picked).float()
+    words = list(answer_ids)
+    # Written out: a matrix product would be free to round its inputs (TF32).
+    logits[:, words] = torch.stack([(picked.float() * head.weight[word].float()).sum(-1) for word in words], dim=-1)
+    return logits.view(len(batch.rows), 2, -1).log_softmax(dim=-1)  # type: ignore[no-any-return]
+
+
+def batches_by_tokens(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+    """Places 0 … n − 1 in batches of like length, the longest first: a batch that does not fit shows at once.
+
+    A batch, padded to its longest row, holds at most the tokens of `batch_size` rows of mean length, and one row at
+    least.
+    """
     order = np.argsort(-lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+    room = batch_size * float(lengths.mean()) if len(lengths) else 0.0
+    start = 0
+    while start < len(order):
+        count = max(1, int(room // max(1, lengths[order[start]])))
+        yield order[start : start + count]
+        start += count
