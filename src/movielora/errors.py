@@ -65,3 +65,8 @@ class StoppedError(MovieloraError):
 
 class WorkError(MovieloraError):
     exit_code = 1
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line; its class where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

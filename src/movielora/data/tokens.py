@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from movielora.data.prompt import PromptPieces, PromptTemplate
 from movielora.data.quiet import quiet_libraries
 from movielora.data.records import Record
-from movielora.errors import DataError, ModelError
+from movielora.errors import DataError, ModelError, first_line
 from movielora.progress import Reporter
 
 # Records held as text at once; ids are kept as 32-bit arrays, about 2 kB an example instead of 16 kB of Python ints.
@@ -85,9 +85,9 @@ def load_tokenizer(name_or_path: str) -> Any:
     try:
         tokenizer = _tokenizer_class(folder).from_pretrained(name_or_path, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
         raise ModelError(
-            f"no tokenizer at `{name_or_path}`: it is neither a model folder nor reachable on Hugging Face ({reason})",
+            f"no tokenizer at `{name_or_path}`: it is neither a model folder nor reachable on Hugging Face "
+            f"({first_line(error)})",
             "set model_name_or_path to a model folder, or to `tiny` for the embedded base",
         ) from None
     if not getattr(tokenizer, "is_fast", False):

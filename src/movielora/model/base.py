@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from movielora.config import Config
 from movielora.data.quiet import quiet_libraries
-from movielora.errors import ModelError
+from movielora.errors import ModelError, first_line
 from movielora.model import tiny
 from movielora.model.attention import AttentionProbe, choose_attention, probe_flash_attention
 from movielora.model.folder import check_weights, read_model_config
@@ -124,7 +124,7 @@ def load_base(source: str, placement: Placement) -> Any:
         model = AutoModelForCausalLM.from_pretrained(source, **options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(
-            f"the base `{source}` cannot be loaded: {str(error).strip().splitlines()[0]}",
+            f"the base `{source}` cannot be loaded: {first_line(error)}",
             "set model_name_or_path to a complete model folder, a reachable name, or `tiny` for the embedded base",
         ) from error
     model.requires_grad_(False)

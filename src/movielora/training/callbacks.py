@@ -10,7 +10,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from movielora.config import Config
-from movielora.errors import WorkError
+from movielora.errors import WorkError, first_line
 from movielora.progress import Phase, Reporter
 from movielora.runs.checkpoints import inspect
 from movielora.runs.session import RunSession
@@ -150,7 +150,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         self._session.beat(phase="saving", step=step)
 
     def _on_save_error(self, step: int, error: Exception) -> None:
-        said = f"checkpoint {step} could not be saved: {str(error).strip().splitlines()[0]}"
+        said = f"checkpoint {step} could not be saved: {first_line(error)}"
         self._session.describe(save_error={"step": step, "reason": said})
         if self._config.on_save_error == "fail":
             raise WorkError(said, f"free some space, then: movielora resume {self._session.call_name}") from error

@@ -1,0 +1,42 @@
+"""Errors of other libraries, told in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from movielora.data.tokens import load_tokenizer
+from movielora.errors import ModelError, first_line
+from movielora.model.base import Placement, load_base
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [("", "ValueError"), (" \n", "ValueError"), ("\n  it broke \nhere", "it broke"), ("one\r\ntwo", "one")],
+)
+def test_first_line(said: str, line: str) -> None:
+    assert first_line(ValueError(said)) == line
+
+
+def test_an_error_without_text_is_told_by_its_class(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import transformers
+
+    def fails(*args: Any, **kwargs: Any) -> Any:
+        raise OSError
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", fails)
+    with pytest.raises(ModelError, match="cannot be loaded: OSError"):
+        load_base(str(tiny_base), Placement("cpu", "float32", quantized=False, attention=None))
+
+
+def test_a_tokenizer_that_fails_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    import transformers
+
+    def fails(*args: Any, **kwargs: Any) -> Any:
+        raise ValueError
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", fails)
+    with pytest.raises(ModelError, match=r"reachable on Hugging Face \(ValueError\)"):
+        load_tokenizer("nobody/nothing")
