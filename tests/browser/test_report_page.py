@@ -135,10 +135,13 @@ def test_a_box_in_the_scatter_selects_rows(page: Any, analysis: Analysis) -> Non
     frame = page.tab.locator("#scatter .plot")
     frame.scroll_into_view_if_needed()
     box = frame.bounding_box()
-    # The lower right quarter, to the frame: the base says Yes and the adapter No.
-    page.tab.mouse.move(box["x"] + box["width"] * 0.531, box["y"] + box["height"] * 0.478)
+    # The lower right quarter, from the crossing of the two zero lines to the frame: the adapter turned Yes into No.
+    zeros = page.tab.locator("#scatter line.zero")
+    cross_x = zeros.nth(0).bounding_box()["x"]
+    cross_y = zeros.nth(1).bounding_box()["y"]
+    page.tab.mouse.move(cross_x + 1, cross_y + 1)
     page.tab.mouse.down()
-    page.tab.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] * 0.7)
+    page.tab.mouse.move(cross_x + 60, cross_y + 60)
     page.tab.mouse.move(box["x"] + box["width"] - 1, box["y"] + box["height"] - 1)
     page.tab.mouse.up()
     scores = analysis.predictions.scores
@@ -267,6 +270,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Invented:
     return made
 
 
+_FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
 _TIMED_FILTER = """() => {
     const button = document.querySelector('#bucket-choice button[data-key=fixed]');
     const from = performance.now();
@@ -284,10 +288,12 @@ def test_nine_thousand_rows_are_small_and_quick(large: Invented, open_page: Call
     for _ in range(_TRIES):
         page = open_page(large.folder.report)
         assert page.counted()[1] > 8_900
-        paints.append(page.tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+        page.until(lambda page=page: page.tab.evaluate(_FIRST_PAINT) is not None)
+        paints.append(page.tab.evaluate(_FIRST_PAINT))
         filters.append(page.tab.evaluate(_TIMED_FILTER))
         page.tab.evaluate("document.querySelector('#grid .scroller').scrollTop = 1e6")
         page.until(lambda page=page: max(place_of_rows(page)) > 1_000)
         assert page.tab.locator("#grid .inner .row").count() < 60
+    print(f"first paint {min(paints):.0f} ms, filter {min(filters):.0f} ms")
     assert min(paints) < 2_000
     assert min(filters) < 200

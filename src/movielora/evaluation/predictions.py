@@ -28,11 +28,13 @@ _NO = (False, "No", "no", 0)
 
 @dataclass(frozen=True)
 class Scores:
-    """One model on every row. `answered` is False where generated text held no answer."""
+    """One model on every row. `answered` is False where generated text held no answer; `text_agrees` (None where
+    nothing was generated) is True where the text says what the log-odds say."""
 
     log_odds: Floats  # (rows,)
     answer_mass: Floats  # (rows,), NaN where none was measured
     answered: Bools  # (rows,)
+    text_agrees: Bools | None = None  # (rows,)
 
     @property
     def p_yes(self) -> Floats:
@@ -145,7 +147,7 @@ def _other_models(record: dict[str, Any]) -> list[str]:
 
 def _scores(path: Path, lines: list[tuple[int, dict[str, Any]]], model: str) -> Scores:
     log_odds, mass = np.empty(len(lines)), np.empty(len(lines))
-    answered = np.ones(len(lines), dtype=bool)
+    answered, agrees = np.ones(len(lines), dtype=bool), np.ones(len(lines), dtype=bool)
     for index, (number, record) in enumerate(lines):
         score = record.get(model)
         if not isinstance(score, dict):
@@ -153,8 +155,11 @@ def _scores(path: Path, lines: list[tuple[int, dict[str, Any]]], model: str) -> 
         log_odds[index] = _number(score.get("log_odds"), f"{path} line {number}: `{model}.log_odds`")
         mass_value = score.get("answer_mass")
         mass[index] = math.nan if mass_value is None else _number(mass_value, f"{path} line {number}: `answer_mass`")
-        answered[index] = not ("prediction" in score and score["prediction"] is None)
-    return Scores(log_odds, mass, answered)
+        said = score.get("prediction")
+        answered[index] = said is not None or "prediction" not in score
+        agrees[index] = said == ("Yes" if log_odds[index] > 0 else "No")
+    generated = all("text" in record[model] for _, record in lines)
+    return Scores(log_odds, mass, answered, agrees if generated else None)
 
 
 def _number(value: Any, place: str) -> float:

@@ -27,7 +27,7 @@ def provenance(files: DatasetFiles, adapter: Path | None, resolved: ResolvedConf
         "command": shlex.join(["movielora", *sys.argv[1:]]),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "adapter": None if adapter is None else str(adapter),
-        "run_dir": None if run is None else str(run),
+        "run_dir": None if run is None else str(run.resolve()),
         "run_id": (record or {}).get("run_id"),
         "base": None if resolved is None else resolved.values.model_name_or_path,
         "files": {name: str(path) for name, path in files.present().items()},

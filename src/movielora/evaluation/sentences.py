@@ -81,6 +81,8 @@ def _about_answers(comparison: dict[str, Any]) -> list[str]:
                 f"{spoken}: {_count(traps['near_threshold'], 'decision')} within .05 of log-odds 0, where rounding "
                 "could turn the answer."
             )
+        if traps.get("text_agreement") is not None:
+            found.append(f"{spoken}: generated text agrees with the scores in {traps['text_agreement']:.1%} of rows.")
     return found
 
 

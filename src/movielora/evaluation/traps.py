@@ -37,13 +37,15 @@ def describe_data(splits: dict[str, Questions]) -> dict[str, Any]:
 
 
 def model_traps(scores: Scores) -> dict[str, Any]:
-    """How many decisions are within rounding of the threshold, and how often the model does not answer."""
+    """How many decisions are within rounding of the threshold, how often the model does not answer, and how often its
+    generated text (`compare --mode generate`) says what its log-odds say."""
     mass = scores.answer_mass
     measured = bool(np.isfinite(mass).all())
     unanswered = (mass < UNANSWERED_MASS) | ~scores.answered if measured else ~scores.answered
     return {
         "near_threshold": int((np.abs(scores.log_odds) < NEAR_THRESHOLD).sum()),
         "unanswered_share": float(unanswered.mean()),
+        "text_agreement": None if scores.text_agrees is None else float(scores.text_agrees.mean()),
     }
 
 

@@ -60,6 +60,15 @@ const percent = (share) => `${Math.round(share * 100)}%`;
 const counted = (number) => number.toLocaleString("en-US");
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
+/** The span that holds nearly all scores and 0, with a little room: outliers are drawn at the edge. */
+function reachOf(scores) {
+  const ordered = Float64Array.from(scores).sort();
+  const low = Math.min(0, ordered[Math.floor((rowCount - 1) * 0.002)]);
+  const high = Math.max(0, ordered[Math.ceil((rowCount - 1) * 0.998)]);
+  const room = (high - low || 1) * 0.06;
+  return [low - room, high + room];
+}
+
 /** A linear scale from [low, high] to [from, to]. */
 function scale(low, high, from, to) {
   const width = high - low || 1;

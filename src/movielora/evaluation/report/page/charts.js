@@ -102,26 +102,25 @@ function drawRankCurves() {
 
 function drawHistogram(id, model, scores) {
   const bins = 40;
-  const ordered = Float64Array.from(scores).sort();
-  const reach = Math.max(Math.abs(ordered[Math.floor(rowCount * 0.005)]), Math.abs(ordered[Math.floor(rowCount * 0.995)])) || 1;
+  const [low, high] = reachOf(scores);
   const counts = [new Uint32Array(bins), new Uint32Array(bins)];
   for (let row = 0; row < rowCount; row += 1) {
-    const bin = Math.floor(((scores[row] + reach) / (2 * reach)) * bins);
+    const bin = Math.floor(((scores[row] - low) / (high - low)) * bins);
     counts[liked[row]][Math.max(0, Math.min(bins - 1, bin))] += 1;
   }
   const top = Math.max(...counts[0], ...counts[1]) || 1;
   const [width, height, middle] = [SIDE, 190, 86];
-  const toX = scale(-reach, reach, 8, width - 8);
+  const toX = scale(low, high, 8, width - 8);
   const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${capital(model.name)}: log-odds of liked films above, of disliked films below` });
   counts.forEach((column, label) => column.forEach((count, bin) => {
     const tall = (count / top) * 76;
-    const left = toX(-reach + (bin * 2 * reach) / bins);
+    const left = toX(low + (bin * (high - low)) / bins);
     const name = label ? "liked" : "disliked";
     svg.append(drawn("rect", { class: label ? "truth-yes" : "truth-no", x: left + 0.5, width: (width - 16) / bins - 1, y: label ? middle - tall : middle + 1, height: tall },
       drawn("title", {}, `${counted(count)} ${name}`)));
   }));
   svg.append(drawn("line", { class: "zero", x1: toX(0), x2: toX(0), y1: 4, y2: 168 }));
-  for (const tick of niceTicks(-reach, reach, 6)) svg.append(drawn("text", { x: toX(tick), y: 182, "text-anchor": "middle" }, figure(tick, tick % 1 ? 1 : 0)));
+  for (const tick of niceTicks(low, high, 6)) svg.append(drawn("text", { x: toX(tick), y: 182, "text-anchor": "middle" }, figure(tick, tick % 1 ? 1 : 0)));
   place(id, caption(`${capital(model.name)}: log-odds`), svg, element("p", { class: "note" }, "Right of 0 it says Yes. Liked films above, disliked below."));
 }
 

@@ -4,22 +4,22 @@ const PLOT = { side: 560, left: 44, right: 12, top: 12, bottom: 40 };
 const scatter = { canvas: null, box: null, toX: null, toY: null, fromX: null, fromY: null };
 
 function buildScatter() {
-  const reachX = reachOf(rows.base);
-  const reachY = reachOf(rows.adapter);
+  const [lowX, highX] = reachOf(rows.base);
+  const [lowY, highY] = reachOf(rows.adapter);
   const [left, right] = [PLOT.left, PLOT.side - PLOT.right];
   const [low, high] = [PLOT.side - PLOT.bottom, PLOT.top];
-  scatter.toX = scale(-reachX, reachX, left, right);
-  scatter.toY = scale(-reachY, reachY, low, high);
-  scatter.fromX = scale(left, right, -reachX, reachX);
-  scatter.fromY = scale(low, high, -reachY, reachY);
+  scatter.toX = scale(lowX, highX, left, right);
+  scatter.toY = scale(lowY, highY, low, high);
+  scatter.fromX = scale(left, right, lowX, highX);
+  scatter.fromY = scale(low, high, lowY, highY);
   const { toX, toY } = scatter;
   const svg = drawn("svg", { viewBox: `0 0 ${PLOT.side} ${PLOT.side}`, role: "img",
     "aria-label": `Scatter of ${counted(rowCount)} rows: ${base.name} log-odds across, ${adapter.name} log-odds up` });
-  for (const tick of niceTicks(-reachX, reachX, 6)) {
+  for (const tick of niceTicks(lowX, highX, 6)) {
     svg.append(drawn("line", { class: "grid", x1: toX(tick), x2: toX(tick), y1: low, y2: high }),
       drawn("text", { x: toX(tick), y: low + 14, "text-anchor": "middle" }, figure(tick, tick % 1 ? 1 : 0)));
   }
-  for (const tick of niceTicks(-reachY, reachY, 6)) {
+  for (const tick of niceTicks(lowY, highY, 6)) {
     svg.append(drawn("line", { class: "grid", x1: left, x2: right, y1: toY(tick), y2: toY(tick) }),
       drawn("text", { x: left - 6, y: toY(tick) + 3, "text-anchor": "end" }, figure(tick, tick % 1 ? 1 : 0)));
   }
@@ -34,10 +34,7 @@ function buildScatter() {
     element("p", { class: "note" }, "Drag a box to see its rows below. Upper left: the adapter turned No into Yes; lower right: Yes into No."));
 }
 
-function reachOf(scores) {
-  const ordered = Float64Array.from(scores, Math.abs).sort();
-  return (ordered[Math.floor(rowCount * 0.998)] || ordered.at(-1) || 1) * 1.05;
-}
+
 
 function drawScatter() {
   const { canvas, toX, toY } = scatter;
