@@ -5,6 +5,7 @@ MOVIELORA_STORM_ROUNDS sets the rounds (5 without it), MOVIELORA_STORM_SEED the 
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -27,15 +28,15 @@ def test_a_storm_of_signals_never_needs_repair_and_loses_nothing(tmp_path: Path)
     moments = random.Random(SEED)  # noqa: S311 - chance, not secrecy
     print(f"storm: {ROUNDS} rounds, MOVIELORA_STORM_SEED={SEED}")
     place = make_workplace(tmp_path)
-    began = time.monotonic()
     undisturbed = place.run(*place.train("calm"))
-    latest = time.monotonic() - began
     assert undisturbed.returncode == 0, undisturbed.stderr
+    training_seconds = _training_seconds(place)
     try:
         going_on = "--resume"
         for number in range(ROUNDS):
-            delay, chosen = moments.uniform(0, latest), moments.choice(SIGNALS)
-            state = _round(place, number, going_on, delay, chosen)
+            # Loading takes longer than training here: one strike in four falls there, the others where more can break.
+            while_training, delay = moments.random() < 0.75, moments.uniform(0, training_seconds)
+            state = _round(place, number, going_on, delay, moments.choice(SIGNALS), while_training=while_training)
             going_on = "--resume"
             if state == "finished":
                 _same_as_undisturbed(place)
@@ -45,12 +46,22 @@ def test_a_storm_of_signals_never_needs_repair_and_loses_nothing(tmp_path: Path)
         end_everything(tmp_path)
 
 
-def _round(place: Workplace, number: int, going_on: str, delay: float, chosen: signal.Signals) -> str:
-    """Go on, strike `delay` seconds after the run has taken its folder, and hold what `status` says against it."""
+def _training_seconds(place: Workplace) -> float:
+    """From the first logged step to the last one of the undisturbed training."""
+    times = [json.loads(line)["time"] for line in place.paths("calm").metrics.read_text().splitlines()]
+    return times[-1] - times[0]
+
+
+def _round(
+    place: Workplace, number: int, going_on: str, delay: float, chosen: signal.Signals, *, while_training: bool
+) -> str:
+    """Go on, strike `delay` seconds after the run took its folder or began to train, and hold `status` against it."""
     parent = place.start(*place.train("storm", going_on, "--detach"))
     assert wait_for(lambda: place.owner("storm") or parent.poll() is not None), "no process took the folder"
     said = place.last_stderr.read_text()
     assert place.owner("storm") or parent.returncode == 0 or "nothing remains" in said, said
+    if while_training:
+        parent.wait(timeout=120)  # it waits for the first step itself
     time.sleep(delay)
     victim = place.owner("storm")
     if victim is not None:
@@ -62,7 +73,8 @@ def _round(place: Workplace, number: int, going_on: str, delay: float, chosen: s
     parent.wait(timeout=60)
     told = place.status("storm")
     print(
-        f"round {number}: {chosen.name} after {delay:.1f} s → {told['state']} at step {told['step']}: {told['reason']}"
+        f"round {number}: {chosen.name} {delay:.1f} s into {'training' if while_training else 'loading'}"
+        f" → {told['state']} at step {told['step']}: {told['reason']}"
     )
     expected = {"finished"} if victim is None else {"finished", "stopped" if chosen == signal.SIGTERM else "killed"}
     assert told["state"] in expected, told
