@@ -139,7 +139,7 @@ def _show_calibration(console: Console, comparison: dict[str, Any]) -> None:
         tempered, cut = entry["calibrated"], entry["at_best_f1"]
         table.add_row(
             escape(entry["name"]),
-            f"{tempered['temperature']:.2f}",
+            "over 100" if tempered["temperature"] >= 100 else f"{tempered['temperature']:.2f}",
             figure(entry["log_loss"]),
             figure(tempered["log_loss"]),
             figure(entry["ece"]),

@@ -155,7 +155,7 @@ function drawFitted() {
       element("thead", {}, element("tr", {}, ...["", "T", "Log loss", "ECE", "Cut", "F1"].map((name) => element("th", { scope: "col" }, name)))),
       element("tbody", {}, ...known.map((model) => element("tr", {},
         element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }), capital(model.name)),
-        element("td", {}, model.calibrated.temperature.toFixed(2)),
+        element("td", {}, model.calibrated.temperature >= 100 ? "over 100" : model.calibrated.temperature.toFixed(2)),
         change(model.metrics.log_loss, model.calibrated.log_loss), change(model.metrics.ece, model.calibrated.ece),
         element("td", {}, signed(model.at_best_f1.threshold, 2)), change(model.metrics.f1, model.at_best_f1.f1))))),
     element("p", { class: "note" }, "T, the temperature, above 1: the model was too sure. Cut: the log-odds above which Yes gives the best F1. Both were fitted on the evaluation split and judged here."));
@@ -169,15 +169,19 @@ function drawCurves() {
     const steps = curve.points.map(([step]) => step);
     const values = curve.points.map(([, value]) => value);
     const toX = scale(Math.min(...steps), Math.max(...steps), 40, width - 10);
-    const toY = scale(Math.min(...values), Math.max(...values), height - 30, 12);
+    // The first steps of a loss may tower over the rest: the curve starts above the frame then.
+    const ordered = [...values].sort((a, b) => a - b);
+    const usual = ordered[Math.floor((ordered.length - 1) * 0.95)];
+    const [low, high] = [ordered[0], ordered.at(-1) > 2 * usual ? usual * 1.1 : ordered.at(-1)];
+    const toY = scale(low, high, height - 30, 12);
     const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${curve.name} from ${figure(values[0])} to ${figure(values.at(-1))}` });
-    for (const tick of niceTicks(Math.min(...values), Math.max(...values), 4)) {
+    for (const tick of niceTicks(low, high, 4)) {
       svg.append(drawn("line", { class: "grid", x1: 40, x2: width - 10, y1: toY(tick), y2: toY(tick) }),
         drawn("text", { x: 34, y: toY(tick) + 3, "text-anchor": "end" }, figure(tick, 2)));
     }
     svg.append(drawn("text", { x: 40, y: height - 12 }, counted(Math.min(...steps))),
       drawn("text", { x: width - 10, y: height - 12, "text-anchor": "end" }, `${counted(Math.max(...steps))} steps`),
-      drawn("polyline", { class: "curve adapter", points: curve.points.map(([step, value]) => `${toX(step).toFixed(1)},${toY(value).toFixed(1)}`).join(" ") }));
+      drawn("polyline", { class: "curve adapter", points: curve.points.map(([step, value]) => `${toX(step).toFixed(1)},${toY(Math.min(value, high)).toFixed(1)}`).join(" ") }));
     return element("figure", {}, caption(curve.name), svg);
   }));
 }
