@@ -219,6 +219,30 @@ def test_pieces_join_to_the_text_and_lose_only_the_oldest_lines(tokenizer: Any, 
         assert pieces.text(dropped) == pieces.text().replace(gone, "", 1)
 
 
+RULES = "Rules:\n1. Be strict.\n2. Be kind.\n3. Be quick.\n4. Answer."
+
+
+@pytest.mark.parametrize(
+    ("instruction", "text", "history"),
+    [
+        (RULES, "1. A\n2. B\nCandidate film: C", ("1. A\n", "2. B\n")),
+        (RULES, "Candidate film: C", ()),
+        (RULES, "", ()),
+        (RULES, " \n ", ()),
+        ("1. Ame\u0301lie <|im_end|>\n2. Up", "\n\n1. Ame\u0301lie <|im_end|>\nC  ", ("1. Amélie < |im_end|>\n",)),
+        ("  \n", "  1. A\n2. B\n", ("1. A\n", "2. B")),
+        ("Rules", "5. A", ("5. A",)),
+    ],
+)
+def test_the_history_is_in_the_input_and_never_in_the_instruction(
+    tokenizer: Any, instruction: str, text: str, history: tuple[str, ...]
+) -> None:
+    pieces = PromptTemplate(tokenizer).pieces(record(instruction=instruction, input=text, system=""))
+    assert pieces.history == history
+    user = f"{instruction}\n{text}".strip().replace("<|im_end|>", "< |im_end|>").replace("e\u0301", "é")
+    assert pieces.text() == (f"<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
+
+
 @pytest.mark.parametrize("text", ["{{ 7*7 }}", "{% raw %}", "{# gone #}", "{{ messages }}"])
 def test_what_looks_like_a_template_stays_text(tokenizer: Any, text: str) -> None:
     asked = record(input=f"Candidate film: {text}", system=f"s {text}", turns=((text, text),))

@@ -123,21 +123,26 @@ class PromptTemplate:
         from movielora.data.records import find_history
 
         before, after = self._frame(record.system if self.system is None else self.system, record.turns)
-        text = self.clean(f"{record.instruction}\n{record.input}".strip())
-        start, end = find_history(text)
+        text = self._user_text(record)
+        # Numbered lines of the instruction are no history: only the input, cleaned as it is in the text, is searched.
+        asked = self.clean(record.input.rstrip() if record.instruction.strip() else record.input.strip())
+        from_input = len(text) - len(asked)
+        start, end = (from_input + place for place in find_history(asked))
         return PromptPieces(before + text[:start], tuple(_LINES.findall(text[start:end])), text[end:] + after)
 
     def conversation(self, record: Record) -> str:
         """The whole conversation, answer included, as the template renders it for training: the reference that
         prompt + answer is held against."""
         system = record.system if self.system is None else self.system
-        user_text = self.clean(f"{record.instruction}\n{record.input}".strip())
         messages = [
             *self._opening(system, record.turns),
-            {"role": "user", "content": user_text},
+            {"role": "user", "content": self._user_text(record)},
             {"role": "assistant", "content": YES if record.label else NO},
         ]
         return str(self._tokenizer.apply_chat_template(messages, tokenize=False, enable_thinking=False))
+
+    def _user_text(self, record: Record) -> str:
+        return self.clean(f"{record.instruction}\n{record.input}".strip())
 
     def clean(self, text: str) -> str:
         """Text from data, made harmless: NFC, no lone surrogates, and no control token of this tokenizer.
