@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from movielora.config import Config
+from movielora.data import tokens
 from movielora.data.prompt import INSTRUCTION, SYSTEM, PromptTemplate, render_input
 from movielora.data.records import Record, read_records
 from movielora.data.tokens import ANSWER_TOKENS, TokenizedExamples, load_tokenizer, tokenize_records
@@ -253,6 +255,34 @@ def test_a_row_may_lose_all_its_history_but_nothing_else(any_tokenizer: Any) -> 
     advised = int(caught.value.next_step.removeprefix("--set cutoff_len="))
     assert advised % 64 == 0
     assert advised - 64 < needed <= advised
+
+
+def test_the_cutoff_never_takes_lines_of_the_instruction(tiny_tokenizer: Any) -> None:
+    rules = "\n".join(f"{number}. Rule {number}" for number in range(1, 30))
+    asked = replace(record(render_input(["Heat", "Up"], None, "Ran"), "line 1"), instruction=rules)
+    needed = len(tokenize(tiny_tokenizer, [asked]).ids) + ANSWER_TOKENS
+    found = tokenize(tiny_tokenizer, [asked], needed - 1)
+    assert found.dropped_lines.tolist() == [1]
+    assert f"{rules}\nRated films:\n2. Up\n" in tiny_tokenizer.decode(found.prompt(0))
+    with pytest.raises(DataError, match="even without history"):
+        tokenize(tiny_tokenizer, [replace(asked, input="")], 64)
+
+
+def test_a_long_history_is_cut_in_few_looks(tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """4,000 lines: one look a line would take minutes for a file of such rows."""
+    looks: list[int] = []
+
+    def counted(pieces: Any) -> list[str]:
+        looks.append(len(pieces.history))
+        return cuts(pieces)
+
+    cuts = tokens._cuts
+    monkeypatch.setattr(tokens, "_cuts", counted)
+    asked = record(render_input([f"Film {film}" for film in range(4000)], None, "Ran"), "line 1")
+    found = tokenize(tiny_tokenizer, [asked], 400)
+    assert len(looks) <= 16
+    assert 398 - 20 < len(found.ids) <= 398
+    assert f"Rated films:\n{found.dropped_lines[0] + 1}. Film" in tiny_tokenizer.decode(found.prompt(0))
 
 
 def test_a_row_without_history_that_does_not_fit_is_named(tiny_tokenizer: Any) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -146,17 +147,24 @@ def _tokenize_chunk(chunk: Sequence[Record], template: PromptTemplate, joiner: _
 
 
 def _shorten(pieces: PromptPieces, record: Record, joiner: _Joiner, room: int) -> tuple[NDArray[np.uint32], int]:
-    """The prompt without as many of its oldest history lines as must go."""
-    for dropped in range(len(pieces.history) + 1):
-        shorter = PromptPieces(pieces.before, pieces.history[dropped:], pieces.after)
-        ids, _ = joiner.encode([_cuts(shorter)], [shorter.text()])
-        if len(ids) <= room:
-            return ids, dropped
-    needed = len(ids) + ANSWER_TOKENS
-    raise DataError(
-        f"{record.place} needs {needed:,} tokens even without history, more than `cutoff_len: {room + ANSWER_TOKENS}`",
-        f"--set cutoff_len={-(-needed // 64) * 64}",
-    )
+    """The prompt without as many of its oldest history lines as must go, and how many those are."""
+
+    def without(lines: int) -> NDArray[np.uint32]:
+        shorter = PromptPieces(pieces.before, pieces.history[lines:], pieces.after)
+        return joiner.encode([_cuts(shorter)], [shorter.text()])[0]
+
+    every = len(pieces.history)
+    needed = len(without(every))
+    if needed > room:
+        needed += ANSWER_TOKENS
+        raise DataError(
+            f"{record.place} needs {needed:,} tokens even without history, "
+            f"more than `cutoff_len: {room + ANSWER_TOKENS}`",
+            f"--set cutoff_len={-(-needed // 64) * 64}",
+        )
+    # Bisected: a prompt grows shorter with each line that goes.
+    dropped = bisect_left(range(every), -room, key=lambda lines: -len(without(lines)))
+    return without(dropped), dropped
 
 
 def _cuts(pieces: PromptPieces) -> list[str]:
