@@ -184,6 +184,29 @@ def test_an_error_in_the_data_leaves_nothing(rows: Path, tiny_tokenizer: Any, ca
     assert not cache.exists()
 
 
+def test_a_file_that_is_replaced_while_it_is_read_is_not_kept(
+    rows: Path, tiny_tokenizer: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first content comes back later: the ids of the second must not be found under it."""
+    first, real = rows.read_text(), token_cache.read_records
+    wanted, _ = tokenize(rows, tiny_tokenizer, cache.with_name("elsewhere"))
+
+    def replaced(path: Path) -> Any:
+        path.write_text(row("Zardoz"))
+        return real(path)
+
+    warnings: list[str] = []
+    monkeypatch.setattr(token_cache, "read_records", replaced)
+    monkeypatch.setattr(Ears, "warn", lambda self, text: warnings.append(text))
+    assert len(tokenize(rows, tiny_tokenizer, cache)[0]) == 1
+    assert warnings == [f"{rows} changed while it was read: its tokens are not kept"]
+    monkeypatch.undo()
+    rows.write_text(first)
+    found, hit = tokenize(rows, tiny_tokenizer, cache)
+    assert not hit
+    assert_same(found, wanted)
+
+
 def test_a_write_that_fails_leaves_nothing(
     rows: Path, tiny_tokenizer: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,8 +37,8 @@ def tokenize_file(
     reporter: Reporter,
 ) -> TokenizedExamples:
     """All records of `path` as ids, from the cache where nothing that matters has changed."""
-    key = _cache_key(path, template, tokenizer, cutoff_len)
-    folder = cache_dir / f"tokens-{key}"
+    content = file_sha256(path)
+    folder = cache_dir / f"tokens-{_cache_key(content, prompt_key(template, tokenizer, cutoff_len))}"
     cached = _load(folder, template)
     if cached is not None:
         reporter.note(f"Tokens of {path} come from the cache")
@@ -46,7 +46,10 @@ def tokenize_file(
     tokenized = tokenize_records(
         read_records(path), template, tokenizer, cutoff_len=cutoff_len, reporter=reporter, name=path.name
     )
-    _save(folder, tokenized, path)
+    if file_sha256(path) == content:
+        _save(folder, tokenized, path)
+    else:  # kept under the old content's key, the ids would be taken for its own
+        reporter.warn(f"{path} changed while it was read: its tokens are not kept")
     return tokenized
 
 
@@ -58,11 +61,10 @@ def clear_cache(cache_dir: Path) -> int:
     return len(folders)
 
 
-def _cache_key(path: Path, template: PromptTemplate, tokenizer: Any, cutoff_len: int) -> str:
-    """Everything the ids depend on: the data, the template, the tokenizer, the cutoff and this code."""
+def prompt_key(template: PromptTemplate, tokenizer: Any, cutoff_len: int) -> str:
+    """Everything that a record's ids depend on beside the record: template, tokenizer, cutoff and this code."""
     digest = hashlib.sha256()
     for part in (
-        file_sha256(path),
         str(tokenizer.chat_template),
         repr(template.system),
         tokenizer.backend_tokenizer.to_str(),
@@ -70,7 +72,12 @@ def _cache_key(path: Path, template: PromptTemplate, tokenizer: Any, cutoff_len:
         _code_hash(),
     ):
         digest.update(hashlib.sha256(part.encode()).digest())
-    return digest.hexdigest()[:24]
+    return digest.hexdigest()
+
+
+def _cache_key(content: str, prompt: str) -> str:
+    """`content` is the file's hash, `prompt` a `prompt_key`."""
+    return hashlib.sha256(f"{content} {prompt}".encode()).hexdigest()[:24]
 
 
 def file_sha256(path: Path) -> str:
