@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples on every machine, and no clock: a loaded machine is no failure.
+settings.register_profile("movielora", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("movielora")
 
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -16,6 +16,13 @@ from movielora.config.keys import NO_EFFECT, Config, ContradictionError, Inferen
 from movielora.config.yaml_file import YamlFile, dump_inline, dump_yaml, flatten, parse_yaml, read_yaml_file
 from movielora.errors import ConfigError
 
+# Looked for from the working directory, then from the folder above the config's.
+_INPUT_PATHS = frozenset(
+    {"model_name_or_path", "dataset_dir", "train_file", "eval_file", "inference.test_file", "inference.adapter_dir"}
+)
+# Written as seen from the working directory.
+_OUTPUT_PATHS = frozenset({"output_dir", "preprocessing_cache_dir", "inference.infer_output_dir"})
+
 
 @dataclass(frozen=True)
 class ResolvedConfig:
@@ -36,6 +43,12 @@ class ResolvedConfig:
         beside = self.path.resolve().parent.parent / given
         return beside if os.path.exists(beside) else given  # noqa: PTH110
 
+    def _pinned(self, key: str, value: Any) -> Any:
+        if key not in _INPUT_PATHS or not isinstance(value, str):
+            return value
+        found = self.locate(value)
+        return str(found) if found != Path(os.path.expanduser(value)) else value  # noqa: PTH111
+
     def no_effect_notes(self) -> list[str]:
         """One line for each key the user wrote that cannot change anything."""
         flat = dict(flatten(self.values.model_dump()))
@@ -54,8 +67,11 @@ class ResolvedConfig:
         return {"config": self.values.model_dump(), "origins": self.origins}
 
     def to_yaml(self) -> str:
-        """The whole resolved config; `--config` takes it back. Keys without effect are left out."""
-        dumped = self.values.model_dump()
+        """The whole resolved config; `--config` takes it back. Keys without effect are left out.
+
+        An input that was found beside the config file is written as an absolute path: this text will lie elsewhere.
+        """
+        dumped = _nest({key: self._pinned(key, value) for key, value in flatten(self.values.model_dump())})
         kept = {key: value for key, value in dumped.items() if key not in NO_EFFECT}
         kept["inference"] = {k: v for k, v in dumped["inference"].items() if f"inference.{k}" not in NO_EFFECT}
         return dump_yaml(kept)
@@ -71,7 +87,7 @@ def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> Resolved
     file = read_yaml_file(path) if path else YamlFile()
     from_set, set_problems = _read_overrides(overrides)
     origins = dict.fromkeys(file.values, "file") | dict.fromkeys(from_set, "--set")
-    written = {**file.values, **from_set}
+    written = {key: _expanded(key, value) for key, value in {**file.values, **from_set}.items()}
 
     known = set(_known_keys())
     unknown = [
@@ -118,6 +134,13 @@ def _validate(
 def _is_list_item_of(key: str, wrong: set[str]) -> bool:
     """pydantic locates a problem in a list or union as `key.0`, `key.str`."""
     return any(name.startswith(f"{key}.") for name in wrong)
+
+
+def _expanded(key: str, value: Any) -> Any:
+    """`~/runs` means the user's home in a config as it does in a shell."""
+    if key in _OUTPUT_PATHS and isinstance(value, str):
+        return os.path.expanduser(value)  # noqa: PTH111 (Path's raises where there is no such user)
+    return value
 
 
 def _known_keys() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,24 @@ def write_text_atomically(path: Path, text: str, *, durable: bool = True) -> Non
     finally:
         beside.unlink(missing_ok=True)
     if durable:
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames inside `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def copy_atomically(source: Path, target: Path) -> None:
+    """Copy a file of any size so that `target` is old or new, never torn, even after a power cut. Raises OSError."""
+    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        shutil.copyfile(source, beside)
+        sync(beside)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Make a file's content, or the renames inside a folder, survive a power cut. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -82,23 +82,54 @@ def live_run_error(paths: RunPaths) -> OutputError:
     )
 
 
-def clear(paths: RunPaths, *, keep_log: bool) -> None:
-    """Remove what an earlier run wrote, and nothing that is not a run's. Raises OutputError."""
+def set_aside(paths: RunPaths, *, keep_log: bool) -> None:
+    """Move what an earlier run wrote, and nothing that is not a run's, to where it waits for `forget` or `bring_back`.
+
+    So an overwriting that is refused (bad data, a wrong option) costs nothing. Raises OutputError.
+    """
+    kept = {paths.log} if keep_log else set()
+    found = [path for path in _written_by_a_run(paths) if path not in kept]
     try:
-        for path in paths.known_files():
-            if not (keep_log and path == paths.log):
-                path.unlink(missing_ok=True)
-        for _, folder in paths.checkpoints():
-            shutil.rmtree(folder)
-        if paths.tensorboard.is_dir() and not paths.tensorboard.is_symlink():
-            _remove_event_files(paths.tensorboard)
+        for path in found:
+            target = paths.replaced / path.relative_to(paths.root)
+            target.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+            path.rename(target)
     except OSError as error:
-        raise OutputError(f"{error.filename or paths.root} cannot be removed: {error.strerror}") from error
+        raise OutputError(f"{error.filename or paths.root} cannot be moved: {error.strerror}") from error
 
 
-def _remove_event_files(folder: Path) -> None:
-    for path in folder.glob("events.out.tfevents.*"):
-        path.unlink()
+def bring_back(paths: RunPaths) -> None:
+    """Put an earlier run that waits back in its place; what the attempt over it wrote goes. Raises OSError."""
+    if not paths.replaced.is_dir():
+        return
+    remove_written(paths)
+    for path in _written_by_a_run(RunPaths(paths.replaced)):
+        target = paths.root / path.relative_to(paths.replaced)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    forget(paths)
+
+
+def forget(paths: RunPaths) -> None:
+    """The new run trains: the one it replaces goes. Raises OSError."""
+    if paths.replaced.is_dir():
+        shutil.rmtree(paths.replaced)
+
+
+def remove_written(paths: RunPaths) -> None:
+    """Delete what a run wrote into its folder, and nothing else. Raises OSError."""
+    for path in _written_by_a_run(paths):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _written_by_a_run(paths: RunPaths) -> list[Path]:
+    files = [path for path in paths.known_files() if path.is_file() or path.is_symlink()]
+    folders = [folder for _, folder in paths.checkpoints()]
+    in_place = paths.tensorboard.is_dir() and not paths.tensorboard.is_symlink()
+    return [*files, *folders, *(paths.tensorboard.glob("events.out.tfevents.*") if in_place else ())]
 
 
 def _what_it_holds(paths: RunPaths) -> str:

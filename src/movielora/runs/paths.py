@@ -100,6 +100,11 @@ class RunPaths:
         """Where a checkpoint stands while it is replaced or deleted, so that it is never half there by its name."""
         return self.root / f".checkpoint-{step}.old"
 
+    @property
+    def replaced(self) -> Path:
+        """Where an overwritten run waits until the new one trains."""
+        return self.root / ".replaced"
+
     def checkpoints(self) -> list[tuple[int, Path]]:
         """The folders named `checkpoint-N`, by step; whether they are complete is not asked here."""
         return sorted(self._numbered(_CHECKPOINT))

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
-from movielora.errors import MovieloraError, StoppedError
+from movielora.errors import MovieloraError, RequestError, StoppedError
 from movielora.runs import occupancy
 from movielora.runs.atomic import finite, read_json, write_json_atomically, write_text_atomically
 from movielora.runs.find import call_name
@@ -56,7 +56,7 @@ class RunSession:
         self._lock, self._record, self._old_umask = lock, record, old_umask
         self._heartbeat = HeartbeatWriter(paths, self.run_id)
         self._pid = os.getpid()
-        self._training = self._leaving = False
+        self._training = self._began = self._leaving = False
         self._asked_at = 0.0
         self._old_handlers: dict[int, Any] = {}
 
@@ -88,12 +88,14 @@ class RunSession:
             raise
         old_umask = os.umask(0o077)  # every file of the run, the libraries' included, is private to the user
         try:
+            if mode != "resume":
+                occupancy.bring_back(paths)  # an overwriting was killed before it trained
             occupancy.refuse_occupied(paths, mode)
             previous = read_json(paths.record) if mode == "resume" else None
             record = new_record(paths, argv=argv, config=config, name=name, detached=detached, previous=previous)
             remove_leftovers(paths)
             if mode != "resume":
-                occupancy.clear(paths, keep_log=detached)
+                occupancy.set_aside(paths, keep_log=detached)
             paths.stop_request.unlink(missing_ok=True)
             write_text_atomically(paths.config, config_yaml)
             session = cls(paths, lock, record, old_umask)
@@ -159,7 +161,8 @@ class RunSession:
         """From now on a stop is a flag that the trainer polls; before, it ends the work at once."""
         self._leave_if_loading()
         self.install_signal_handlers()  # again: libraries (torch elastic) install their own while they load
-        self._training = True
+        self._training = self._began = True
+        occupancy.forget(self.paths)
         self.beat(force=True, checks_passed=True, training_started=True)
 
     def training_ended(self) -> None:
@@ -201,9 +204,21 @@ class RunSession:
                 raise
             error.add_note(f"the ending could not be written to {self.paths.record}: {failure}")
         finally:
+            if isinstance(error, RequestError) and not self._began:
+                self._undo()
             self._restore()
         if stopped is not None and stopped is not error:
             raise stopped from None
+
+    def _undo(self) -> None:
+        """The request could not be carried out: the folder is left as it was found.
+
+        A detached run that replaced nothing keeps its record, which tells whoever asks later.
+        """
+        if self.paths.replaced.is_dir():
+            occupancy.bring_back(self.paths)
+        elif not self.detached and self._record["attempt"] == 1:
+            occupancy.remove_written(self.paths)
 
     def _stopped_instead_of(self, error: BaseException | None) -> BaseException | None:
         """The exception that a stop means, whatever a library made of it on its way out."""

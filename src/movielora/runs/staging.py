@@ -6,14 +6,13 @@ save leaves only a staging folder, which the next attempt removes.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from movielora.errors import WorkError
-from movielora.runs.atomic import sync_folder, write_json_atomically
+from movielora.runs.atomic import sync, write_json_atomically
 from movielora.runs.checkpoints import file_digest, inspect, list_checkpoints
 from movielora.runs.paths import MANIFEST_NAME, RunPaths
 
@@ -63,7 +62,7 @@ def commit(paths: RunPaths, step: int, *, required: Sequence[str] = ()) -> Path:
     if final.exists():  # the same step saved again after a resume
         _retire(paths, step)
     folder.rename(final)
-    sync_folder(paths.root)
+    sync(paths.root)
     _remove(paths.retired(step))
     return final
 
@@ -124,13 +123,9 @@ def _write_manifest(folder: Path, step: int) -> None:
 def _sync_tree(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file():
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync(path)
     for path in (*[path for path in folder.rglob("*") if path.is_dir()], folder):
-        sync_folder(path)
+        sync(path)
 
 
 def _retire(paths: RunPaths, step: int) -> None:
