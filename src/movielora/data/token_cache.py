@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from movielora.data.records import read_records
 from movielora.data.tokens import TokenizedExamples, tokenize_records
 from movielora.errors import DataError, OutputError
 from movielora.progress import Reporter
+from movielora.runs.new_folder import new_folder
 
 _ARRAYS = ("ids", "offsets", "labels", "dropped_lines")
 _FACTS = "tokens.json"
@@ -123,28 +123,14 @@ def _read_whole(folder: Path, answer_ids: tuple[int, int, int]) -> TokenizedExam
 
 
 def _save(folder: Path, tokenized: TokenizedExamples, source: Path) -> None:
-    """Written beside and renamed: a cache is whole or absent."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.parent))
-        try:
+        with new_folder(folder, lambda found: _read_whole(found, tokenized.answer_ids) is not None) as staging:
             for name in _ARRAYS:
                 np.save(staging / f"{name}.npy", getattr(tokenized, name), allow_pickle=False)
             facts = {"source": str(source), "examples": len(tokenized), "tokens": len(tokenized.ids)}
             (staging / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
-            _rename_unless_there(staging, folder)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise OutputError(
             f"the token cache {folder.parent} cannot be written: {error.strerror}",
             "--set preprocessing_cache_dir=DIR names another folder",
         ) from None
-
-
-def _rename_unless_there(staging: Path, folder: Path) -> None:
-    try:
-        staging.rename(folder)
-    except OSError:
-        if not folder.is_dir():  # else another process wrote the same content first, which is as good
-            raise

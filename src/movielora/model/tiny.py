@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from movielora.data.prompt import INSTRUCTION, SYSTEM, render_input
 from movielora.data.quiet import quiet_libraries
 from movielora.data.synthetic import invented_titles
-from movielora.errors import OutputError
+from movielora.errors import ModelError, OutputError, first_line
+from movielora.model.folder import check_weights, read_model_config
+from movielora.runs.atomic import read_json
+from movielora.runs.new_folder import new_folder
 
 NAME = "tiny"
 
@@ -62,27 +63,37 @@ _CHAT_TEMPLATE = """\
 
 
 def build_tiny_base(cache_dir: Path) -> Path:
-    """The folder of the embedded base, built if it is not there; plain `from_pretrained` loads it.
+    """The folder of the embedded base, built if it is not there or is damaged; plain `from_pretrained` loads it.
 
     The folder's name carries a hash of everything that decides its content. Raises OutputError where `cache_dir`
     cannot be written.
     """
+    from safetensors import SafetensorError
+
     corpus = _corpus()
     folder = cache_dir / f"tiny-base-{_content_hash(corpus)}"
-    if (folder / "model.safetensors").is_file():
+    if _is_whole(folder):
         return folder.resolve()
     try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=cache_dir))
-    except OSError as error:
-        raise OutputError(f"the folder {cache_dir} cannot be written: {error.strerror}") from None
-    try:
-        _write(staging, corpus)
-        if not folder.is_dir():
-            staging.rename(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        with new_folder(folder, _is_whole) as staging:
+            _write(staging, corpus)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(
+            f"the embedded base cannot be written to {cache_dir}: {first_line(error)}",
+            "free some space, or --set preprocessing_cache_dir=DIR/preprocessed names another folder",
+        ) from None
     return folder.resolve()
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether every file is there and none is cut short."""
+    try:
+        read_model_config(folder)
+        check_weights(folder)
+    except ModelError:
+        return False
+    tokenizer = ("tokenizer.json", "tokenizer_config.json")
+    return all(read_json(folder / name) for name in tokenizer) and (folder / "chat_template.jinja").is_file()
 
 
 def _corpus() -> list[str]:
@@ -108,7 +119,6 @@ def _write(folder: Path, corpus: list[str]) -> None:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     tokenizer = _train_tokenizer(corpus)
-    tokenizer.save_pretrained(folder)
     end, pad = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
     config = Qwen3Config(**SHAPE, bos_token_id=pad, eos_token_id=end, pad_token_id=pad)
     with torch.random.fork_rng(devices=[]):  # the caller's random state is not ours to change
@@ -119,6 +129,7 @@ def _write(folder: Path, corpus: list[str]) -> None:
                 is_embedding = len(parameter) == _VOCABULARY
                 parameter.data.normal_(0.0, _EMBEDDING_STD if is_embedding else _LAYER_STD)
     model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def _train_tokenizer(corpus: list[str]) -> Any:
