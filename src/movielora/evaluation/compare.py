@@ -19,7 +19,7 @@ from movielora.evaluation.contenders import CONTROLS, MAIN_MODELS, Names, strong
 from movielora.evaluation.external import read_scores
 from movielora.evaluation.folder import ComparisonFolder, write_json, write_lines
 from movielora.evaluation.genres import read_genres
-from movielora.evaluation.predict import Pair, described, predict
+from movielora.evaluation.predict import Pair, described, is_complete, predict
 from movielora.evaluation.predictions import read_predictions
 from movielora.evaluation.provenance import provenance
 from movielora.evaluation.reference import DatasetFiles, build_reference
@@ -119,6 +119,11 @@ def _score(
     reporter: Reporter,
 ) -> None:
     """Load the models of one pass and score the test rows with all columns, the eval rows with the two that matter."""
+    if is_complete(each.output, len(records)) and (
+        not eval_records or is_complete(each.eval_output, len(eval_records))
+    ):
+        reporter.note(f"all {len(records):,} rows were scored already")
+        return
     config = request.config.values
     pair = _load_pair(request, each.adapter, reporter)
     chunk = config.inference.chunk_size

@@ -93,7 +93,7 @@ def predict(
 
     Raises DataError for a record that cannot be asked, OutputError where `output` cannot be written.
     """
-    done = _keep_whole_chunks(output, chunk_size)
+    done = total if is_complete(output, total) else _keep_whole_chunks(output, chunk_size)
     rows_cut = 0
     row = done
     with reporter.phase(f"Scoring {output.stem}", total, "rows") as phase:
@@ -193,6 +193,17 @@ def _generate(pair: Pair, examples: TokenizedExamples) -> list[str]:
             out = pair.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=greedy)
             texts.append(pair.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=False))
     return [text.removesuffix("<|im_end|>") for text in texts]
+
+
+def is_complete(output: Path, total: int) -> bool:
+    """Whether `output` holds `total` whole lines already. Raises OutputError where it cannot be read."""
+    if not output.exists():
+        return False
+    try:
+        content = output.read_bytes()
+    except OSError as error:
+        raise OutputError(f"{output} cannot be read: {error.strerror}", "choose another --output-dir") from None
+    return content.endswith(b"\n") and content.count(b"\n") == total
 
 
 def _keep_whole_chunks(output: Path, chunk_size: int) -> int:
