@@ -28,14 +28,17 @@ _NO_CUTOFF = 1 << 20
 
 
 class CountingTokenizer:
-    """A tokenizer that remembers how many texts it was given to encode."""
+    """A tokenizer that remembers how many texts, and how many whole prompts, it was given to encode."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self.texts = 0
+        self.prompts = 0
 
     def __call__(self, texts: str | list[str], **options: Any) -> Any:
-        self.texts += 1 if isinstance(texts, str) else len(texts)
+        given = [texts] if isinstance(texts, str) else texts
+        self.texts += len(given)
+        self.prompts += sum(text.startswith("<|im_start|>") and text.endswith("</think>\n\n") for text in given)
         return self._tokenizer(texts, **options)
 
     def __getattr__(self, name: str) -> Any:
@@ -82,10 +85,11 @@ def test_every_real_example_is_plain_tokenizing(request: pytest.FixtureRequest, 
         for asked in read_records(real_data / "movielens_qwen3" / split)
     ]
     template = PromptTemplate(tokenizer)
-    tokenizer.texts = 0
     found = tokenize_records(rows, template, tokenizer, cutoff_len=_NO_CUTOFF, reporter=SILENT)
+    # Only the proof encodes whole prompts; beyond it each piece is encoded once, not each of a row's 15 lines.
+    assert tokenizer.prompts <= 256 < len(rows)
     distinct = {line for asked in rows for line in asked.input.split("\n")}
-    assert tokenizer.texts < len(distinct) + 600  # each piece once, not each of a row's 15 lines
+    assert tokenizer.texts < len(distinct) + 256 + 100
     texts = [template.pieces(asked).text() for asked in rows]
     for row, wanted in enumerate(tokenizer(texts, add_special_tokens=False)["input_ids"]):
         assert found.prompt(row).tolist() == wanted, rows[row].place
@@ -195,7 +199,7 @@ def test_a_tokenizer_that_merges_across_cuts_gets_plain_tokenizing(merging_token
     found = tokenize_records(rows, template, counting, cutoff_len=_NO_CUTOFF, reporter=SILENT)
     for row, asked in enumerate(rows):
         assert found.prompt(row).tolist() == plain_ids(merging_tokenizer, template, asked)
-    assert counting.texts > len(rows)
+    assert counting.prompts > len(rows)
     # Joining really would have been wrong, so the guard was needed.
     line, following = "1. Film 1 (1951): 3\n", "2. Film 2 (1952): 0.5\n"
     assert _encode(merging_tokenizer, line) + _encode(merging_tokenizer, following) != _encode(
