@@ -321,5 +321,6 @@ def test_automatic_rows_keep_the_effective_batch() -> None:
     with pytest.raises(ValueError, match="do not divide"):
         config.with_micro_batch(7)
     assert Config(per_device_train_batch_size="auto").rows_per_step == 16
-    with pytest.raises(ValueError, match="effective_batch_size"):
-        Config(per_device_train_batch_size="auto", gradient_accumulation_steps=4)
+    assert Config(per_device_train_batch_size="auto", gradient_accumulation_steps=4).rows_per_step == 8
+    both = Config(per_device_train_batch_size="auto", gradient_accumulation_steps=4, effective_batch_size=24)
+    assert both.rows_per_step == 24

@@ -43,3 +43,26 @@ def test_packed_weights_are_as_large_as_the_estimate_says() -> None:
     stored = sum(part.numel() * part.element_size() for part in (layer.weight.data, *scales))
     assert stored == pytest.approx(FOUR_BIT_BYTES * 2048 * 2048, rel=0.001)
     assert layer.weight.dtype == torch.uint8
+
+
+def test_an_evaluation_leaves_gradients_and_answers_as_they_were(tiny_base: Path) -> None:
+    """On processors with AVX-512 bf16, bitsandbytes would pack the weights anew and cut the gradients off."""
+    import torch
+
+    model = load_base(str(tiny_base), FOUR_BIT)
+    ids = torch.arange(3, 40).unsqueeze(0)
+
+    def gradient() -> torch.Tensor:
+        model.train()
+        states = model.get_input_embeddings()(ids).detach().requires_grad_()
+        logits = model(inputs_embeds=states, use_cache=False).logits
+        (given,) = torch.autograd.grad(logits.float().square().mean(), states)
+        return given
+
+    before = gradient()
+    model.eval()
+    with torch.inference_mode():
+        first = model(input_ids=ids, use_cache=False).logits
+        second = model(input_ids=ids, use_cache=False).logits
+    assert torch.equal(first, second)
+    assert torch.equal(gradient(), before)

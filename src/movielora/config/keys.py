@@ -43,8 +43,7 @@ NO_EFFECT: dict[str, str] = {
     "inference.use_peft_directly": "the adapter is always loaded with PEFT",
 }
 
-# What the default rows and accumulation make.
-_AUTO_EFFECTIVE_BATCH = 16
+_DEFAULT_ROWS = 2
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -155,14 +154,14 @@ class Config(_Keys):
     """No effect."""
 
     # batches
-    per_device_train_batch_size: PositiveInt | Literal["auto"] = 2
+    per_device_train_batch_size: PositiveInt | Literal["auto"] = _DEFAULT_ROWS
     """Rows of a micro-batch; `auto`: as many as fit, `effective_batch_size` kept."""
     per_device_eval_batch_size: PositiveInt = 16
     """Rows scored at once in evaluation."""
     gradient_accumulation_steps: PositiveInt = 8
     """Micro-batches of an optimiser step."""
     effective_batch_size: PositiveInt | None = None
-    """Rows of an optimiser step, which set `gradient_accumulation_steps`; default: their product, 16 with `auto`."""
+    """Rows of an optimiser step; default: micro-batch times accumulation. With `auto` it sets the accumulation."""
 
     # optimiser
     learning_rate: Annotated[float, Field(gt=0)] = 1.5e-4
@@ -276,7 +275,7 @@ class Config(_Keys):
     def rows_per_step(self) -> int:
         """Rows of one optimiser step on one device: the effective batch size."""
         if self.per_device_train_batch_size == "auto":
-            return self.effective_batch_size or _AUTO_EFFECTIVE_BATCH
+            return self.effective_batch_size or _DEFAULT_ROWS * self.gradient_accumulation_steps
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
 
     def with_micro_batch(self, rows: int) -> Config:
@@ -294,7 +293,7 @@ class Config(_Keys):
         """`effective_batch_size` sets the accumulation where that is not written and the rows divide it."""
         if not isinstance(written, dict) or "gradient_accumulation_steps" in written:
             return written
-        whole, rows = written.get("effective_batch_size"), written.get("per_device_train_batch_size", 2)
+        whole, rows = written.get("effective_batch_size"), written.get("per_device_train_batch_size", _DEFAULT_ROWS)
         if isinstance(whole, int) and isinstance(rows, int) and rows > 0 and whole > 0 and whole % rows == 0:
             return {**written, "gradient_accumulation_steps": whole // rows}
         return written
@@ -326,14 +325,6 @@ class Config(_Keys):
                 "effective_batch_size",
                 f"`effective_batch_size: {whole}` is not `per_device_train_batch_size` × `gradient_accumulation_steps` "
                 f"({self.per_device_train_batch_size} × {self.gradient_accumulation_steps}): leave one of them out",
-            ),
-            (
-                # The default itself may stand there: a resolved file names every key.
-                auto
-                and self.gradient_accumulation_steps != type(self).model_fields["gradient_accumulation_steps"].default,
-                "gradient_accumulation_steps",
-                "`per_device_train_batch_size: auto` sets `gradient_accumulation_steps`: leave it out and write "
-                "`effective_batch_size`",
             ),
             (self.fp16 and self.bf16 is True, "fp16", "`fp16` and `bf16` exclude each other: choose one"),
             (

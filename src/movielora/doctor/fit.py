@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import psutil
 
 from movielora.config import ResolvedConfig
 from movielora.doctor.hardware import Gpu, read_driver
-from movielora.doctor.model_checks import is_hub_name, why_unreachable
-from movielora.errors import ConfigError, ModelError
+from movielora.errors import ConfigError
 from movielora.model.base import Device
-from movielora.model.folder import read_model_config
 from movielora.model.memory import (
     MEMORIES,
     Estimate,
@@ -23,13 +19,11 @@ from movielora.model.memory import (
     Setup,
     Shape,
     estimate,
-    read_shape,
+    find_shape,
     recommend,
     setup_of,
 )
 from movielora.model.processor import computes_bf16_fast, cpu_flags
-from movielora.model.tiny import NAME as TINY
-from movielora.model.tiny import SHAPE as TINY_SHAPE
 
 _UNITS = {"GIB": 1 << 30, "MIB": 1 << 20, "TIB": 1 << 40, "GB": 10**9, "MB": 10**6, "TB": 10**12}
 # Ampere is the first that computes bf16.
@@ -103,38 +97,6 @@ def parse_memory(text: str) -> int:
     if number:
         raise ConfigError(f"--memory {text.strip()} has no unit", f"write --memory {number[1]}GiB")
     raise ConfigError(f"--memory {text.strip()} is no amount of memory", "write a number and a unit: --memory 24GiB")
-
-
-def find_shape(resolved: ResolvedConfig) -> Shape:
-    """The shape of the config's model, from `config.json` in its folder, in the cache, or (that file alone) the hub."""
-    name = resolved.values.model_name_or_path
-    if name == TINY:
-        return read_shape({"model_type": "qwen3", **TINY_SHAPE})
-    located = resolved.locate(name)
-    if located.is_dir():
-        return read_shape(read_model_config(located))
-    return read_shape(json.loads(_config_of_name(name).read_text(encoding="utf-8")))
-
-
-def _config_of_name(name: str) -> Path:
-    """The cached config.json of a Hugging Face name, or a fresh one; only that file is fetched."""
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError
-
-    cached = try_to_load_from_cache(name, "config.json") if is_hub_name(name) else None
-    if isinstance(cached, str):
-        return Path(cached)
-    # Asked first, because the hub's own client tries for half a minute where there is no network.
-    problem = why_unreachable(name) if is_hub_name(name) else "it is neither a folder nor a Hugging Face name"
-    try:
-        if not problem:
-            return Path(hf_hub_download(name, "config.json"))
-    except (HfHubHTTPError, OSError) as error:
-        problem = str(error).strip().splitlines()[0]
-    raise ModelError(
-        f"the model {name} has no config.json here: {problem}",
-        "connect to the network, or set model_name_or_path to a local folder or to tiny",
-    )
 
 
 def _bf16_is_fast(device: Device, gpus: tuple[Gpu, ...]) -> bool:

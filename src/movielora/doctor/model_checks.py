@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +10,11 @@ from movielora.doctor.wishes import Wishes
 from movielora.errors import ModelError
 from movielora.model.child import Outcome
 from movielora.model.folder import check_weights, read_model_config
+from movielora.model.hub import is_cached, is_hub_name, why_unreachable
 from movielora.model.tiny import NAME as TINY
 
 # What `run_probes` is told to run.
 ARCHITECTURES_TARGET = "movielora.model.folder:known_architectures"
-_SECONDS = 3.0
 
 
 def model_cache() -> Path:
@@ -62,19 +59,10 @@ def _check_folder(wishes: Wishes, architectures: Outcome) -> Check:
     return ok("model", f"{wishes.model}: {kind}, {size / 1e9:.1f} GB of whole weights")
 
 
-def is_hub_name(name: str) -> bool:
-    """`owner/name`, as the hub writes it, and no path."""
-    return bool(re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name))
-
-
 def _check_name(name: str, reachable: Callable[[str], str]) -> Check:
-    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub import constants
 
-    cached = isinstance(try_to_load_from_cache(name, "config.json"), str)
-    if cached and any(
-        isinstance(try_to_load_from_cache(name, file), str)
-        for file in ("model.safetensors", "model.safetensors.index.json")
-    ):
+    if is_cached(name):
         return ok("model", f"{name} is in the cache")
     if constants.HF_HUB_OFFLINE:
         fix = "unset HF_HUB_OFFLINE, or copy the model here and set model_name_or_path to its folder"
@@ -86,20 +74,3 @@ def _check_name(name: str, reachable: Callable[[str], str]) -> Check:
             "model", f"{name} is not in the cache and cannot be reached: {problem}", "the config's model", fix
         )
     return ok("model", f"{name} is not in the cache; it can be downloaded")
-
-
-def why_unreachable(name: str) -> str:
-    """Ask the hub for the model's config by HTTP HEAD: why it does not answer, empty where it does."""
-    from huggingface_hub import constants, hf_hub_url
-
-    if constants.HF_HUB_OFFLINE:
-        return "offline mode is on"
-    request = urllib.request.Request(hf_hub_url(name, "config.json"), method="HEAD")  # noqa: S310 (the hub's own URL)
-    try:
-        with urllib.request.urlopen(request, timeout=_SECONDS):  # noqa: S310
-            return ""
-    except urllib.error.HTTPError as error:
-        return f"the hub has no such model (HTTP {error.code})" if error.code in (401, 404) else f"HTTP {error.code}"
-    except (urllib.error.URLError, TimeoutError, OSError) as error:
-        reason = getattr(error, "reason", error)
-        return str(getattr(reason, "strerror", None) or reason) or type(error).__name__

@@ -15,7 +15,7 @@ from movielora.model import tiny
 from movielora.model.attention import AttentionProbe, choose_attention, probe_flash_attention
 from movielora.model.folder import check_weights, read_model_config
 from movielora.model.processor import computes_bf16_fast, cpu_flags
-from movielora.model.quantization import quantization_config
+from movielora.model.quantization import keep_differentiable, quantization_config
 
 if TYPE_CHECKING:
     import torch
@@ -127,5 +127,7 @@ def load_base(source: str, placement: Placement) -> Any:
             f"the base `{source}` cannot be loaded: {first_line(error)}",
             "set model_name_or_path to a complete model folder, a reachable name, or `tiny` for the embedded base",
         ) from error
+    if placement.quantized:
+        keep_differentiable(model)
     model.requires_grad_(False)
     return model.eval()

@@ -10,9 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from movielora.config import Config
+from movielora.config import Config, ResolvedConfig
 from movielora.errors import ModelError
+from movielora.model import tiny
 from movielora.model.base import Device, choose_precision
+from movielora.model.folder import read_model_config
+from movielora.model.hub import config_file
 from movielora.model.quantization import FOUR_BIT_BYTES
 
 GIB = 1 << 30
@@ -87,6 +90,19 @@ class Estimate:
     @property
     def peak_bytes(self) -> int:
         return sum(self.parts.values())
+
+
+def find_shape(resolved: ResolvedConfig) -> Shape:
+    """The shape of the config's model, from `config.json` in its folder, in the cache, or (that file alone) the hub.
+
+    Raises ModelError where there is none, or it is no plain decoder.
+    """
+    name = resolved.values.model_name_or_path
+    if name == tiny.NAME:
+        return read_shape({"model_type": "qwen3", **tiny.SHAPE})
+    located = resolved.locate(name)
+    folder = located if located.is_dir() else config_file(name).parent
+    return read_shape(read_model_config(folder))
 
 
 def read_shape(config: dict[str, Any]) -> Shape:
@@ -272,13 +288,18 @@ _MOST_ROWS: dict[str, int] = {"cpu": 4, "cuda": 32}
 def recommend(shape: Shape, setup: Setup, memory: int, effective_batch: int) -> Recommendation:
     """The fastest way to train within `memory` bytes: 16-bit before 4-bit, no checkpointing before checkpointing,
     and then the largest micro-batch. Every micro-batch divides the effective batch, which is kept exactly."""
+    ways = [replace(setup, quantized=quantized, checkpointing=spared) for quantized, spared in _WAYS]
+    tried = [largest_batch(shape, way, memory, effective_batch) for way in ways]
+    return next((found for found in tried if found.fits), tried[-1])
+
+
+def largest_batch(shape: Shape, setup: Setup, memory: int, effective_batch: int) -> Recommendation:
+    """The most rows at once that fit with these settings; one row where none do."""
     sizes = [
         size for size in range(min(effective_batch, _MOST_ROWS[setup.device]), 0, -1) if effective_batch % size == 0
     ]
-    for quantized, checkpointing in _WAYS:
-        for rows in sizes:
-            tried = replace(setup, rows=rows, quantized=quantized, checkpointing=checkpointing)
-            peak = estimate(shape, tried).peak_bytes
-            if peak <= memory * USABLE_SHARE:
-                return Recommendation(memory, tried, effective_batch // rows, peak, True)
-    return Recommendation(memory, tried, effective_batch, peak, False)
+    tried = [replace(setup, rows=rows) for rows in sizes]
+    peaks = [estimate(shape, each).peak_bytes for each in tried]
+    place = next((place for place, peak in enumerate(peaks) if peak <= memory * USABLE_SHARE), -1)
+    fits = peaks[place] <= memory * USABLE_SHARE
+    return Recommendation(memory, tried[place], effective_batch // tried[place].rows, peaks[place], fits)

@@ -39,6 +39,18 @@ def quantization_config() -> Any:
     )
 
 
+def keep_differentiable(model: Any) -> None:
+    """Keep bitsandbytes from rewriting 4-bit layers in the first evaluation on a CPU.
+
+    On processors with AVX-512 bf16 (bitsandbytes 0.50.2) a forward pass without gradients packs each layer anew, for
+    good and with rounded scales, and the product of such a layer has no backward pass: after its first evaluation a
+    training would go on with gradients that no longer reach through the base, and without an error.
+    """
+    for layer in model.modules():
+        if getattr(layer, "support_avx512bf16_for_cpu", False):
+            layer.support_avx512bf16_for_cpu = False
+
+
 def run_four_bit(rows: int = 8, width: int = 128) -> dict[str, Any]:
     """In a child process: a real 4-bit layer forward and backward, held against its own unpacked weights.
 

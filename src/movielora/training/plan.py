@@ -8,6 +8,8 @@ from typing import Any
 from movielora.config import ResolvedConfig
 from movielora.data.dataset_files import DatasetFiles, find_dataset
 from movielora.data.records import read_records
+from movielora.progress import SILENT
+from movielora.training.batch import settle_batch
 from movielora.training.train import planned_steps
 
 
@@ -37,6 +39,7 @@ class TrainingPlan:
 
 def plan_training(resolved: ResolvedConfig) -> TrainingPlan:
     """Read the data, count the steps, write nothing. Raises what `train` would raise about config and data."""
+    resolved = settle_batch(resolved, None, SILENT)
     config = resolved.values
     files = find_dataset(resolved)
     count = sum(1 for _ in read_records(files.train))

@@ -31,9 +31,16 @@ from movielora.runs.checkpoints import newest_complete
 from movielora.runs.occupancy import Mode
 from movielora.runs.paths import RunPaths
 from movielora.runs.session import RunSession
+from movielora.training.batch import StepDown, settle_batch
 from movielora.training.identity import run_identity
 from movielora.training.result import TrainResult
-from movielora.training.resume import ResumePlan, choose_checkpoint, plan_resume, with_extra_epochs
+from movielora.training.resume import (
+    ResumePlan,
+    choose_checkpoint,
+    plan_resume,
+    recorded_config,
+    with_extra_epochs,
+)
 
 # More rows than this losing history to the cutoff means the cutoff is wrong, not the rows.
 _MOST_CUT = 0.2
@@ -71,6 +78,7 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     files = find_dataset(request.resolved)
     for note in request.resolved.no_effect_notes():
         reporter.note(note)
+    request = replace(request, resolved=settle_batch(request.resolved, _recorded(request), reporter))
     plan = None
     if request.mode == "resume":
         request, plan = _plan_resume(request, files, reporter)
@@ -95,6 +103,13 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
             config_path=str(origin.resolve()) if origin else None,
         )
         return _train(_Work(request, files, base, identity, plan, session, told, started))
+
+
+def _recorded(request: TrainRequest) -> ResolvedConfig | None:
+    """The config of the run that is resumed, where there is one."""
+    paths = RunPaths(Path(request.resolved.values.output_dir))
+    known = request.mode == "resume" and paths.config.is_file() and paths.record.is_file()
+    return recorded_config(paths) if known else None
 
 
 def _plan_resume(
@@ -218,6 +233,7 @@ def planned_steps(config: Config, examples: int) -> int:
     """Optimiser steps of the whole training: what transformers will count."""
     if config.max_steps > 0:
         return config.max_steps
+    trainer.step_down = StepDown(config.micro_batch, told.warn)
     return math.ceil(config.num_train_epochs * steps_per_epoch(config, examples))
 
 

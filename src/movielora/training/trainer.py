@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from movielora.model.scoring import answer_loss, collate, score
 from movielora.runs.atomic import write_json_atomically
 from movielora.runs.paths import RESUME_STATE_NAME, TRAINER_STATE_NAME, RunPaths
 from movielora.runs.staging import rotate, staged_checkpoint
+from movielora.training.batch import StepDown
 from movielora.training.resume import ResumeState
 from movielora.training.sampler import LengthGroupedSampler
 
@@ -123,6 +125,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         self.on_eval_batch: Callable[[int, int], None] = lambda done, total: None
         self.on_saving: Callable[[int], None] = lambda step: None
         self.on_save_error: Callable[[int, Exception], None] = _raise_save_error
+        self.step_down = StepDown(args.per_device_train_batch_size, say=lambda text: None)
         self.examples_seen = self.tokens_seen = 0
         rows = Dataset.from_dict({"row": train_rows, "length": train.lengths[train_rows]})
         super().__init__(
@@ -159,12 +162,19 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         """Answer tokens of one optimiser step: every entry of `labels` is one, none is shifted away."""
         return torch.tensor(sum(batch["labels"].numel() for batch in batch_samples), device=device)
 
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """Forward and backward of one micro-batch, in parts once memory has been lacking; its share of the loss."""
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        step = partial(super().training_step, model, num_items_in_batch=num_items_in_batch)
+        loss: torch.Tensor = self.step_down.run(step, inputs, trained)
+        self.tokens_seen += inputs["tokens"]
+        self.examples_seen += len(inputs["labels"])
+        return loss
+
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Mean cross-entropy over the answer tokens of the whole optimiser step, in nats."""
-        self.tokens_seen += inputs["tokens"]
-        self.examples_seen += len(inputs["labels"])
         with self.accelerator.autocast():
             summed = answer_loss(model, inputs["input_ids"], inputs["prompt_lengths"], inputs["labels"])
         loss = summed / (inputs["labels"].numel() if num_items_in_batch is None else num_items_in_batch)
@@ -199,6 +209,15 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         """Go on summing the loss where the checkpoint stood between two logs."""
         self._tr_loss = torch.tensor(state.unlogged_loss, device=self.args.device)
         self._globalstep_last_logged = state.logged_step
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """The library's own, with the adapter's types kept: PEFT raises bf16 adapters to fp32 as it loads them, and
+        a resumed 4-bit training would go on in another precision."""
+        types = {name: parameter.dtype for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        for name, parameter in self.model.named_parameters():
+            if name in types:
+                parameter.data = parameter.data.to(types[name])
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         return bool(metrics) and bool(super()._determine_best_metric(metrics, trial))
