@@ -219,6 +219,7 @@ def _run_trainer(trainer: Any, steps: int, work: _Work) -> None:
         f"Training {trainer.trainable_parameters():,} of {trainer.all_parameters():,} parameters on "
         f"{len(trainer.train_dataset):,} examples: {steps:,} steps of {config.rows_per_step}"
     )
+    trainer.step_down = StepDown(config.micro_batch, told.warn)
     with told.phase("Training", steps, "steps") as phase:
         trainer.add_callback(RunCallback(session, phase, config, trainer, work.plan, told))
         if "tensorboard" in config.report_to:
@@ -233,7 +234,6 @@ def planned_steps(config: Config, examples: int) -> int:
     """Optimiser steps of the whole training: what transformers will count."""
     if config.max_steps > 0:
         return config.max_steps
-    trainer.step_down = StepDown(config.micro_batch, told.warn)
     return math.ceil(config.num_train_epochs * steps_per_epoch(config, examples))
 
 
