@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -17,6 +17,8 @@ from movielora.progress import Phase, Reporter
 # Plain lines are for logs: often enough to see life, seldom enough to read.
 _PLAIN_FIRST_SECONDS = 2.0
 _PLAIN_EVERY_SECONDS = 10.0
+# A phase that counted nothing and took less than this is not worth a line.
+_PLAIN_SHORT_SECONDS = 1.0
 
 
 def reporter() -> Reporter:
@@ -51,8 +53,8 @@ class _TailColumn(ProgressColumn):
             parts.append(f"{int(task.completed):,} / {int(task.total):,} {unit}".rstrip())
         elif task.completed:
             parts.append(f"{int(task.completed):,} {unit}".rstrip())
-        if task.finished:
-            parts.append(format_duration(task.finished_time or 0.0))
+        if task.finished or task.stop_time is not None:
+            parts.append(format_duration(task.elapsed or 0.0))
         else:
             if task.speed:
                 parts.append(format_rate(task.speed, unit))
@@ -73,6 +75,13 @@ class _BarPhase:
     def update(self, done: int, detail: str = "") -> None:
         self._progress.update(self._task, completed=done, detail=detail)
 
+    def finish(self) -> None:
+        """The bar is full where there was nothing to count up to; left early, it stays where the work stopped."""
+        task = next(task for task in self._progress.tasks if task.id == self._task)
+        if task.total is None:
+            self._progress.update(self._task, total=task.completed or 1, completed=task.completed or 1)
+        self._progress.stop_task(self._task)
+
 
 class TerminalReporter:
     def __init__(self, console: Console) -> None:
@@ -82,17 +91,18 @@ class TerminalReporter:
     @contextmanager
     def phase(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Phase]:
         if self._live is not None:  # a phase inside a phase is one more line of the same display
-            yield self._add(self._live, name, total, unit)
+            inner = self._add(self._live, name, total, unit)
+            yield inner
+            inner.finish()
             return
         bar = BarColumn(bar_width=18, complete_style="green", finished_style="green")
         columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), bar, _TailColumn())
         with Progress(*columns, console=self._console, refresh_per_second=8) as progress:
             self._live = progress
             try:
-                yield self._add(progress, name, total, unit)
-                for task in progress.tasks:
-                    progress.update(task.id, total=task.total if task.total is not None else task.completed or 1)
-                    progress.update(task.id, completed=task.total)
+                phase = self._add(progress, name, total, unit)
+                yield phase
+                phase.finish()
             finally:
                 self._live = None
 
@@ -107,31 +117,44 @@ class TerminalReporter:
 
 
 class _PlainPhase:
-    def __init__(self, console: Console, name: str, total: int | None, unit: str) -> None:
-        self._console, self._name, self._total, self._unit = console, name, total, unit
-        self._started = time.monotonic()
-        self._last = self._started - _PLAIN_EVERY_SECONDS + _PLAIN_FIRST_SECONDS
-        self._done = 0
-        self.spoke = False
+    """Lines now and then. Rates are of the work seen since the last line: what a resumed phase begins with was done
+    before, and a slow start says nothing of the rest."""
+
+    def __init__(self, console: Console, clock: Callable[[], float], name: str, total: int | None, unit: str) -> None:
+        self._console, self._clock, self._name, self._total, self._unit = console, clock, name, total, unit
+        self._started = clock()
+        self._next_line = self._started + _PLAIN_FIRST_SECONDS
+        self._before = self._done = 0
+        self._mark: tuple[float, int] | None = None
 
     def advance(self, count: int = 1) -> None:
-        self.update(self._done + count)
+        self._mark = self._mark or (self._started, 0)
+        self._see(self._done + count, "")
 
     def update(self, done: int, detail: str = "") -> None:
+        if self._mark is None:
+            self._before, self._mark = done, (self._clock(), done)
+        self._see(done, detail)
+
+    def _see(self, done: int, detail: str) -> None:
         self._done = done
-        now = time.monotonic()
-        if now - self._last >= _PLAIN_EVERY_SECONDS:
-            self._last = now
-            self.spoke = True
-            _plain(self._console, self._line(now - self._started, detail))
+        now = self._clock()
+        if now >= self._next_line:
+            _plain(self._console, self._line(now, detail))
+            self._next_line, self._mark = now + _PLAIN_EVERY_SECONDS, (now, done)
 
     def finish(self) -> None:
-        elapsed = time.monotonic() - self._started
-        counted = f"{self._done:,} {self._unit}".rstrip() + " in " if self._done else ""
-        _plain(self._console, f"{self._name}: done, {counted}{format_duration(elapsed)}")
+        elapsed, counted = self._clock() - self._started, self._done - self._before
+        if elapsed < _PLAIN_SHORT_SECONDS and not counted:
+            return
+        left_early = self._total is not None and self._done < self._total
+        work = f"{self._done:,} of {self._total:,}" if left_early else f"{counted:,}"
+        said = f"{work} {self._unit}".rstrip() + " in " if counted else ""
+        _plain(self._console, f"{self._name}: done, {said}{format_duration(elapsed)}")
 
-    def _line(self, elapsed: float, detail: str) -> str:
-        rate = self._done / elapsed if elapsed > 0 else 0.0
+    def _line(self, now: float, detail: str) -> str:
+        since, before = self._mark or (self._started, 0)
+        rate = (self._done - before) / (now - since) if now > since else 0.0
         parts = [f"{self._done:,}" + (f" of {self._total:,}" if self._total else "") + f" {self._unit}".rstrip()]
         if rate > 0:
             parts.append(format_rate(rate, self._unit))
@@ -143,12 +166,14 @@ class _PlainPhase:
 
 
 class PlainReporter:
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    """`clock` gives seconds that only grow."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._clock = console, clock
 
     @contextmanager
     def phase(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Phase]:
-        phase = _PlainPhase(self._console, name, total, unit)
+        phase = _PlainPhase(self._console, self._clock, name, total, unit)
         yield phase
         phase.finish()
 

@@ -55,12 +55,15 @@ def unpack_members(
                     for name, member in ((layout.ratings, ratings), (layout.movies, movies))
                 ]
                 with reporter.phase("Unpacking", (ratings.file_size + movies.file_size) // 1000, "kB") as phase:
+                    unpacked = 0
+                    phase.update(unpacked)
                     for file, member in zip(files, (ratings, movies), strict=True):
                         _check_size(file, member)
                         with opened.open(member) as packed, file.path.open("wb") as out:
                             while chunk := packed.read(_CHUNK):
                                 out.write(chunk)
-                                phase.advance(len(chunk) // 1000)
+                                unpacked += len(chunk)
+                                phase.update(unpacked // 1000)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise DataError(f"{archive} is not a sound zip: {error}.", _AGAIN) from error
         except (RuntimeError, NotImplementedError) as error:  # a password, or a method that zipfile does not know

@@ -172,7 +172,7 @@ def _open(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
 
 def _copy(response: http.client.HTTPResponse, part: Path, have: int, total: int | None, phase: Phase) -> None:
     with part.open("ab" if have else "wb") as out:
-        phase.update(have // 1000)
+        phase.update(-(-have // 1000))
         while True:
             try:
                 chunk = response.read(_CHUNK)
@@ -184,7 +184,7 @@ def _copy(response: http.client.HTTPResponse, part: Path, have: int, total: int 
             have += len(chunk)
             if have > (total or _MOST_BYTES):
                 raise WorkError(f"{part.name} grew past its size.", "Run the same command again.")
-            phase.update(have // 1000)
+            phase.update(-(-have // 1000))
     if total is not None and have < total:
         raise _BrokenOffError(f"{have:,} of {total:,} bytes came")
 

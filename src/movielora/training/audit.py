@@ -89,7 +89,7 @@ def audit(request: AuditRequest, reporter: Reporter) -> Audit:
     path = _split_file(request)
     with reporter.phase(f"Reading {path.name}", unit="examples") as phase:
         records = _sample(list(read_records(path)), request)
-        phase.update(len(records))
+        phase.advance(len(records))
     if request.char_only:
         if request.show_examples or request.cutoff_len:
             reporter.warn("--show-examples and --cutoff-len need the tokenizer, which --char-only leaves out")
