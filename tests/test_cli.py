@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
+import os
 import re
+import signal
 import subprocess
 import sys
 from importlib import import_module
@@ -181,12 +184,50 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         cli.main(["status"])
 
 
-def test_a_reader_that_goes_away_is_no_failure() -> None:
-    """`movielora config --schema | head -1`: the pipe is closed before anything is written."""
-    program = (
-        "import os, sys\nfrom movielora.cli import main\n"
-        "reading, writing = os.pipe(); os.close(reading); os.dup2(writing, 1)\n"
-        "main(['config', '--schema'])\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.stdout, done.stderr) == ("", "")
+@pytest.mark.parametrize(
+    "arguments",
+    [["config", "--schema"], ["config", "--json"], ["config"], ["--help"], ["config", "--help"], ["--version"]],
+    ids=" ".join,
+)
+def test_a_reader_that_goes_away_is_no_failure(arguments: list[str]) -> None:
+    """`movielora config --schema | true`: nobody reads any more when something is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "movielora", *arguments],
+            stdout=pipe, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_error_that_nobody_reads_keeps_its_exit_code() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        command = [sys.executable, "-m", "movielora", "config", "--set", "nonsense=1"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=pipe, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+def test_another_programs_broken_pipe_is_a_failure_and_said(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "load_command", lambda name: _command_that(BrokenPipeError(errno.EPIPE, "Broken pipe")))
+    assert ended(["status"]) == 1
+    assert capfd.readouterr().err == "error: another program, which this one wrote to, has ended\n"
+
+
+def test_ctrl_c_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    os.mkfifo(config)  # reading it waits for a writer
+    process = subprocess.Popen(
+        [sys.executable, "-m", "movielora", "config", "--config", str(config)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    writer = config.open("w")  # returns once the program has opened it
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    writer.close()
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err

@@ -6,6 +6,7 @@ is `movielora.commands.<name>`, a module with a Typer `app`.
 
 from __future__ import annotations
 
+import select
 import sys
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from movielora import __version__
 from movielora.commands.loading import CONTEXT, load_command
-from movielora.errors import MovieloraError
+from movielora.errors import MovieloraError, ReaderGoneError, WorkError
 
 # name → (panel, one line of help); the order is the order of the road. A test holds each line to its command's own.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -29,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stop": ("Runs", "Ask a run to save and end, and wait until it has."),
     "runs": ("Runs", "List the runs under output/, the newest first."),
     "board": ("Runs", "Show runs' curves in TensorBoard, on this machine only, until Ctrl-C."),
+    "merge": ("Results", "Fold the adapter into 16-bit weights, and prove that the answers stay."),
     "doctor": ("Machine", "See whether this machine is ready, and the command that mends it where not."),
     "fit": ("Machine", "Estimate the memory a training needs, and what to set so that it fits."),
     "compare": ("Results", "Score base and adapter on the same rows, beside simple baselines."),
@@ -48,6 +50,14 @@ class LazyGroup(TyperGroup):
             return None
         panel, line = COMMANDS[cmd_name]
         return TyperCommand(cmd_name, help=line, rich_help_panel=panel)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            if _reader_has_gone():  # of a help page, which Typer writes
+                raise
+            raise WorkError("another program, which this one wrote to, has ended") from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         self.commands = {name: self.get_command(ctx, name) for name in COMMANDS}  # what a typo is compared with
@@ -80,19 +90,27 @@ def _root(
     """Fine-tune Qwen3 to answer "will this user like this film?", and learn honestly whether it is any good."""
 
 
+def _reader_has_gone() -> bool:
+    """Whether standard output is a pipe that nobody reads."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # errors are always told
+    return bool(poll.poll(0))
+
+
 def main(argv: list[str] | None = None) -> None:
-    """Run the program and exit with the code of `errors.py`; 130 when interrupted."""
+    """Run the program and exit with the code of `errors.py`.
+
+    Typer has the rest: a mistaken word ends with 2, Ctrl-C with 130, and a pipe that breaks with 1; of the last, the
+    one that breaks under its own pages (`movielora --help | head`) is no failure.
+    """
     try:
         app(args=argv, prog_name="movielora")
+    except ReaderGoneError as gone:
+        sys.exit(gone.exit_code)
     except MovieloraError as error:
         from movielora.console.output import show_error
 
         show_error(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted\n")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader (`| head`) has gone: nothing is wrong, and Python's own complaint at exit would be noise.
-        sys.stderr.close()
-        sys.exit(0)
+    except SystemExit as leaving:
+        sys.exit(0 if isinstance(leaving.__context__, BrokenPipeError) else leaving.code)

@@ -8,6 +8,7 @@
     │   └── OutputError     a folder that cannot or must not be written
     ├── NoLiveRunError      exit 3: no such run, or it is not alive
     ├── StoppedError        exit 75: stopped on request, resumable
+    ├── ReaderGoneError     exit 0: whoever read the result (`| head`) has gone; nothing is wrong
     └── WorkError           exit 1: it began and failed
 
 A message is one sentence that names the file, line and field; `next_step` is the command or edit that mends it.
@@ -61,6 +62,13 @@ class NoLiveRunError(MovieloraError):
 
 class StoppedError(MovieloraError):
     exit_code = 75
+
+
+class ReaderGoneError(MovieloraError):
+    exit_code = 0
+
+    def __init__(self) -> None:
+        super().__init__("the reader of standard output has gone")
 
 
 class WorkError(MovieloraError):

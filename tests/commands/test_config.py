@@ -74,6 +74,14 @@ def test_the_schema_is_a_json_schema_of_every_key(config: Any) -> None:
         assert part.get("description") or key == "inference", key  # a block, described where it is defined
 
 
+def test_the_schema_is_indented_for_a_reader_and_one_line_for_a_program(config: Any) -> None:
+    _, page, _ = config("--schema")
+    _, line, _ = config("--schema", "--json")
+    assert '\n  "properties": {\n' in page
+    assert line.count("\n") == 1
+    assert json.loads(line) == json.loads(page)
+
+
 def test_all_problems_are_told_on_stderr_with_exit_2(config: Any, tmp_path: Path) -> None:
     path = tmp_path / "[bold]c.yaml"
     path.write_text("lora_rank: x\nlerning_rate: 1\n")

@@ -29,7 +29,7 @@ def show_config(
     from movielora.console.config_view import show_resolved
 
     if schema:
-        output.emit_json(Config.model_json_schema())
+        output.emit_json(Config.model_json_schema(), indent=None if as_json else 2)
         return
     resolved = resolve_config(config, overrides)
     output.emit_json(resolved.to_json()) if as_json else show_resolved(resolved)

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from movielora.console.compare_view import figure, show_slices, signed
-from movielora.console.output import plain_table, stdout
+from movielora.console.output import plain_table, stdout, visible
 
 _BUCKETS = {
     "broken": ("Broken", "red", "the base was right, the adapter is wrong"),
@@ -86,7 +86,7 @@ def _show_history(console: Console, example: dict[str, Any]) -> None:
 
 def _show_film(console: Console, title: str | None, lead: str, *, dim: bool = False) -> None:
     """`  4.5    Heat (1995)`: titles are text, on one line, whatever is in them."""
-    shown = " ".join((title or "no title").split())
+    shown = visible(" ".join((title or "no title").split()))
     shown = shown if len(shown) <= _TITLE_WIDTH else f"{shown[: _TITLE_WIDTH - 1]}…"
     console.print(Text(f"  {lead:<6} {shown}", style="dim" if dim else ""))
 

@@ -8,26 +8,62 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 import sys
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
 
-from movielora.errors import ConfigError, MovieloraError
+from movielora.errors import ConfigError, MovieloraError, ReaderGoneError
 
 # A page wider than this is hard to read; narrower terminals are taken as they are.
 _MAX_WIDTH = 120
 # Where there is no terminal to ask, the width every terminal has.
 _PIPE_WIDTH = 80
+# What a terminal obeys or cannot show: control characters but newline and tab, marks that turn the direction of
+# writing, line separators, halves of surrogate pairs.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """Text from data as a terminal may show it: an escape character becomes `\\x1b`, a direction mark `\\u202e`.
+
+    Every console here does so with all that it draws; call it where a width is counted before.
+    """
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+class _Console(Console):
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        """Work goes on when nobody hears of it any more; a result that nobody reads ends the program.
+
+        Raises ReaderGoneError.
+        """
+        self.quiet = True
+        _leave(sys.stderr if self.stderr else sys.stdout)
+        if not self.stderr:
+            raise ReaderGoneError from None
+
+
+def _leave(stream: TextIO) -> None:
+    """Point a stream whose reader has gone to nowhere, or Python's last flush would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     probe = Console(stderr=stderr, highlight=False)
     width = min(probe.width, _MAX_WIDTH) if stream.isatty() else _PIPE_WIDTH
-    return Console(stderr=stderr, highlight=False, width=width, soft_wrap=False)
+    return _Console(stderr=stderr, highlight=False, width=width, soft_wrap=False)
 
 
 def stdout() -> Console:
@@ -39,10 +75,18 @@ def stderr() -> Console:
     return _console(stderr=True)
 
 
-def emit_json(value: Any) -> None:
-    """Print exactly one JSON object on stdout; NaN and infinities, which JSON has not, become null."""
-    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=False, default=str, allow_nan=False) + "\n")
-    sys.stdout.flush()
+def emit_json(value: Any, indent: int | None = None) -> None:
+    """Print exactly one JSON object on stdout; NaN and infinities, which JSON has not, become null.
+
+    Raises ReaderGoneError.
+    """
+    text = json.dumps(_finite(value), ensure_ascii=False, default=str, allow_nan=False, indent=indent)
+    try:
+        sys.stdout.write(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _leave(sys.stdout)
+        raise ReaderGoneError from None
 
 
 def _finite(value: Any) -> Any:
