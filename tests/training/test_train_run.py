@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,8 @@ from typing import Any
 import pytest
 
 from movielora.config import ResolvedConfig, resolve_config
-from movielora.errors import DataError, ModelError, OutputError
+from movielora.data.dataset_files import find_dataset
+from movielora.errors import DataError, ModelError, OutputError, RequestError
 from movielora.progress import SILENT
 from movielora.training.train import TrainRequest, planned_steps, train_run
 
@@ -76,6 +80,109 @@ def test_a_base_that_is_nowhere_is_one_sentence(tiny_config: Callable[..., Resol
     resolved = tiny_config(model_name_or_path=tmp_path / "nothing-here", output_dir=tmp_path / "run")
     with pytest.raises(ModelError, match="neither a model folder nor reachable"):
         train_run(TrainRequest(resolved), SILENT)
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [{"lora_target": "nonsense"}, {"lora_target": "q_norm"}, {"cutoff_len": 150}, {"model_name_or_path": "no/where"}],
+)
+def test_an_overwriting_that_is_refused_costs_nothing(
+    trained: Any, tiny_config: Callable[..., ResolvedConfig], tmp_path: Path, mistake: dict[str, Any]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained[1].run_dir, run, ignore=shutil.ignore_patterns(".lock"))
+    before = {path.relative_to(run): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(RequestError):
+        train_run(TrainRequest(tiny_config(output_dir=run, **mistake), mode="overwrite"), SILENT)
+    after = {path.relative_to(run): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    after.pop(Path(".lock"), None)
+    assert after == before
+
+
+def test_a_killed_overwriting_gives_the_run_back(
+    trained: Any, tiny_config: Callable[..., ResolvedConfig], tmp_path: Path
+) -> None:
+    """Killed while loading: the next word about the folder is again about the finished run."""
+    run = tmp_path / "run"
+    shutil.copytree(trained[1].run_dir, run, ignore=shutil.ignore_patterns(".lock"))
+    weights = (run / "adapter_model.safetensors").read_bytes()
+    code = (
+        "import os, sys; from pathlib import Path; from movielora.runs.session import RunSession\n"
+        "RunSession.open(Path(sys.argv[1]), argv=[], config={}, config_yaml='', mode='overwrite'); os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(run)], check=False).returncode == 9
+    assert not (run / "adapter_model.safetensors").exists()
+    with pytest.raises(OutputError, match="finished run"):
+        train_run(TrainRequest(tiny_config(output_dir=run)), SILENT)
+    assert (run / "adapter_model.safetensors").read_bytes() == weights
+
+
+def test_an_overwriting_that_trains_leaves_nothing_of_the_old_run(
+    trained: Any, tiny_config: Callable[..., ResolvedConfig], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained[1].run_dir, run, ignore=shutil.ignore_patterns(".lock"))
+    (run / "notes.txt").write_text("mine", encoding="utf-8")
+    result = train_run(TrainRequest(tiny_config(output_dir=run, max_steps=4, eval_steps=4), mode="overwrite"), SILENT)
+    assert result.global_step == 4
+    assert sorted(path.name for path in run.glob("checkpoint-*")) == ["checkpoint-4"]
+    assert not (run / ".replaced").exists()
+    assert (run / "notes.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_bad_data_leaves_no_run_behind(tiny_config: Callable[..., ResolvedConfig], tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"input": "x", "output": "Maybe"}\n', encoding="utf-8")
+    run = tmp_path / "run"
+    with pytest.raises(DataError, match=r"bad\.jsonl line 1"):
+        train_run(TrainRequest(tiny_config(train_file=bad, eval_file=bad, output_dir=run)), SILENT)
+    assert [path.name for path in run.iterdir() if path.name != ".lock"] == []
+
+
+def test_without_load_best_the_last_adapter_is_saved_and_nothing_is_said(
+    tiny_config: Callable[..., ResolvedConfig], tmp_path: Path
+) -> None:
+    heard: list[str] = []
+    listener = _Listener(heard)
+    resolved = tiny_config(output_dir=tmp_path / "run", load_best_model_at_end=False, metric_for_best_model="recall")
+    result = train_run(TrainRequest(resolved), listener)
+    assert result.best_checkpoint is None
+    assert not [text for text in heard if "saved adapter" in text]
+    last = (tmp_path / "run" / "checkpoint-30" / "adapter_model.safetensors").read_bytes()
+    assert (tmp_path / "run" / "adapter_model.safetensors").read_bytes() == last
+
+
+def test_the_saved_config_works_from_another_folder(
+    trained: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dataset found beside the config, not in the working directory, is found by the run's own config too."""
+    project = tmp_path / "project"
+    (project / "configs").mkdir(parents=True)
+    shutil.copytree(tiny_data, project / "data")
+    config = project / "configs" / "c.yaml"
+    config.write_text((Path(__file__).parents[2] / "configs" / "tiny_cpu.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    resolved = resolve_config(config)
+    saved = tmp_path / "elsewhere" / "output" / "run" / "config.yaml"
+    saved.parent.mkdir(parents=True)
+    saved.write_text(resolved.to_yaml(), encoding="utf-8")
+    assert find_dataset(resolve_config(saved)) == find_dataset(resolved)
+
+
+def test_a_tilde_is_the_home_in_every_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    values = resolve_config(None, ["output_dir=~/runs/x", "preprocessing_cache_dir=~/c"]).values
+    assert values.output_dir == str(tmp_path / "runs" / "x")
+    assert values.preprocessing_cache_dir == str(tmp_path / "c")
+
+
+class _Listener:
+    """A reporter that keeps what it is warned of."""
+
+    def __init__(self, heard: list[str]) -> None:
+        self.warn = heard.append
+        self.note, self.phase = SILENT.note, SILENT.phase
 
 
 def test_a_distributed_launcher_is_refused(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +16,56 @@ from movielora.evaluation.metrics import answer_metrics
 from movielora.model.lora import load_adapter
 from movielora.model.scoring import score
 from movielora.progress import Reporter
-from movielora.runs.paths import RunPaths
+from movielora.runs.atomic import copy_atomically
+from movielora.runs.checkpoints import inspect
+from movielora.runs.paths import ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME, RunPaths
 
-# What a user of plain PEFT and transformers needs, out of a checkpoint.
-_ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
+# What a user of plain PEFT and transformers needs, out of a checkpoint; the weights last, so that a new config never
+# stands beside old weights that look complete.
+_ADAPTER_FILES = (ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME)
 # Scores of the same weights, written and read back, may differ by kernel rounding alone.
 _SAME = 1e-3
 
 
-def save_best(trainer: Any, config: Config, paths: RunPaths) -> Path | None:
-    """Put the best adapter (or the last, without evaluation) and the tokenizer into the run folder.
+@dataclass(frozen=True)
+class SavedAdapter:
+    """The adapter in the run folder: the weights of `step`; `checkpoint` is where they came from, None: the end."""
 
-    Returns the checkpoint it was taken from, None where it is the last state.
+    step: int
+    checkpoint: Path | None
+
+
+def save_best(trainer: Any, config: Config, paths: RunPaths, reporter: Reporter) -> SavedAdapter:
+    """Put the best adapter that was saved whole (or, without evaluation, the last) and the tokenizer into the folder.
+
+    Warns where the best evaluation's checkpoint is not there: its save failed, or it is damaged.
     """
-    best_step = trainer.state.best_global_step
-    best = paths.checkpoint(best_step) if config.load_best_model_at_end and best_step else None
     trainer.processing_class.save_pretrained(paths.root)
-    if best is None or not best.is_dir():
-        trainer.model.save_pretrained(paths.root)
-        return None
+    best_step = trainer.state.best_global_step
+    if config.load_best_model_at_end and best_step:
+        best = paths.checkpoint(best_step)
+        if best.is_dir() and inspect(best, best_step).complete:
+            _publish(best, paths)
+            return SavedAdapter(best_step, best)
+        reporter.warn(
+            f"the best adapter, of step {best_step:,}, was never saved whole; the run folder holds that of the last "
+            f"step, {trainer.state.global_step:,}"
+        )
+    with tempfile.TemporaryDirectory(dir=paths.root, prefix=".adapter-") as staging:
+        trainer.model.save_pretrained(staging)
+        _publish(Path(staging), paths)
+    return SavedAdapter(trainer.state.global_step, None)
+
+
+def _publish(source: Path, paths: RunPaths) -> None:
+    """Copy the adapter beside its place and rename it there: a torn adapter must not look like one."""
     for name in _ADAPTER_FILES:
-        shutil.copyfile(best / name, paths.root / name)
-    return best
+        copy_atomically(source / name, paths.root / name)
 
 
 def score_saved(
     trainer: Any,
+    saved: SavedAdapter,
     evaluation: TokenizedExamples | None,
     rows: NDArray[np.int64],
     paths: RunPaths,
@@ -52,7 +77,7 @@ def score_saved(
     """
     if evaluation is None:
         return {}
-    with reporter.phase("Scoring the saved adapter", len(rows), "examples") as phase:
+    with reporter.phase("Scoring the saved adapter", len(rows), "examples") as phase, trainer.accelerator.autocast():
         model = load_adapter(trainer.model.unload(), paths.root)
         scores, loss = score(
             model,
@@ -64,17 +89,16 @@ def score_saved(
     labels = np.asarray(evaluation.labels)[rows]
     found = {"eval_loss": loss}
     found |= {f"eval_{k}": v for k, v in answer_metrics(labels, scores.log_odds, scores.answer_mass).items()}
-    _compare_with_training(found, trainer, reporter)
+    _compare_with_training(found, saved.step, trainer.state.log_history, reporter)
     return found
 
 
-def _compare_with_training(found: dict[str, float], trainer: Any, reporter: Reporter) -> None:
-    step = trainer.state.best_global_step or trainer.state.global_step
-    said = next(
-        (row for row in reversed(trainer.state.log_history) if "eval_loss" in row and row["step"] == step), None
-    )
+def _compare_with_training(
+    found: dict[str, float], step: int, log_history: list[dict[str, float]], reporter: Reporter
+) -> None:
+    said = next((row for row in reversed(log_history) if "eval_loss" in row and row["step"] == step), None)
     if said is not None and abs(said["eval_loss"] - found["eval_loss"]) > _SAME * max(1.0, abs(said["eval_loss"])):
         reporter.warn(
             f"the saved adapter's eval_loss is {found['eval_loss']:.4f}, but training said {said['eval_loss']:.4f} "
-            f"at step {step}: trust the saved files' figures"
+            f"at step {step:,}: trust the saved files' figures"
         )

@@ -131,6 +131,15 @@ def _plan_resume(
     return request, plan_resume(resolved, paths, chosen, identity, reporter)
 
 
+def _versions() -> dict[str, str]:
+    """Of the libraries that are installed: bitsandbytes is for Linux alone."""
+    found: dict[str, str] = {}
+    for name in _VERSIONS:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
 def _find_base(resolved: ResolvedConfig) -> str:
     name = resolved.values.model_name_or_path
     return find_base(name, Path(resolved.values.preprocessing_cache_dir).parent, resolved.locate(name))
@@ -161,7 +170,7 @@ def _train(work: _Work) -> TrainResult:
     placement = choose_placement(config)
     session.describe(
         placement=placement.to_json(),
-        versions={name: metadata.version(name) for name in _VERSIONS},
+        versions=_versions(),
     )
     _say_placement(placement, told)
     if placement.device == "cpu":
@@ -191,17 +200,22 @@ def _train(work: _Work) -> TrainResult:
     if session.stop.requested:
         raise _stopped(session, trainer.state.global_step)
     session.training_ended()
-    best = save_best(trainer, config, session.paths)
-    metrics = score_saved(trainer, examples.evaluation, examples.eval_rows, session.paths, told)
+    saved = save_best(trainer, config, session.paths, told)
+    metrics = score_saved(trainer, saved, examples.evaluation, examples.eval_rows, session.paths, told)
     last, _ = newest_complete(session.paths)
     session.finish(
         "finished",
         metrics=metrics,
-        best_checkpoint=best.name if best else None,
+        best_checkpoint=saved.checkpoint.name if saved.checkpoint else None,
         checkpoint=last.path.name if last else None,
     )
     return TrainResult(
-        session.paths.root, "finished", trainer.state.global_step, best, metrics, time.monotonic() - work.started
+        session.paths.root,
+        "finished",
+        trainer.state.global_step,
+        saved.checkpoint,
+        metrics,
+        time.monotonic() - work.started,
     )
 
 
