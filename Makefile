@@ -32,8 +32,9 @@ $(VENV)/.installed-test: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/movielora demo
 
+# Two workers, one thread each: the suite is many small processes, and threads that wait would only be in the way.
 test: check
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from movielora.console import output, reporting
-from movielora.console.train_view import show_plan, show_result
 from movielora.errors import ConfigError
 from movielora.runs.occupancy import Mode
 
@@ -34,6 +33,7 @@ def train(
     """Train a LoRA adapter, evaluate it as it grows, and keep the best."""
     from movielora.config import resolve_config
     from movielora.console.detach_view import show_detached
+    from movielora.console.train_view import show_plan, show_result
     from movielora.runs.detach import child_argv, start_detached
     from movielora.training.plan import plan_training
     from movielora.training.train import TrainRequest, train_run
