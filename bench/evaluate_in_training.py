@@ -1,0 +1,132 @@
+"""An evaluation inside a training: movielora's scorer against TRL with compute_metrics."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from datasets_here import dataset, tiny_base
+from harness import Benchmark, run_benchmark
+
+_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def _count(options: argparse.Namespace) -> int:
+    return options.rows or (64 if options.quick else 1000)
+
+
+def _examples(options: argparse.Namespace) -> Any:
+    from movielora.data.prompt import PromptTemplate
+    from movielora.data.records import read_records
+    from movielora.data.tokens import load_tokenizer, tokenize_records
+    from movielora.progress import SILENT
+
+    tokenizer = load_tokenizer(str(tiny_base()))
+    records = list(islice(read_records(dataset() / "eval.json"), _count(options)))
+    return tokenize_records(records, PromptTemplate(tokenizer), tokenizer, cutoff_len=4096, reporter=SILENT)
+
+
+def _movielora(options: argparse.Namespace) -> dict[str, Any]:
+    import numpy as np
+
+    from movielora.config import Config
+    from movielora.data.tokens import load_tokenizer
+    from movielora.model.base import Placement, load_base
+    from movielora.model.lora import lora_config
+    from movielora.runs.paths import RunPaths
+    from movielora.training.trainer import AnswerTrainer, training_arguments
+
+    examples = _examples(options)
+    config = Config(lora_dropout=0.0, report_to=["none"], metric_for_best_model="accuracy")
+    placement = Placement("cpu", "float32", False, "sdpa")
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = AnswerTrainer(
+            model=load_base(str(tiny_base()), placement),
+            args=training_arguments(config, Path(folder), placement, 1),
+            train=examples,
+            train_rows=np.arange(2),
+            evaluation=examples,
+            eval_rows=np.arange(len(examples)),
+            peft_config=lora_config(config),
+            tokenizer=load_tokenizer(str(tiny_base())),
+            paths=RunPaths(Path(folder)),
+            keep_checkpoints=None,
+            identity={},
+            steps_per_epoch=1,
+        )
+        started = time.perf_counter()
+        metrics = trainer.evaluate()
+        seconds = time.perf_counter() - started
+    return {"seconds": seconds, "result": [metrics["eval_accuracy"], metrics["eval_loss"]]}
+
+
+def _peer(options: argparse.Namespace) -> dict[str, Any]:
+    import numpy as np
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    examples = _examples(options)
+    yes, no, end = examples.answer_ids
+    rows = []
+    for row in range(len(examples)):
+        prompt = examples.prompt(row).tolist()
+        answer = [yes if examples.labels[row] else no, end]
+        rows.append({"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)})
+
+    def accuracy(prediction: Any) -> dict[str, float]:
+        """At the position before the answer's first token, Yes or No."""
+        logits, labels = prediction.predictions, prediction.label_ids
+        first = (labels != -100).argmax(axis=1)
+        at = logits[np.arange(len(labels)), first - 1]
+        return {"accuracy": float(((at[:, yes] > at[:, no]) == (labels[np.arange(len(labels)), first] == yes)).mean())}
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = SFTTrainer(
+            model=AutoModelForCausalLM.from_pretrained(tiny_base(), dtype=torch.float32),
+            args=SFTConfig(
+                output_dir=folder,
+                per_device_eval_batch_size=16,
+                bf16=False,
+                use_cpu=True,
+                report_to=[],
+                disable_tqdm=True,
+                completion_only_loss=True,
+                max_length=None,
+            ),
+            train_dataset=Dataset.from_list(rows[:2]),
+            eval_dataset=Dataset.from_list(rows),
+            processing_class=AutoTokenizer.from_pretrained(tiny_base()),
+            peft_config=LoraConfig(task_type="CAUSAL_LM", r=16, lora_alpha=64, target_modules=_TARGETS),
+            compute_metrics=accuracy,
+        )
+        started = time.perf_counter()
+        metrics = trainer.evaluate()
+        seconds = time.perf_counter() - started
+    return {"seconds": seconds, "result": [metrics["eval_accuracy"], metrics["eval_loss"]]}
+
+
+def _same(ours: Any, peers: Any) -> None:
+    """The peer averages batch means; every row has two answer tokens, so only a short last batch weighs otherwise."""
+    assert ours[0] == peers[0], f"accuracies {ours[0]} and {peers[0]}"
+    assert abs(ours[1] - peers[1]) < 1e-3 * abs(peers[1]), f"losses {ours[1]} and {peers[1]}"
+
+
+if __name__ == "__main__":
+    run_benchmark(
+        Benchmark(
+            name="evaluate",
+            question="one evaluation inside training, the embedded model, against TRL with compute_metrics",
+            sides={"movielora": _movielora, "trl": _peer},
+            same=_same,
+            goal="at least 3, memory independent of the rows",
+            prepare=lambda options: (dataset(), tiny_base(), None)[2],
+            options=lambda parser: parser.add_argument("--rows", type=int, help="rows (1,000; quick: 64)"),
+        )
+    )

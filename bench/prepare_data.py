@@ -1,0 +1,155 @@
+"""MovieLens ratings to example files: movielora against pandas, user by user and row by row; and 32 million ratings.
+
+--ratings N measures movielora alone on N invented ratings of N / 160 users with --max-per-user 10.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from harness import SHARED, WORK, Benchmark, run_benchmark
+
+_HISTORY, _THRESHOLD, _EVAL, _TEST = 15, 4.0, 0.05, 0.1
+
+
+def _source(options: argparse.Namespace) -> Path:
+    from movielora.data.synthetic import SyntheticSize, write_synthetic_movielens
+
+    if options.ratings:
+        return _invented(options.ratings)
+    real = SHARED / "ml-latest-small"
+    if real.is_dir() and not options.quick:
+        return real
+    folder = WORK / "invented_ratings"
+    if not (folder / "ratings.csv").is_file():
+        write_synthetic_movielens(folder, SyntheticSize())
+    return folder
+
+
+def _invented(count: int) -> Path:
+    """`count` ratings by `count` / 160 users of 60,000 films, in the layout of ml-latest; written once."""
+    import numpy as np
+    import polars as pl
+
+    folder = WORK / f"invented-{count}"
+    if (folder / "movies.csv").is_file():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    users = np.sort(random.integers(1, count // 160 + 1, size=count, dtype=np.int32))
+    ratings = {
+        "userId": users,
+        "movieId": random.integers(1, 60_001, size=count, dtype=np.int32),
+        "rating": random.integers(1, 11, size=count, dtype=np.int8) / np.float32(2),
+        "timestamp": random.integers(800_000_000, 1_600_000_000, size=count, dtype=np.int32),
+    }
+    pl.DataFrame(ratings).write_csv(folder / "ratings.csv")
+    films = np.arange(1, 60_001)
+    titles = [f"Invented Film {film} ({1930 + film % 90})" for film in films]
+    pl.DataFrame({"movieId": films, "title": titles, "genres": ["Drama"] * len(films)}).write_csv(folder / "movies.csv")
+    return folder
+
+
+def _movielora(options: argparse.Namespace) -> dict[str, Any]:
+    from movielora.data.prepare import prepare
+    from movielora.data.prepare_options import PrepareOptions
+    from movielora.progress import SILENT
+
+    source = _source(options)
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        started = time.perf_counter()
+        prepare(source, Path(folder) / "out", PrepareOptions(max_per_user=10 if options.ratings else None), SILENT)
+        seconds = time.perf_counter() - started
+        train = Path(folder) / "out" / "train.json"
+        found: dict[str, Any] = {"seconds": seconds, "result": _digest(train) if options.check else None}
+        if options.ratings:
+            meta = json.loads((Path(folder) / "out" / "meta.json").read_text(encoding="utf-8"))
+            found |= {"meta": meta, "show": ["meta"]}
+    return found
+
+
+def _pandas(options: argparse.Namespace) -> dict[str, Any]:
+    import pandas as pd
+
+    from movielora.data.prompt import INSTRUCTION, SYSTEM
+
+    source = _source(options)
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        started = time.perf_counter()
+        titles = dict(pd.read_csv(source / "movies.csv")[["movieId", "title"]].itertuples(index=False))
+        ratings = pd.read_csv(source / "ratings.csv").sort_values(["userId", "timestamp", "movieId"], kind="stable")
+        splits: dict[str, list[dict[str, Any]]] = {"train": [], "eval": [], "test": []}
+        for user, timeline in ratings.groupby("userId"):
+            rows = []
+            for at in range(_HISTORY, len(timeline)):
+                shown, asked = timeline.iloc[at - _HISTORY : at], timeline.iloc[at]
+                lines = [
+                    f"{number}. {' '.join(titles[row.movieId].split())}: {row.rating:g}"
+                    for number, row in enumerate(shown.itertuples(), 1)
+                ]
+                text = "\n".join(
+                    [
+                        "Rated films:",
+                        *lines,
+                        f"Candidate film: {' '.join(titles[int(asked.movieId)].split())}",
+                        "Will this user like the candidate film? Answer Yes or No.",
+                    ]
+                )
+                rows.append(
+                    {
+                        "instruction": INSTRUCTION,
+                        "input": text,
+                        "output": "Yes" if asked.rating >= _THRESHOLD else "No",
+                        "system": SYSTEM,
+                        "user_id": int(user),
+                    }
+                )
+            test = min(len(rows), max(1, math.floor(len(rows) * _TEST + 1e-9)))
+            held = min(len(rows) - test, max(1, math.floor(len(rows) * _EVAL + 1e-9)))
+            splits["test"] += rows[len(rows) - test :]
+            splits["eval"] += rows[len(rows) - test - held : len(rows) - test]
+            splits["train"] += rows[: len(rows) - test - held]
+        for name, rows in splits.items():
+            (Path(folder) / f"{name}.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+        seconds = time.perf_counter() - started
+        return {"seconds": seconds, "result": _digest(Path(folder) / "train.json") if options.check else None}
+
+
+def _digest(train: Path) -> list[Any]:
+    rows = json.loads(train.read_text(encoding="utf-8"))
+    said = "\n\n".join(f"{row['user_id']} {row['input']} {row['output']}" for row in rows)
+    return [len(rows), hashlib.sha256(said.encode()).hexdigest()]
+
+
+def _same(ours: Any, peers: Any) -> None:
+    assert ours == peers, f"training examples differ: {ours[0]} and {peers[0]}"
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ratings", type=int, default=0, help="invented ratings, movielora alone")
+
+
+if __name__ == "__main__":
+    import sys
+
+    alone = any(word.startswith("--ratings") for word in sys.argv)
+    count = next((sys.argv[at + 1] for at, word in enumerate(sys.argv) if word == "--ratings"), "")
+    run_benchmark(
+        Benchmark(
+            name=f"prepare-{count}" if alone else "prepare",
+            question=f"{count} invented ratings, newest 10 of a user" if alone else "ratings to example files",
+            sides={"movielora": _movielora} if alone else {"movielora": _movielora, "pandas": _pandas},
+            same=_same,
+            goal="less than 4 GB, seconds an example no worse than at 1 million" if alone else "at least 4",
+            prepare=lambda options: (_source(options), None)[1],
+            options=_options,
+            rounds=1,
+        )
+    )

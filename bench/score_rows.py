@@ -1,0 +1,145 @@
+"""Base and adapter asked on real test rows: movielora's comparison against greedy generation, row by row."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from datasets_here import dataset, qwen_shape, random_adapter, tiny_base
+from harness import Benchmark, run_benchmark, skip
+
+_NEW_TOKENS = 8
+
+
+def _base(options: argparse.Namespace) -> Path:
+    base = tiny_base() if options.model == "tiny" else qwen_shape(4)
+    if base is None:
+        skip("the shared folder with make_qwen3_shape.py is not here (set MOVIELORA_SHARED)")
+    return base
+
+
+def _rows(options: argparse.Namespace) -> int:
+    return options.rows or (24 if options.quick else 512)
+
+
+def _dtype(options: argparse.Namespace) -> str:
+    return "float32" if options.model == "tiny" else options.dtype
+
+
+def _movielora(options: argparse.Namespace) -> dict[str, Any]:
+    import peft
+    from transformers import AutoModelForCausalLM
+
+    from movielora.data.prompt import PromptTemplate
+    from movielora.data.records import read_records
+    from movielora.data.tokens import load_tokenizer
+    from movielora.evaluation.predict import Pair, predict
+    from movielora.model.base import Placement, load_base
+    from movielora.model.lora import load_adapter
+    from movielora.progress import SILENT
+
+    base, count = _base(options), _rows(options)
+    adapter, rows_file = random_adapter(base), dataset() / "test_raw.jsonl"
+    _ = (peft.PeftModel, AutoModelForCausalLM.from_pretrained)  # imported before the clock starts, as for the peer
+    started = time.perf_counter()
+    records = list(islice(read_records(rows_file), count))
+    tokenizer = load_tokenizer(str(base))
+    model = load_adapter(load_base(str(base), Placement("cpu", _dtype(options), False, "sdpa")), adapter)
+    pair = Pair(model, tokenizer, PromptTemplate(tokenizer), 4096, 16)
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "predictions.jsonl"
+        predict(pair, records, output, mode="score", chunk_size=512, total=count, reporter=SILENT)
+        rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "result": {who: [row[who]["log_odds"] for row in rows] for who in ("base", "adapter")}}
+
+
+def _peer(options: argparse.Namespace) -> dict[str, Any]:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from movielora.data.records import read_records
+
+    base, count = _base(options), _rows(options)
+    adapter, rows_file = random_adapter(base), dataset() / "test_raw.jsonl"
+    started = time.perf_counter()
+    records = list(islice(read_records(rows_file), count))
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    yes, no = tokenizer.convert_tokens_to_ids(["Yes", "No"])
+    found: dict[str, list[float]] = {}
+    for who in ("base", "adapter"):
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, _dtype(options)))
+        if who == "adapter":
+            model = PeftModel.from_pretrained(model, adapter)
+        found[who] = [_generate(model.eval(), tokenizer, record, yes, no) for record in records]
+    return {"seconds": time.perf_counter() - started, "result": found}
+
+
+def _generate(model: Any, tokenizer: Any, record: Any, yes: int, no: int) -> float:
+    """Eight tokens, greedily; returns logit(Yes) − logit(No) of the first, by which a decision is checked."""
+    import torch
+
+    messages = [
+        {"role": "system", "content": record.system},
+        {"role": "user", "content": f"{record.instruction}\n{record.input}"},
+    ]
+    inputs = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, enable_thinking=False, return_tensors="pt", return_dict=True
+    )
+    with torch.inference_mode():
+        said = model.generate(
+            **inputs,
+            min_new_tokens=_NEW_TOKENS,
+            max_new_tokens=_NEW_TOKENS,
+            do_sample=False,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+    tokenizer.decode(said.sequences[0, inputs["input_ids"].shape[1] :])
+    return float(said.logits[0][0, yes] - said.logits[0][0, no])
+
+
+def _same(ours: Any, peers: Any) -> None:
+    """The same decision on every row, but where bf16 itself cannot tell: logits of 8 are 0.06 apart there."""
+    for who in ("base", "adapter"):
+        for row, (one, other) in enumerate(zip(ours[who], peers[who], strict=True)):
+            unsure = max(abs(one), abs(other)) < _UNSURE
+            assert unsure or (one > 0) == (other > 0), f"row {row}, {who}: log-odds {one} and {other}"
+
+
+_UNSURE = 0.1
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", choices=["tiny", "qwen"], default="qwen")
+    parser.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat16")
+    parser.add_argument("--rows", type=int, help="test rows (512; quick: 24)")
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    dataset()
+    random_adapter(_base(options))
+
+
+if __name__ == "__main__":
+    import sys
+
+    tiny = "tiny" in sys.argv
+    run_benchmark(
+        Benchmark(
+            name="score-tiny" if tiny else "score",
+            question="base and adapter on the same rows, model loading included, against generating row by row",
+            sides={"movielora": _movielora, "generate": _peer},
+            same=_same,
+            goal="at least 6" if tiny else "at least 2.2",
+            prepare=_prepare,
+            options=_options,
+            rounds=1,
+        )
+    )

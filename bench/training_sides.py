@@ -1,0 +1,173 @@
+"""One LoRA training, by movielora's trainer and by plain TRL: the same model, rows, order, seed and values."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+# Left out of the median: first touches of memory, choices of kernels.
+WARM_UP_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Work:
+    """`steps` are timed, after `WARM_UP_STEPS`. `dtype`: `bfloat16` or `float32`, of the base's weights."""
+
+    base: Path
+    records: Path
+    steps: int
+    batch: int
+    accumulation: int
+    dtype: str
+    dropout: float
+    learning_rate: float
+    seed: int = 42
+
+    @property
+    def all_steps(self) -> int:
+        return self.steps + WARM_UP_STEPS
+
+    @property
+    def rows(self) -> int:
+        return self.all_steps * self.batch * self.accumulation
+
+
+def movielora_side(work: Work) -> dict[str, Any]:
+    import numpy as np
+
+    from movielora.config import Config
+    from movielora.data.tokens import load_tokenizer
+    from movielora.model.base import Placement, load_base
+    from movielora.model.lora import lora_config
+    from movielora.runs.paths import RunPaths
+    from movielora.training.trainer import AnswerTrainer, training_arguments
+
+    examples, _ = _examples(work)
+    config = Config(
+        per_device_train_batch_size=work.batch,
+        gradient_accumulation_steps=work.accumulation,
+        learning_rate=work.learning_rate,
+        max_steps=work.all_steps,
+        lr_scheduler_type="constant",
+        warmup_ratio=0.0,
+        lora_dropout=work.dropout,
+        seed=work.seed,
+        eval_strategy="no",
+        early_stopping_patience=None,
+        load_best_model_at_end=False,
+        logging_steps=1,
+        save_steps=work.all_steps + 1,
+        report_to=["none"],
+    )
+    placement = Placement("cpu", work.dtype, False, "sdpa")
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = training_arguments(config, Path(folder), placement, work.all_steps)
+        arguments.save_strategy = "no"
+        trainer = AnswerTrainer(
+            model=load_base(str(work.base), placement),
+            args=arguments,
+            train=examples,
+            train_rows=np.arange(len(examples)),
+            evaluation=None,
+            eval_rows=np.empty(0, np.int64),
+            peft_config=lora_config(config),
+            tokenizer=load_tokenizer(str(work.base)),
+            paths=RunPaths(Path(folder)),
+            keep_checkpoints=None,
+            identity={},
+            steps_per_epoch=work.all_steps,
+        )
+        found = _train(trainer, work)
+    return found | _rates(trainer, work, found)
+
+
+def peer_side(work: Work) -> dict[str, Any]:
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
+    from trl import SFTConfig, SFTTrainer
+
+    examples, order = _examples(work)
+    yes, no, end = examples.answer_ids
+    rows = []
+    for row in order:
+        prompt = examples.prompt(row).tolist()
+        answer = [yes if examples.labels[row] else no, end]
+        rows.append({"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)})
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = SFTConfig(
+            output_dir=folder,
+            per_device_train_batch_size=work.batch,
+            gradient_accumulation_steps=work.accumulation,
+            learning_rate=work.learning_rate,
+            max_steps=work.all_steps,
+            lr_scheduler_type="constant",
+            seed=work.seed,
+            bf16=work.dtype == "bfloat16",
+            gradient_checkpointing=False,  # TRL's default would recompute: the peer is faster without
+            train_sampling_strategy="sequential",
+            completion_only_loss=True,
+            use_cpu=True,
+            logging_steps=1,
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            max_length=None,
+        )
+        trainer = SFTTrainer(
+            model=AutoModelForCausalLM.from_pretrained(work.base, dtype=getattr(torch, work.dtype)),
+            args=arguments,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=AutoTokenizer.from_pretrained(work.base),
+            peft_config=LoraConfig(
+                task_type="CAUSAL_LM",
+                r=16,
+                lora_alpha=64,
+                lora_dropout=work.dropout,
+                target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+            ),
+        )
+        trainer.remove_callback(PrinterCallback)
+        return _train(trainer, work)
+
+
+def _examples(work: Work) -> tuple[Any, list[int]]:
+    """The first rows of the file that the training needs, and the order in which movielora's sampler takes them."""
+    from movielora.data.prompt import PromptTemplate
+    from movielora.data.records import read_records
+    from movielora.data.tokens import load_tokenizer, tokenize_records
+    from movielora.progress import SILENT
+    from movielora.training.sampler import LengthGroupedSampler
+
+    tokenizer = load_tokenizer(str(work.base))
+    records = list(islice(read_records(work.records), work.rows))
+    examples = tokenize_records(records, PromptTemplate(tokenizer), tokenizer, cutoff_len=4096, reporter=SILENT)
+    order = LengthGroupedSampler(examples.lengths, work.batch, work.batch * work.accumulation, work.seed)
+    return examples, list(order)
+
+
+def _train(trainer: Any, work: Work) -> dict[str, Any]:
+    from transformers import TrainerCallback
+
+    ends: list[float] = []
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            ends.append(time.perf_counter())
+
+    trainer.add_callback(Clock())
+    trainer.train()
+    steps = [after - before for before, after in pairwise(ends)][WARM_UP_STEPS - 1 :]
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    return {"seconds": statistics.median(steps), "step_seconds": steps, "result": losses}
+
+
+def _rates(trainer: Any, work: Work, found: dict[str, Any]) -> dict[str, Any]:
+    tokens = trainer.tokens_seen / work.all_steps
+    return {"tokens_a_step": tokens, "tokens_per_second": tokens / found["seconds"], "show": ["tokens_per_second"]}
