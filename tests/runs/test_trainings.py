@@ -214,6 +214,44 @@ def test_a_changed_number_is_said_and_allowed(workplace: Workplace, half_done: s
     assert said in listener.said
 
 
+def test_another_metric_finds_its_own_best_among_what_is_kept(workplace: Workplace, half_done: str) -> None:
+    """AUC of old evaluations, near 0.6, is never compared with a log loss, near 0.7 and better when lower."""
+    listener = Listener()
+    paths = workplace.paths(half_done)
+    before = read_json(paths.checkpoint(20) / "trainer_state.json")
+    kept = {row["step"]: row["eval_log_loss"] for row in before["log_history"] if "eval_log_loss" in row}
+    assert read_json(paths.checkpoint(20) / "resume_state.json")["metric"] == "auc"
+    first = min((step for step in kept if paths.checkpoint(step).is_dir()), key=lambda step: kept[step])
+    result = workplace.train_here(
+        half_done, "metric_for_best_model=log_loss", "max_eval_samples=12", "save_total_limit=null",
+        mode="resume", reporter=listener,
+    )  # fmt: skip
+    assert f"by log_loss instead of auc, checkpoint {first} is the best so far ({kept[first]:.4f})" in listener.said
+    assert any(line.startswith("metric_for_best_model was auc and is log_loss: ") for line in listener.said)
+    assert any(line.startswith("max_eval_samples was 16 and is 12: ") for line in listener.said)
+    ended = read_json(paths.checkpoint(40) / "trainer_state.json")
+    later = {row["step"]: row["eval_log_loss"] for row in ended["log_history"] if row.get("eval_log_loss")}
+    candidates = {step: value for step, value in later.items() if step > 20 or step == first}
+    assert ended["best_metric"] == min(candidates.values())
+    assert candidates[ended["best_global_step"]] == ended["best_metric"]
+    assert result.best_checkpoint.name == f"checkpoint-{ended['best_global_step']}"
+
+
+@pytest.mark.parametrize("metric", ["auc", "f1"])
+def test_a_best_whose_checkpoint_is_gone_does_not_count(workplace: Workplace, half_done: str, metric: str) -> None:
+    paths = workplace.paths(half_done)
+    best = read_json(paths.checkpoint(20) / "trainer_state.json")["best_global_step"]
+    for step in (7, 14):
+        shutil.rmtree(paths.checkpoint(step), ignore_errors=True)
+    listener = Listener()
+    result = workplace.train_here(half_done, f"metric_for_best_model={metric}", mode="resume", reporter=listener)
+    assert {
+        "auc": f"the best checkpoint ({best}) is gone or damaged: the next is taken",
+        "f1": "by f1 instead of auc, no checkpoint that is kept was evaluated: the next evaluation is the best",
+    }[metric] in listener.said
+    assert int(result.best_checkpoint.name.removeprefix("checkpoint-")) > 20
+
+
 def test_extra_epochs_go_on_from_the_end(workplace: Workplace) -> None:
     shutil.copytree(workplace.paths("calm").root, workplace.paths("longer").root)
     listener = Listener()

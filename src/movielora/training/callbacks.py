@@ -15,6 +15,7 @@ from movielora.progress import Phase, Reporter
 from movielora.runs.checkpoints import inspect
 from movielora.runs.session import RunSession
 from movielora.training.early_stopping import (
+    best_evaluation,
     early_stop_reason,
     evaluation_is_due,
     evaluations_without_gain,
@@ -55,6 +56,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         self._session.training_started()
         self._started, self._first_step = time.monotonic(), state.global_step
+        self._phase.update(state.global_step)
         self._beat(state, phase="training")
         if self._plan is not None:
             self._take_up(self._plan, state, control)
@@ -127,9 +129,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         """Make good what the checkpoint lacks, and see whether any step remains."""
         if plan.state is not None:
             self._trainer.take_up(plan.state)
-        if state.best_global_step and not self._best_is_whole(state.best_global_step):
-            self._reporter.warn(f"the best checkpoint ({state.best_global_step}) is gone or damaged: the next is taken")
-            state.best_global_step = state.best_metric = state.best_model_checkpoint = None
+        self._take_up_best(plan, state)
         if evaluation_is_due(
             state.log_history, self._config, state.global_step, state.max_steps, self._trainer.steps_per_epoch
         ):
@@ -138,8 +138,31 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         if over or control.should_training_stop:
             raise TrainingOver
 
+    def _take_up_best(self, plan: ResumePlan, state: TrainerState) -> None:
+        """The best so far, by the metric that is asked for now, as long as its checkpoint is there to be loaded."""
+        metric, before = self._config.best_metric, plan.state.metric if plan.state else ""
+        if not state.best_global_step or (before == metric and self._best_is_whole(state.best_global_step)):
+            return
+        if before == metric:
+            self._reporter.warn(f"the best checkpoint ({state.best_global_step}) is gone or damaged: the next is taken")
+            self._set_best(state, None)
+            return
+        best = best_evaluation(state.log_history, metric, self._best_is_whole)
+        by = f"by {metric}" + (f" instead of {before}" if before else "")
+        self._reporter.warn(
+            f"{by}, checkpoint {best[0]:,} is the best so far ({best[1]:.4f})"
+            if best
+            else f"{by}, no checkpoint that is kept was evaluated: the next evaluation is the best"
+        )
+        self._set_best(state, best)
+
+    def _set_best(self, state: TrainerState, best: tuple[int, float] | None) -> None:
+        state.best_global_step, state.best_metric = best or (None, None)
+        state.best_model_checkpoint = str(self._session.paths.checkpoint(best[0])) if best else None
+
     def _best_is_whole(self, step: int) -> bool:
-        return inspect(self._session.paths.checkpoint(step), step).complete
+        folder = self._session.paths.checkpoint(step)
+        return folder.is_dir() and inspect(folder, step).complete
 
     def _on_eval_batch(self, done: int, total: int) -> None:
         self._session.beat(phase="evaluating", phase_done=done, phase_total=total, phase_unit="examples")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from movielora.config import Config
@@ -41,6 +41,18 @@ def is_better(value: float, best: float | None, metric: str) -> bool:
     if best is None or math.isinf(best):
         return True
     return value > best if METRIC_DIRECTIONS[metric] else value < best
+
+
+def best_evaluation(
+    log_history: Sequence[LogRow], metric: str, is_kept: Callable[[int], bool]
+) -> tuple[int, float] | None:
+    """Step and value of the best evaluation by `metric` whose checkpoint is kept; the first of equals."""
+    best: tuple[int, float] | None = None
+    for row in log_history:
+        value = row.get(f"eval_{metric}")
+        if value is not None and is_better(value, best[1] if best else None, metric) and is_kept(row["step"]):
+            best = row["step"], value
+    return best
 
 
 def evaluations_without_gain(log_history: Sequence[LogRow], metric: str) -> int:

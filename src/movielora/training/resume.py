@@ -20,12 +20,19 @@ from movielora.runs.record import Record, read_record
 from movielora.training.early_stopping import early_stop_reason
 from movielora.training.identity import differences
 
-# A change of one of these is allowed and said: the run goes on, with other losses than it would have had.
-_DECIDES_LOSSES = (
-    "max_samples", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate",
-    "lr_scheduler_type", "warmup_ratio", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm",
-    "seed", "lora_dropout", "use_qlora", "bf16", "fp16", "num_train_epochs", "max_steps",
-)  # fmt: skip
+# A change of one of these is allowed and said, with what follows from it.
+_OTHER_LOSSES = "the losses will not be an uninterrupted run's"
+_FOLLOWS = dict.fromkeys(
+    (
+        "max_samples", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate",
+        "lr_scheduler_type", "warmup_ratio", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon",
+        "max_grad_norm", "seed", "lora_dropout", "use_qlora", "bf16", "fp16", "num_train_epochs", "max_steps",
+    ),
+    _OTHER_LOSSES,
+) | {
+    "max_eval_samples": "evaluations before and after are of different rows",
+    "metric_for_best_model": "the best is chosen anew, among the checkpoints that are kept",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,13 +40,15 @@ class ResumeState:
     """What a checkpoint of ours adds to transformers' files, so that a resume is exact.
 
     `unlogged_loss` is the sum of the step losses since step `logged_step`, the last one that was logged: transformers
-    forgets it, and the first loss logged after a resume would be the mean of fewer steps.
+    forgets it, and the first loss logged after a resume would be the mean of fewer steps. `metric` is what the best
+    evaluation was best by, which transformers does not write down either.
     """
 
     identity: dict[str, str]
     unlogged_loss: float
     logged_step: int
     steps_per_epoch: int
+    metric: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {"schema": 1, **vars(self)}
@@ -140,7 +149,7 @@ def read_resume_state(checkpoint: Path) -> ResumeState | None:
     if loss is None or step is None or not per_epoch:
         return None
     identity = {key: value for key, value in fields.mapping(raw.get("identity")).items() if isinstance(value, str)}
-    return ResumeState(identity, loss, step, per_epoch)
+    return ResumeState(identity, loss, step, per_epoch, fields.text(raw.get("metric"), 64))
 
 
 def recorded_config(paths: RunPaths) -> ResolvedConfig:
@@ -188,9 +197,9 @@ def _refuse_another_run(state: ResumeState | None, identity: dict[str, str], che
 def _say_changes(record: Record | None, config: Config, reporter: Reporter) -> None:
     before = fields.mapping(record.raw.get("config")) if record else {}
     now = config.model_dump()
-    for key in _DECIDES_LOSSES:
+    for key, follows in _FOLLOWS.items():
         if key in before and before[key] != now[key]:
-            reporter.warn(f"{key} was {before[key]} and is {now[key]}: the losses will not be an uninterrupted run's")
+            reporter.warn(f"{key} was {before[key]} and is {now[key]}: {follows}")
 
 
 def _total_steps(config: Config, state: ResumeState | None, trainer: dict[str, Any]) -> int:

@@ -281,7 +281,13 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         if self.state.best_global_step:
             self.state.best_model_checkpoint = str(self._paths.checkpoint(self.state.best_global_step))
         self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
-        kept = ResumeState(self._identity, self._tr_loss.item(), self._globalstep_last_logged, self.steps_per_epoch)
+        kept = ResumeState(
+            self._identity,
+            self._tr_loss.item(),
+            self._globalstep_last_logged,
+            self.steps_per_epoch,
+            self.args.metric_for_best_model or "",
+        )
         write_json_atomically(folder / RESUME_STATE_NAME, kept.to_json())
 
     def _get_output_dir(self, trial: Any) -> str:
