@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from movielora.config import resolve_config
 from movielora.data.dataset_files import DatasetFiles, find_dataset, find_eval_file, find_test_file, find_train_file
 from movielora.errors import ConfigError, DataError, RequestError
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +119,20 @@ def test_without_evaluation_no_file_is_needed() -> None:
     make("data/x/train.json", "my/e.json")
     assert found("dataset=x", "eval_strategy=no") == ("data/x/train.json", None)
     assert found("dataset=x", "eval_strategy=no", "eval_file=my/e.json") == ("data/x/train.json", "my/e.json")
+
+
+@pytest.mark.parametrize("name", ["qwen3_movielens_qlora.yaml", "qwen3_movielens_lora_bf16.yaml", "tiny_cpu.yaml"])
+@pytest.mark.parametrize("way", ["train_file=my/t.json", "dataset=x"])
+def test_the_way_without_evaluation_that_is_named_can_be_gone(name: str, way: str) -> None:
+    """Both Qwen configs ask for the best model and for early stopping, which need evaluations."""
+    make("my/t.json", "data/t.json")
+    write_info({"x": {"file_name": "t.json"}})
+    config = CONFIGS / name
+    with pytest.raises(RequestError) as refused:
+        find_dataset(resolve_config(config, [way]))
+    words = shlex.split(refused.value.next_step.partition("train without: ")[2])
+    assert words[::2] == ["--set"] * 3
+    assert find_dataset(resolve_config(config, [way, *words[1::2]])).evaluation is None
 
 
 def test_eval_dataset_is_another_entry() -> None:

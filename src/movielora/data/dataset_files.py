@@ -13,6 +13,8 @@ from movielora.data.dataset_folder import DATASET_INFO, TEST
 from movielora.errors import ConfigError, DataError
 
 _ENTRY = "write it as in LLaMA-Factory, or let movielora prepare write it"
+# Spelled out, because a config may ask for the best model or for early stopping, which need evaluations.
+_NO_EVALUATION = "--set eval_strategy=no --set load_best_model_at_end=false --set early_stopping_patience=null"
 _PREPARE = "make it with: movielora prepare --source ratings/ --output-dir data/movielens_qwen3"
 
 
@@ -77,7 +79,8 @@ def _beside(train: Path) -> Path:
         if (train.parent / name).is_file():
             return train.parent / name
     raise DataError(
-        f"`train_file: {train}` has no eval.json beside it", "name one: --set eval_file=FILE, or --set eval_strategy=no"
+        f"`train_file: {train}` has no eval.json beside it",
+        f"name one: --set eval_file=FILE, or train without: {_NO_EVALUATION}",
     )
 
 
@@ -121,7 +124,7 @@ def _named_in_entry(info: Path, dataset: str, entry: Any, field: str) -> Path:
         if field == "file_name_eval":
             raise ConfigError(
                 f"{info}: entry `{dataset}` names no `file_name_eval`",
-                "set eval_dataset or eval_file, or eval_strategy: no",
+                f"name one: --set eval_dataset=NAME or --set eval_file=FILE, or train without: {_NO_EVALUATION}",
             )
         raise DataError(f"{info}: entry `{dataset}` has no `{field}`", _ENTRY)
     path = info.parent / name
