@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from movielora.cli import main
 from movielora.config import ResolvedConfig
 from movielora.model.base import Placement, find_base, load_base
 from movielora.progress import SILENT, Reporter
@@ -100,3 +101,21 @@ def test_the_saved_adapter_loads_with_plain_peft_on_either_base(qlora: Any) -> N
     # The same adapter on slightly other weights: near, and not the same.
     assert 0 < np.abs(packed - plain).mean() < 1.0
     assert np.corrcoef(packed, plain)[0, 1] > 0.7
+
+
+@pytest.mark.parametrize("precision", ["4bit", "16bit"])
+def test_compare_prints_what_the_bases_precision_changes(
+    qlora: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], precision: str
+) -> None:
+    _, result, _ = qlora
+    words = ["compare", str(result.run_dir), "--base-precision", precision, "--max-samples", "48", "--no-calibrate"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--output-dir", str(tmp_path / "comparison"), "--json"])
+    captured = capsys.readouterr()
+    assert not ended.value.code, captured.err
+    change = json.loads(captured.out)["base_precision"]
+    assert (change["precision"], change["against"]) == (precision, "16bit" if precision == "4bit" else "4bit")
+    assert 0 < change["rows"] <= 48
+    assert 0 < change["mean_absolute"] <= change["largest_absolute"] < 3
+    saved = json.loads((tmp_path / "comparison" / "comparison.json").read_text(encoding="utf-8"))
+    assert saved["base_precision"] == change

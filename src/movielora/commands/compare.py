@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -37,6 +37,10 @@ def compare(
     controls: Annotated[bool, typer.Option(help="Also the history shuffled, and the candidate alone.")] = False,
     calibrate: Annotated[bool, typer.Option(help="Score the eval split for temperature and threshold.")] = True,
     predictions: Annotated[Path | None, typer.Option(help="JSONL of scores made elsewhere, to hold beside.")] = None,
+    base_precision: Annotated[
+        Literal["4bit", "16bit"] | None,
+        typer.Option(help="Score on this base, and against the other.", show_default="config"),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew if the folder holds another.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
@@ -49,7 +53,7 @@ def compare(
     resolved = resolve_config(config, overrides) if config or overrides else None
     request = CompareRequest(
         resolved, tuple(runs), adapter, test_file, output_dir, max_samples, batch_size, system_prompt,
-        mode.value, overwrite, controls, calibrate, predictions,
+        mode.value, overwrite, controls, calibrate, predictions, base_precision,
     )  # fmt: skip
     comparison = run_compare(request, reporting.reporter())
     output.emit_json(comparison) if as_json else show_comparison(comparison)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from movielora.console.output import plain_table, stdout
 from movielora.evaluation.metrics import LOWER_IS_BETTER
+from movielora.evaluation.score_change import ScoreChange
 from movielora.evaluation.sentences import describe_rows, trap_sentences
 
 _COLUMNS = {"auc": "AUC", "accuracy": "acc.", "f1": "F1", "uauc": "uAUC", "log_loss": "log loss"}
@@ -28,9 +30,18 @@ def show_comparison(comparison: dict[str, Any]) -> None:
     _show_calibration(console, comparison)
     show_slices(console, comparison["slices"], comparison["data"], only_extremes=True)
     _show_traps(console, comparison)
+    _show_precision(console, comparison.get("base_precision"))
     if comparison.get("output_dir"):
         folder = escape(str(comparison["output_dir"]))
         console.print(f"\nRead the rows: [bold]movielora report {folder} --open[/]", soft_wrap=True)
+
+
+def _show_precision(console: Console, entry: dict[str, Any] | None) -> None:
+    """How far the adapter's answers on this base lie from those on the base in the other precision."""
+    if entry is None:
+        return
+    change = ScoreChange(**{field.name: entry[field.name] for field in fields(ScoreChange)})
+    console.print(f"\nOn the {entry['precision']} base instead of the {entry['against']} one, {change.sentence()}.")
 
 
 def figure(value: float | None, digits: int = 3) -> str:

@@ -14,7 +14,14 @@ from movielora.data.token_cache import file_sha256
 from movielora.data.tokens import load_tokenizer
 from movielora.errors import ConfigError, ModelError
 from movielora.evaluation.baselines import BY_KEY
-from movielora.evaluation.compare_inputs import CompareRequest, dataset_files, open_folder, read_eval_rows, read_rows
+from movielora.evaluation.compare_inputs import (
+    BasePrecision,
+    CompareRequest,
+    dataset_files,
+    open_folder,
+    read_eval_rows,
+    read_rows,
+)
 from movielora.evaluation.contenders import CONTROLS, MAIN_MODELS, Names, strongest_baseline
 from movielora.evaluation.external import read_scores
 from movielora.evaluation.folder import ComparisonFolder, write_json, write_lines
@@ -23,6 +30,7 @@ from movielora.evaluation.predict import Pair, described, is_complete, predict
 from movielora.evaluation.predictions import read_predictions
 from movielora.evaluation.provenance import provenance
 from movielora.evaluation.reference import DatasetFiles, build_reference
+from movielora.evaluation.score_change import log_odds, rows_for_change, score_change
 from movielora.evaluation.summary import summarise
 from movielora.model.base import choose_placement, find_base, load_base
 from movielora.model.lora import base_of_adapter, load_adapter
@@ -60,7 +68,30 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
         _score(request, each, records, eval_records, reporter)
     if len(request.runs) == 2:
         _join_runs(passes, folder)
-    return _conclude(request, files, folder, _names(request), passes[-1].adapter, reporter)
+    found = _conclude(request, files, folder, _names(request), passes[-1].adapter, reporter)
+    if request.base_precision is None:
+        return found
+    return _with_precision_change(request, passes[-1], records, folder, found, reporter)
+
+
+def _with_precision_change(
+    request: CompareRequest,
+    last: _Pass,
+    records: Sequence[Record],
+    folder: ComparisonFolder,
+    comparison: dict[str, Any],
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """The comparison, and how far the same adapter's scores lie from those on the base in the other precision."""
+    other: BasePrecision = "16bit" if request.base_precision == "4bit" else "4bit"
+    places = rows_for_change(records)
+    scored = read_predictions(last.output, models=("adapter",)).scores["adapter"].log_odds[places]
+    pair = _load_pair(replace(request, base_precision=other), last.adapter, reporter)
+    elsewhere = log_odds(pair, [records[place] for place in places], reporter, f"Scoring on the {other} base")
+    change = score_change(elsewhere, scored)
+    comparison |= {"base_precision": {"precision": request.base_precision, "against": other, **change.to_json()}}
+    write_json(folder.comparison, comparison)
+    return comparison
 
 
 def _with_config(request: CompareRequest) -> CompareRequest:
@@ -156,7 +187,7 @@ def _load_pair(request: CompareRequest, adapter: Path, reporter: Reporter) -> Pa
             reporter.warn(f"the adapter was trained on {named_base}; it is compared on {source}, as the config says")
         tokenizer = load_tokenizer(source)
         template = PromptTemplate(tokenizer, request.system_prompt)
-        model = load_adapter(load_base(source, choose_placement(config)), adapter)
+        model = load_adapter(load_base(source, choose_placement(config, quantized=_quantized(request))), adapter)
     return Pair(model, tokenizer, template, config.cutoff_len, _batch_size(request))
 
 
@@ -259,6 +290,10 @@ def _names(request: CompareRequest) -> Names:
     return Names(base=first, adapter=second)
 
 
+def _quantized(request: CompareRequest) -> bool | None:
+    return None if request.base_precision is None else request.base_precision == "4bit"
+
+
 def _batch_size(request: CompareRequest) -> int:
     config = request.config.values
     return request.batch_size or config.inference.batch_size or config.per_device_eval_batch_size
@@ -286,4 +321,5 @@ def _inputs(
         "chunk_size": config.inference.chunk_size,
         "use_qlora": config.use_qlora,
         "bf16": config.bf16,
+        "base_precision": request.base_precision,
     }

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from movielora.config import ResolvedConfig
 from movielora.data.dataset_files import find_dataset, find_test_file
@@ -17,6 +17,8 @@ from movielora.evaluation.predict import Mode
 from movielora.evaluation.reference import DatasetFiles
 from movielora.progress import Reporter
 
+BasePrecision = Literal["4bit", "16bit"]
+
 # A temperature and a threshold need no more rows than this; every n-th is taken, so that all users are among them.
 EVAL_ROWS = 2_000
 
@@ -26,7 +28,8 @@ class CompareRequest:
     """What the user asked for; None takes the config's.
 
     `runs` are no, one or two run folders: one is compared with its base, two with each other. `predictions` is a
-    file of scores made elsewhere. `resolved` is None only where no model is asked, `predictions` alone being read.
+    file of scores made elsewhere. `base_precision` wins over the config's `use_qlora`. `resolved` is None only where
+    no model is asked, `predictions` alone being read.
     """
 
     resolved: ResolvedConfig | None
@@ -42,6 +45,7 @@ class CompareRequest:
     controls: bool = False
     calibrate: bool = True
     predictions: Path | None = None
+    base_precision: BasePrecision | None = None
 
     @property
     def config(self) -> ResolvedConfig:
