@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from movielora.config import resolve_config
-from movielora.data.prompt import NO, YES, PromptTemplate
+from movielora.data.prompt import NO, YES
 from movielora.data.records import Record
 from movielora.data.token_cache import file_sha256
-from movielora.data.tokens import load_tokenizer
 from movielora.errors import ConfigError, ModelError
 from movielora.evaluation.baselines import BY_KEY
 from movielora.evaluation.compare_inputs import (
@@ -26,14 +25,14 @@ from movielora.evaluation.contenders import CONTROLS, MAIN_MODELS, Names, strong
 from movielora.evaluation.external import read_scores
 from movielora.evaluation.folder import ComparisonFolder, write_json, write_lines
 from movielora.evaluation.genres import read_genres
-from movielora.evaluation.predict import Pair, described, is_complete, predict
+from movielora.evaluation.predict import described, is_complete, predict
 from movielora.evaluation.predictions import read_predictions
 from movielora.evaluation.provenance import provenance
 from movielora.evaluation.reference import DatasetFiles, build_reference
 from movielora.evaluation.score_change import log_odds, rows_for_change, score_change
+from movielora.evaluation.setting import Setting, load_pair, open_setting, score_inputs
 from movielora.evaluation.summary import summarise
-from movielora.model.base import choose_placement, find_base, load_base
-from movielora.model.lora import base_of_adapter, load_adapter
+from movielora.model.lora import base_of_adapter
 from movielora.progress import Reporter
 
 __all__ = ["CompareRequest", "compare"]
@@ -63,15 +62,23 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
         return _compare_scores_alone(request, files, records, folder, reporter)
     passes = _passes(request, folder)
     eval_records = read_eval_rows(files.eval, request.most_rows) if request.calibrate and files.eval else []
-    open_folder(folder, _inputs(request, passes, files, len(records), len(eval_records)), overwrite=request.overwrite)
     for each in passes:
-        _score(request, each, records, eval_records, reporter)
-    if len(request.runs) == 2:
-        _join_runs(passes, folder)
-    found = _conclude(request, files, folder, _names(request), passes[-1].adapter, reporter)
-    if request.base_precision is None:
-        return found
-    return _with_precision_change(request, passes[-1], records, folder, found, reporter)
+        base_of_adapter(each.adapter)  # a missing adapter is said before anything is loaded
+    with reporter.phase("Loading tokenizer"):
+        setting = open_setting(request)
+    inputs = score_inputs(
+        request, setting, [each.adapter for each in passes], [each.columns for each in passes], files,
+        rows=len(records), eval_rows=len(eval_records),
+    )  # fmt: skip
+    with open_folder(folder, inputs, overwrite=request.overwrite):
+        for each in passes:
+            _score(request, setting, each, records, eval_records, reporter)
+        if len(request.runs) == 2:
+            _join_runs(passes, folder)
+        found = _conclude(request, files, folder, _names(request), passes[-1].adapter, reporter)
+        if request.base_precision is None:
+            return found
+        return _with_precision_change(request, passes[-1], records, folder, found, reporter)
 
 
 def _with_precision_change(
@@ -86,7 +93,7 @@ def _with_precision_change(
     other: BasePrecision = "16bit" if request.base_precision == "4bit" else "4bit"
     places = rows_for_change(records)
     scored = read_predictions(last.output, models=("adapter",)).scores["adapter"].log_odds[places]
-    pair = _load_pair(replace(request, base_precision=other), last.adapter, reporter)
+    pair = load_pair(open_setting(replace(request, base_precision=other)), last.adapter, reporter)
     elsewhere = log_odds(pair, [records[place] for place in places], reporter, f"Scoring on the {other} base")
     change = score_change(elsewhere, scored)
     comparison |= {"base_precision": {"precision": request.base_precision, "against": other, **change.to_json()}}
@@ -144,6 +151,7 @@ def _passes(request: CompareRequest, folder: ComparisonFolder) -> list[_Pass]:
 
 def _score(
     request: CompareRequest,
+    setting: Setting,
     each: _Pass,
     records: Sequence[Record],
     eval_records: Sequence[Record],
@@ -156,7 +164,7 @@ def _score(
         reporter.note(f"all {len(records):,} rows were scored already")
         return
     config = request.config.values
-    pair = _load_pair(request, each.adapter, reporter)
+    pair = load_pair(setting, each.adapter, reporter)
     chunk = config.inference.chunk_size
     result = predict(
         pair, records, each.output,
@@ -172,23 +180,6 @@ def _score(
             pair, eval_records, each.eval_output,
             mode="score", chunk_size=chunk, total=len(eval_records), reporter=reporter, columns=columns,
         )  # fmt: skip
-
-
-def _load_pair(request: CompareRequest, adapter: Path, reporter: Reporter) -> Pair:
-    config = request.config.values
-    named_base = base_of_adapter(adapter)
-    with reporter.phase("Loading model"):
-        source = find_base(
-            config.model_name_or_path,
-            Path(config.preprocessing_cache_dir).parent,
-            request.config.locate(config.model_name_or_path),
-        )
-        if source != named_base:
-            reporter.warn(f"the adapter was trained on {named_base}; it is compared on {source}, as the config says")
-        tokenizer = load_tokenizer(source)
-        template = PromptTemplate(tokenizer, request.system_prompt)
-        model = load_adapter(load_base(source, choose_placement(config, quantized=_quantized(request))), adapter)
-    return Pair(model, tokenizer, template, config.cutoff_len, _batch_size(request))
 
 
 def _join_runs(passes: Sequence[_Pass], folder: ComparisonFolder) -> None:
@@ -225,23 +216,21 @@ def _compare_scores_alone(
         "predictions": file_sha256(request.predictions),
         "rows": len(records),
     }
-    open_folder(folder, inputs, overwrite=request.overwrite)
     base = reference.fitted.log_odds[best]["test"]
-    write_lines(
-        folder.predictions,
-        [
-            {
-                "row": row,
-                "label": YES if record.label else NO,
-                "base": _score_entry(float(base[row])),
-                "adapter": _score_entry(float(scores.log_odds[row])),
-                **described(record),
-            }
-            for row, record in enumerate(records)
-        ],
-    )
+    rows = [
+        {
+            "row": row,
+            "label": YES if record.label else NO,
+            "base": _score_entry(float(base[row])),
+            "adapter": _score_entry(float(scores.log_odds[row])),
+            **described(record),
+        }
+        for row, record in enumerate(records)
+    ]
     names = Names(base=BY_KEY[best].spoken, adapter=request.predictions.stem)
-    return _conclude(replace(request, predictions=None), files, folder, names, None, reporter)
+    with open_folder(folder, inputs, overwrite=request.overwrite):
+        write_lines(folder.predictions, rows)
+        return _conclude(replace(request, predictions=None), files, folder, names, None, reporter)
 
 
 def _score_entry(log_odds: float) -> dict[str, Any]:
@@ -288,38 +277,3 @@ def _names(request: CompareRequest) -> Names:
     if first == second:
         first, second = (str(run) for run in request.runs)
     return Names(base=first, adapter=second)
-
-
-def _quantized(request: CompareRequest) -> bool | None:
-    return None if request.base_precision is None else request.base_precision == "4bit"
-
-
-def _batch_size(request: CompareRequest) -> int:
-    config = request.config.values
-    return request.batch_size or config.inference.batch_size or config.per_device_eval_batch_size
-
-
-def _inputs(
-    request: CompareRequest, passes: Sequence[_Pass], files: DatasetFiles, rows: int, eval_rows: int
-) -> dict[str, Any]:
-    """Everything the scores depend on: a folder goes on only with the same."""
-    config = request.config.values
-    for each in passes:
-        base_of_adapter(each.adapter)  # a missing adapter is said before its weights are read
-    return {
-        "test_file": file_sha256(files.test),
-        "eval_file": file_sha256(files.eval) if files.eval and eval_rows else None,
-        "adapter": [file_sha256(each.adapter / "adapter_model.safetensors") for each in passes],
-        "columns": [list(each.columns) for each in passes],
-        "base": config.model_name_or_path,
-        "rows": rows,
-        "eval_rows": eval_rows,
-        "mode": request.mode,
-        "system_prompt": request.system_prompt,
-        "cutoff_len": config.cutoff_len,
-        "batch_size": _batch_size(request),
-        "chunk_size": config.inference.chunk_size,
-        "use_qlora": config.use_qlora,
-        "bf16": config.bf16,
-        "base_precision": request.base_precision,
-    }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from movielora.evaluation.folder import ComparisonFolder, read_json_object, writ
 from movielora.evaluation.predict import Mode
 from movielora.evaluation.reference import DatasetFiles
 from movielora.progress import Reporter
+from movielora.runs.lock import FolderLock
 
 BasePrecision = Literal["4bit", "16bit"]
 
@@ -88,17 +90,33 @@ def read_eval_rows(path: Path, most: int | None) -> list[Record]:
     return records[::step]
 
 
-def open_folder(folder: ComparisonFolder, inputs: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Make the folder, or go on in it if it is of the same inputs; `overwrite` starts anew.
+@contextmanager
+def open_folder(folder: ComparisonFolder, inputs: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
+    """Make the folder, or go on in it if it is of the same inputs; `overwrite` starts anew. It is held to the end:
+    two comparisons would write between each other's lines.
 
-    Raises OutputError where it holds another comparison or cannot be used.
+    Raises OutputError where another comparison is at work in it, where it holds another one, or cannot be used.
     """
     try:
         folder.root.mkdir(parents=True, exist_ok=True)
+        held = FolderLock.acquire(folder.lock)
     except OSError as error:
         raise OutputError(
             f"the comparison folder {folder.root} cannot be used: {error.strerror}", "choose another --output-dir"
         ) from None
+    if held is None:
+        raise OutputError(
+            f"another comparison is at work in {folder.root}",
+            "wait until it has ended, or choose another --output-dir",
+        )
+    try:
+        _go_on_or_begin(folder, inputs, overwrite=overwrite)
+        yield
+    finally:
+        held.release()
+
+
+def _go_on_or_begin(folder: ComparisonFolder, inputs: Mapping[str, Any], *, overwrite: bool) -> None:
     before = None
     if folder.inputs.is_file():
         before = read_json_object(folder.inputs, "--overwrite starts anew, --output-dir DIR keeps both")

@@ -41,6 +41,11 @@ class ComparisonFolder:
         return self.root / "inputs.json"
 
     @property
+    def lock(self) -> Path:
+        """Held by the comparison that is at work here."""
+        return self.root / ".compare.lock"
+
+    @property
     def rows(self) -> Path:
         return self.root / "rows.json"
 

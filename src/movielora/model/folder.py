@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from pathlib import Path
@@ -11,6 +12,9 @@ from movielora.errors import ModelError
 
 # The format's own limit.
 _MOST_HEADER_BYTES = 100_000_000
+# Files up to this size are hashed whole; of larger ones (the weights of a real base) samples, spread evenly.
+_WHOLE_BYTES = 64 * 1024 * 1024
+_SAMPLES, _SAMPLE_BYTES = 64, 64 * 1024
 _ANOTHER = "set model_name_or_path to a complete model folder, a Hugging Face name, or tiny for the embedded base"
 
 
@@ -84,6 +88,37 @@ def _promised_bytes(file: Path, size: int) -> int:
             f"{file} is no safetensors file, or its header is damaged", "download the model again"
         ) from None
     return 8 + int(length) + max(ends, default=0)
+
+
+def base_hash(base: str) -> str:
+    """What tells one base from another: of a folder the SHA-256 of its config and weights; a name stands for itself.
+
+    Raises ModelError where a file cannot be read.
+    """
+    folder = Path(base)
+    if not folder.is_dir():
+        return base
+    digest = hashlib.sha256()
+    for path in sorted((folder / "config.json", *folder.glob("*.safetensors"))):
+        if path.is_file():
+            digest.update(path.name.encode())
+            try:
+                _update(digest, path)
+            except OSError as error:
+                raise ModelError(f"{path} cannot be read: {error.strerror}", "download the model again") from None
+    return digest.hexdigest()
+
+
+def _update(digest: hashlib._Hash, path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= _WHOLE_BYTES:
+            digest.update(file.read())
+            return
+        digest.update(str(size).encode())
+        for index in range(_SAMPLES):
+            file.seek((size - _SAMPLE_BYTES) * index // (_SAMPLES - 1))
+            digest.update(file.read(_SAMPLE_BYTES))
 
 
 def known_architectures() -> dict[str, Any]:

@@ -14,10 +14,7 @@ from movielora.data.dataset_files import DatasetFiles
 from movielora.data.prompt import SYSTEM
 from movielora.data.records import read_records
 from movielora.data.token_cache import file_sha256
-
-# Files up to this size are hashed whole; of larger ones (the weights of a real base) samples, spread evenly.
-_WHOLE_BYTES = 64 * 1024 * 1024
-_SAMPLES, _SAMPLE_BYTES = 64, 64 * 1024
+from movielora.model.folder import base_hash
 
 # What decides how a text becomes a prompt's token ids.
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "vocab.json", "merges.txt")
@@ -34,7 +31,7 @@ def run_identity(config: Config, files: DatasetFiles, base: str) -> dict[str, st
         "training data": file_sha256(files.train),
         "evaluation data": file_sha256(files.evaluation) if files.evaluation else "none",
         "prompt": _prompt(config, files, Path(base)),
-        "base model": _base(base),
+        "base model": base_hash(base),
         "LoRA shape": lora_shape(config),
     }
 
@@ -67,28 +64,3 @@ def _prompt(config: Config, files: DatasetFiles, base: Path) -> str:
         if (base / name).is_file():
             digest.update(file_sha256(base / name).encode())
     return digest.hexdigest()
-
-
-def _base(base: str) -> str:
-    """A folder by its config and weights; a name stands for itself."""
-    folder = Path(base)
-    if not folder.is_dir():
-        return base
-    digest = hashlib.sha256()
-    for path in sorted((folder / "config.json", *folder.glob("*.safetensors"), *folder.glob("*.bin"))):
-        if path.is_file():
-            digest.update(path.name.encode())
-            _update(digest, path)
-    return digest.hexdigest()
-
-
-def _update(digest: hashlib._Hash, path: Path) -> None:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        if size <= _WHOLE_BYTES:
-            digest.update(file.read())
-            return
-        digest.update(str(size).encode())
-        for index in range(_SAMPLES):
-            file.seek((size - _SAMPLE_BYTES) * index // (_SAMPLES - 1))
-            digest.update(file.read(_SAMPLE_BYTES))
