@@ -39,7 +39,7 @@ def main() -> None:
     worst = max(abs(case["error"]) for case in cases)
     print(f"worst error {worst:.1%}")
     if options.json:
-        facts = {"cases": cases, "worst_error": worst, "overrides": options.overrides, "command": " ".join(sys.argv)}
+        facts = {"cases": cases, "worst_error": worst, "overrides": options.overrides}
         options.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
@@ -76,20 +76,10 @@ def measure(options: argparse.Namespace, layers: int, batch: int) -> dict[str, o
 
 
 def write_config(folder: Path, model: Path, batch: int) -> Path:
-    """A training of a few steps on invented rows that are all longer than the cutoff."""
-    draw = random.Random(1)  # noqa: S311 (invented titles)
-    titles = [f"A film of many words number {draw.randrange(10**6)}" for _ in range(200)]
-    history = "\n".join(f"{place}. {title}: {draw.randrange(1, 6)}.0" for place, title in enumerate(titles, 1))
-    rows = [
-        {"instruction": "Will the user like it?", "input": f"{history}\nCandidate film: {row}", "output": answer}
-        for row, answer in zip(range(ROWS), ["Yes", "No"] * ROWS, strict=False)
-    ]
-    for name in ("train", "eval"):
-        (folder / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
+    """A training of a few steps on rows that are all longer than the cutoff."""
     values = {
         "model_name_or_path": str(model.resolve()),
-        "train_file": str(folder.resolve() / "train.json"),
-        "eval_file": str(folder.resolve() / "eval.json"),
+        **write_rows(folder),
         "cutoff_len": 512,
         "allow_truncation": True,
         "per_device_train_batch_size": batch,
@@ -104,6 +94,20 @@ def write_config(folder: Path, model: Path, batch: int) -> Path:
     config = folder / "config.yaml"
     config.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in values.items()), encoding="utf-8")
     return config
+
+
+def write_rows(folder: Path) -> dict[str, str]:
+    """Invented rows with 200 films of history each; the config keys that name them."""
+    draw = random.Random(1)  # noqa: S311 (invented titles)
+    titles = [f"A film of many words number {draw.randrange(10**6)}" for _ in range(200)]
+    history = "\n".join(f"{place}. {title}: {draw.randrange(1, 6)}.0" for place, title in enumerate(titles, 1))
+    rows = [
+        {"instruction": "Will the user like it?", "input": f"{history}\nCandidate film: {row}", "output": answer}
+        for row, answer in zip(range(ROWS), ["Yes", "No"] * ROWS, strict=False)
+    ]
+    for name in ("train", "eval"):
+        (folder / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
+    return {f"{name}_file": str(folder.resolve() / f"{name}.json") for name in ("train", "eval")}
 
 
 if __name__ == "__main__":
