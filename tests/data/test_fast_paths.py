@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from movielora.data.collector import collector_paused
 from movielora.data.records import find_history, split_history
 from movielora.data.tokens import load_tokenizer
 
@@ -60,3 +62,18 @@ def test_a_tokenizer_loads_without_torch(tiny_base: Path) -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+def test_the_collector_is_back_after_a_failure_and_stays_off_where_it_was() -> None:
+    gc.enable()
+    with pytest.raises(ValueError, match="within"), collector_paused():
+        assert not gc.isenabled()
+        raise ValueError("within")
+    assert gc.isenabled()
+    gc.disable()
+    with collector_paused():
+        pass
+    try:
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

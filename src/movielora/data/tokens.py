@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from movielora.data.collector import collector_paused
 from movielora.data.prompt import PromptPieces, PromptTemplate
 from movielora.data.quiet import quiet_libraries
 from movielora.data.records import Record
@@ -84,7 +85,8 @@ def load_tokenizer(name_or_path: str) -> Any:
     if folder.is_dir() and not any(folder.glob("tokenizer*.json")):
         raise ModelError(f"{name_or_path} holds no tokenizer.json", "name a folder with a Qwen3 tokenizer")
     try:
-        tokenizer = _tokenizer_class(folder).from_pretrained(name_or_path, trust_remote_code=False)
+        with collector_paused():  # a vocabulary of 150,000 entries
+            tokenizer = _tokenizer_class(folder).from_pretrained(name_or_path, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"no tokenizer at `{name_or_path}`: it is neither a model folder nor reachable on Hugging Face "
@@ -123,7 +125,7 @@ def tokenize_records(
     joiner = _Joiner(tokenizer)
     parts: list[TokenizedExamples] = []
     stream = iter(records)
-    with reporter.phase(f"Tokenizing {name}", unit="examples") as phase:
+    with collector_paused(), reporter.phase(f"Tokenizing {name}", unit="examples") as phase:
         while chunk := list(islice(stream, _CHUNK)):
             parts.append(_tokenize_chunk(chunk, template, joiner, cutoff_len - ANSWER_TOKENS))
             phase.advance(len(chunk))

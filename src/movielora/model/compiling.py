@@ -1,0 +1,18 @@
+"""`torch_compile: true`: each decoder layer compiled on its own, so that one compilation serves them all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def compile_layers(model: Any) -> int:
+    """Let torch.compile take every decoder layer of `model` (base or PEFT) at its first call; returns how many.
+
+    Lengths are dynamic: a batch of another length does not compile again. The first training step and the first
+    evaluation wait for the compiler, some minutes for 28 layers on a CPU and most of a minute on a GPU.
+    """
+    causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
+    layers = causal_lm.get_decoder().layers
+    for layer in layers:
+        layer.compile(dynamic=True)
+    return len(layers)
