@@ -64,16 +64,21 @@ def test_a_tokenizer_loads_without_torch(tiny_base: Path) -> None:
     assert found.stdout.strip() == "False"
 
 
-def test_the_collector_is_back_after_a_failure_and_stays_off_where_it_was() -> None:
-    gc.enable()
-    with pytest.raises(ValueError, match="within"), collector_paused():
+def _fail_while_paused() -> None:
+    with collector_paused():
         assert not gc.isenabled()
         raise ValueError("within")
+
+
+def test_the_collector_is_back_after_a_failure_and_stays_off_where_it_was() -> None:
+    gc.enable()
+    with pytest.raises(ValueError, match="within"):
+        _fail_while_paused()
     assert gc.isenabled()
     gc.disable()
-    with collector_paused():
-        pass
     try:
+        with collector_paused():
+            pass
         assert not gc.isenabled()
     finally:
         gc.enable()
