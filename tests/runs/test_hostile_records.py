@@ -93,7 +93,11 @@ def test_a_pipe_by_the_records_name_does_not_hang(tmp_path: Path) -> None:
     assert read_status(paths).alive is False
 
 
-@pytest.mark.parametrize("pid", [1, 0, -1, os.getpid(), 2**22 + 1, _HUGE, "1", None, True, 1.5])
+@pytest.mark.parametrize(
+    "pid",
+    [1, 0, -1, os.getpid(), 2**22 + 1, _HUGE, "1", None, True, 1.5],
+    ids=["1", "0", "-1", "own", "beyond", "huge", "text", "none", "true", "fraction"],
+)
 def test_pid_1_and_other_numbers_are_never_signalled(tmp_path: Path, pid: object) -> None:
     told = {"pid": pid, "process_started": 0.0, "boot_id": boot_id(), "run_id": "x"}
     paths = folder_with(tmp_path, told)
