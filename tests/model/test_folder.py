@@ -11,7 +11,7 @@ import pytest
 
 from movielora.errors import ModelError
 from movielora.model.base import Placement, load_base
-from movielora.model.folder import check_weights, read_model_config
+from movielora.model.folder import base_hash, check_weights, read_model_config
 
 PLAIN = Placement("cpu", "float32", quantized=False, attention="sdpa")
 
@@ -112,3 +112,30 @@ def test_an_unknown_architecture_is_one_sentence(folder: Path) -> None:
         load_base(str(folder), PLAIN)
     assert "\n" not in caught.value.message
     assert caught.value.next_step
+
+
+def test_a_base_is_told_by_its_config_and_weights_alone(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    first = base_hash(str(tmp_path))
+    (tmp_path / "pytorch_model.bin").write_bytes(b"never loaded")
+    (tmp_path / "README.md").write_text("words")
+    assert base_hash(str(tmp_path)) == first
+    (tmp_path / "model.safetensors").write_bytes(b"Weights")
+    second = base_hash(str(tmp_path))
+    (tmp_path / "config.json").write_text("[]")
+    assert len({first, second, base_hash(str(tmp_path))}) == 3
+    assert base_hash("Qwen/Qwen3-0.6B") == "Qwen/Qwen3-0.6B"
+
+
+def test_large_weights_are_told_apart_by_size_and_samples(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    weights = tmp_path / "model.safetensors"
+    seen = set()
+    with weights.open("wb") as file:
+        for change in (lambda: file.truncate(80 << 20), lambda: file.write(b"first"), lambda: file.seek(-3, 2),
+                       lambda: file.write(b"end"), lambda: file.truncate((80 << 20) + 1)):  # fmt: skip
+            change()
+            file.flush()
+            seen.add(base_hash(str(tmp_path)))
+    assert len(seen) == 4  # seeking changes nothing

@@ -205,6 +205,19 @@ def test_too_many_cut_rows_stop_the_training(tiny_config: Callable[..., Resolved
         train_run(TrainRequest(resolved), SILENT)
 
 
+def test_cut_rows_train_all_the_same_where_that_is_allowed(
+    tiny_config: Callable[..., ResolvedConfig], tmp_path: Path
+) -> None:
+    said: list[str] = []
+
+    class Ears:
+        phase, note, warn = SILENT.phase, SILENT.note, said.append
+
+    resolved = tiny_config(cutoff_len=150, allow_truncation=True, max_steps=2, output_dir=tmp_path / "run")
+    assert train_run(TrainRequest(resolved), Ears()).global_step == 2
+    assert any("lost history to `cutoff_len: 150`" in line for line in said)
+
+
 def test_missing_data_leaves_no_folder_behind(tiny_config: Callable[..., ResolvedConfig], tmp_path: Path) -> None:
     resolved = tiny_config(train_file=tmp_path / "none.json", output_dir=tmp_path / "run")
     with pytest.raises(DataError, match=r"none\.json"):
