@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from movielora.config import Config
@@ -189,6 +190,8 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
                 "tokens_per_second": self._trainer.tokens_seen / elapsed,
                 "eta_seconds": (state.max_steps - state.global_step) * elapsed / steps,
             }
+        if torch.cuda.is_available():  # inside a container the driver shows no process: torch's own count is the truth
+            rates["gpu_peak_bytes"] = torch.cuda.max_memory_allocated()
         self._session.beat(step=state.global_step, max_steps=state.max_steps, epoch=state.epoch or 0.0, **rates, **said)
 
 
