@@ -71,7 +71,9 @@ def _movielora(options: argparse.Namespace) -> dict[str, Any]:
         found: dict[str, Any] = {"seconds": seconds, "result": _digest(train) if options.check else None}
         if options.ratings:
             meta = json.loads((Path(folder) / "out" / "meta.json").read_text(encoding="utf-8"))
-            found |= {"meta": meta, "show": ["meta"]}
+            examples = sum(meta["counts"].values())
+            found |= {"examples": examples, "seconds_per_million_examples": 1e6 * seconds / examples}
+            found["show"] = ["examples", "seconds_per_million_examples"]
     return found
 
 

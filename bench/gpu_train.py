@@ -1,0 +1,276 @@
+"""Training on a CUDA GPU: the default config on Qwen3-0.6B's shape against plain TRL with the same values.
+
+usage: python bench/gpu_train.py [--base DIR] [--steps 20] [--quick]
+
+Cases: bf16 and 4-bit, micro-batch 2 (accumulation 8) and the largest that fits at the same effective batch of 16.
+For each it prints steps a second, tokens a second, peak memory and model FLOP utilisation, and the losses are held
+against each other at the start, where both adapters are zero. Written for torch 2.11 and transformers 5.17; skips
+without a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+from datasets_here import dataset, qwen_shape, tiny_base
+from harness import PROJECT, WORK, describe_machine, save, skip
+
+_EFFECTIVE_BATCH = 16
+_WARM_UP = 3
+_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+# Both start from an untouched base; the kernels differ, and bf16 losses are known to a hundredth.
+_FIRST_LOSS_TOLERANCE = 0.02
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", type=Path, help="a Qwen3 folder; default: the 28-layer shape")
+    parser.add_argument("--steps", type=int, default=20, help="timed optimiser steps")
+    parser.add_argument("--quick", action="store_true", help="five steps, bf16 alone")
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.quick:
+        options.steps = 5
+    if options.case:
+        print(json.dumps(_measure(json.loads(options.case))))
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        skip("no CUDA GPU")
+    base = options.base or qwen_shape(28) or tiny_base()
+    dataset()
+    peak_flops = _matmul_flops()
+    cases = [_compare(base, quantized, options.steps) for quantized in ((False,) if options.quick else (False, True))]
+    for sides in cases:
+        for side in sides.values():
+            side["mfu"] = side["flops_per_second"] / peak_flops
+            print(_line(side))
+    facts = {"name": torch.cuda.get_device_name(), "memory_bytes": torch.cuda.get_device_properties(0).total_memory}
+    report = {
+        "name": "gpu-train",
+        "goal": "largest micro-batch: at least 3 × plain TRL at micro-batch 2; under 5 GB at micro-batch 2",
+        "cases": cases,
+        "ratios": [sides["movielora auto"]["rows_per_second"] / sides["trl 2"]["rows_per_second"] for sides in cases],
+        "measured_peak_flops_per_second": peak_flops,
+        "gpu": facts,
+        "machine": describe_machine(),
+    }
+    print(f"ratios at the largest micro-batch: {[round(ratio, 2) for ratio in report['ratios']]}")
+    save("gpu-train", report, quick=options.quick)
+
+
+def _compare(base: Path, quantized: bool, steps: int) -> dict[str, Any]:
+    """All sides of one precision; movielora's largest micro-batch that fits is found by trying."""
+    common = {"base": str(base), "quantized": quantized, "steps": steps}
+    sides = {
+        "movielora 2": _child({**common, "who": "movielora", "batch": 2}),
+        "trl 2": _child({**common, "who": "trl", "batch": 2}),
+    }
+    for batch in (16, 8, 4):
+        side = _child({**common, "who": "movielora", "batch": batch}, may_fail=True)
+        if side:
+            sides["movielora auto"] = side
+            sides[f"trl {batch}"] = _child({**common, "who": "trl", "batch": batch}, may_fail=True) or sides["trl 2"]
+            break
+    else:
+        sides["movielora auto"] = sides["movielora 2"]
+    ours, peers = sides["movielora 2"]["losses"][0], sides["trl 2"]["losses"][0]
+    assert abs(ours - peers) <= _FIRST_LOSS_TOLERANCE * abs(peers), f"first losses differ: {ours} and {peers}"
+    return sides
+
+
+def _child(case: dict[str, Any], *, may_fail: bool = False) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--case", json.dumps(case)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
+    if done.returncode == 0:
+        return {**case, "base": Path(case["base"]).name, **json.loads(done.stdout.strip().splitlines()[-1])}
+    if may_fail and "out of memory" in done.stderr:
+        return {}
+    sys.exit(f"{case['who']} failed:\n{done.stderr[-3000:]}")
+
+
+def _line(side: dict[str, Any]) -> str:
+    precision = "4-bit" if side["quantized"] else "bf16"
+    return (
+        f"  {side['who']:10} {precision:6} micro-batch {side['batch']:3}: {1 / side['seconds']:6.2f} steps/s, "
+        f"{side['tokens_per_second']:9,.0f} tokens/s, peak {side['peak_bytes'] / 1e9:5.2f} GB, MFU {side['mfu']:.1%}"
+    )
+
+
+def _matmul_flops(size: int = 8192, rounds: int = 20) -> float:
+    """Floating-point operations a second of a large bf16 matrix product here: what MFU is a share of."""
+    import torch
+
+    one = torch.randn(size, size, device="cuda", dtype=torch.bfloat16)
+    for _ in range(3):
+        one @ one
+    torch.cuda.synchronize()
+    started = time.perf_counter()
+    for _ in range(rounds):
+        one @ one
+    torch.cuda.synchronize()
+    return 2 * size**3 * rounds / (time.perf_counter() - started)
+
+
+def _measure(case: dict[str, Any]) -> dict[str, Any]:
+    """In the child: train and say how it went."""
+    import torch
+    from transformers import TrainerCallback
+
+    examples = _examples(case)
+    ends: list[float] = []
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            torch.cuda.synchronize()
+            ends.append(time.perf_counter())
+
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        trainer = (_ours if case["who"] == "movielora" else _peer)(case, examples, Path(folder))
+        trainer.add_callback(Clock())
+        torch.cuda.reset_peak_memory_stats()
+        trainer.train()
+    seconds = statistics.median(after - before for before, after in list(pairwise(ends))[_WARM_UP - 1 :])
+    tokens = float(examples.lengths.mean() + 2) * _EFFECTIVE_BATCH
+    return {
+        "seconds": seconds,
+        "rows_per_second": _EFFECTIVE_BATCH / seconds,
+        "tokens_per_second": tokens / seconds,
+        # Forward, and backward to the activations alone: 4 operations a frozen weight and token.
+        "flops_per_second": 4 * _decoder_weights(Path(case["base"])) * tokens / seconds,
+        "peak_bytes": torch.cuda.max_memory_allocated(),
+        "losses": [row["loss"] for row in trainer.state.log_history if "loss" in row],
+    }
+
+
+def _decoder_weights(base: Path) -> int:
+    """Weights of the decoder's matrices, embedding and head left out."""
+    shape = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    width, inner, heads = shape["hidden_size"], shape["intermediate_size"], shape["head_dim"]
+    attention = width * heads * (2 * shape["num_attention_heads"] + 2 * shape["num_key_value_heads"])
+    return int(shape["num_hidden_layers"] * (attention + 3 * width * inner))
+
+
+def _examples(case: dict[str, Any]) -> Any:
+    from movielora.data.prompt import PromptTemplate
+    from movielora.data.records import read_records
+    from movielora.data.tokens import load_tokenizer, tokenize_records
+    from movielora.progress import SILENT
+
+    tokenizer = load_tokenizer(case["base"])
+    count = (case["steps"] + _WARM_UP) * _EFFECTIVE_BATCH
+    records = list(islice(read_records(dataset() / "train.json"), count))
+    return tokenize_records(records, PromptTemplate(tokenizer), tokenizer, cutoff_len=1024, reporter=SILENT)
+
+
+def _ours(case: dict[str, Any], examples: Any, folder: Path) -> Any:
+    import numpy as np
+
+    from movielora.config import Config
+    from movielora.data.tokens import load_tokenizer
+    from movielora.model.base import choose_placement, load_base
+    from movielora.model.lora import lora_config
+    from movielora.runs.paths import RunPaths
+    from movielora.training.trainer import AnswerTrainer, training_arguments
+
+    steps = case["steps"] + _WARM_UP
+    config = Config(
+        per_device_train_batch_size=case["batch"],
+        gradient_accumulation_steps=_EFFECTIVE_BATCH // case["batch"],
+        max_steps=steps,
+        use_qlora=case["quantized"],
+        bf16=True,
+        eval_strategy="no",
+        load_best_model_at_end=False,
+        early_stopping_patience=None,
+        logging_steps=1,
+        save_steps=steps + 1,
+        report_to=["none"],
+    )
+    placement = choose_placement(config)
+    arguments = training_arguments(config, folder, placement, steps)
+    arguments.save_strategy = "no"
+    return AnswerTrainer(
+        model=load_base(case["base"], placement),
+        args=arguments,
+        train=examples,
+        train_rows=np.arange(len(examples)),
+        evaluation=None,
+        eval_rows=np.empty(0, np.int64),
+        peft_config=lora_config(config),
+        tokenizer=load_tokenizer(case["base"]),
+        paths=RunPaths(folder),
+        keep_checkpoints=None,
+        identity={},
+        steps_per_epoch=steps,
+    )
+
+
+def _peer(case: dict[str, Any], examples: Any, folder: Path) -> Any:
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PrinterCallback
+    from trl import SFTConfig, SFTTrainer
+
+    from movielora.training.sampler import LengthGroupedSampler
+
+    yes, no, end = examples.answer_ids
+    rows = []
+    for row in LengthGroupedSampler(examples.lengths, case["batch"], _EFFECTIVE_BATCH, 42):
+        prompt = examples.prompt(row).tolist()
+        answer = [yes if examples.labels[row] else no, end]
+        rows.append({"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)})
+    four_bit = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    model = AutoModelForCausalLM.from_pretrained(
+        case["base"],
+        dtype=torch.bfloat16,
+        device_map={"": 0},
+        **({"quantization_config": four_bit} if case["quantized"] else {}),
+    )
+    steps = case["steps"] + _WARM_UP
+    trainer = SFTTrainer(
+        model=model,
+        args=SFTConfig(
+            output_dir=str(folder),
+            per_device_train_batch_size=case["batch"],
+            gradient_accumulation_steps=_EFFECTIVE_BATCH // case["batch"],
+            learning_rate=1.5e-4,
+            max_steps=steps,
+            lr_scheduler_type="cosine",
+            warmup_steps=round(0.03 * steps),
+            bf16=True,
+            gradient_checkpointing=False,
+            train_sampling_strategy="sequential",
+            completion_only_loss=True,
+            max_length=1024,
+            logging_steps=1,
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=AutoTokenizer.from_pretrained(case["base"]),
+        peft_config=LoraConfig(task_type="CAUSAL_LM", r=16, lora_alpha=64, lora_dropout=0.05, target_modules=_TARGETS),
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+if __name__ == "__main__":
+    main()
