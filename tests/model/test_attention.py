@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from movielora.config import Config
 from movielora.errors import ModelError
 from movielora.model import attention
 from movielora.model.attention import (
@@ -20,6 +21,7 @@ from movielora.model.attention import (
     sdpa_rows,
     worst_disagreement,
 )
+from movielora.model.base import choose_placement
 from movielora.model.child import Outcome, run_probes
 
 WORKS = AttentionProbe("2.8.3", True, "flash-attn 2.8.3 agrees with sdpa, forward and backward")
@@ -55,6 +57,17 @@ def test_flash_attention_is_not_for_fp32() -> None:
     assert choose_attention("auto", _never, half_precision=False).implementation == "sdpa"
     with pytest.raises(ModelError, match="fp32"):
         choose_attention("flash_attention_2", _never, half_precision=False)
+
+
+def test_a_machine_without_a_gpu_is_told_so_before_anything_loads() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ModelError, match="needs a CUDA GPU, and torch sees none") as caught:
+        choose_placement(Config(flash_attn="flash_attention_2", bf16=True))
+    assert "flash_attn: auto" in caught.value.next_step
+    assert choose_placement(Config(bf16=True)).attention == "sdpa"
 
 
 def test_an_unknown_kernel_is_refused() -> None:

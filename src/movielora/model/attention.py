@@ -88,6 +88,11 @@ def probe_flash_attention(seconds: float = _PROBE_SECONDS) -> AttentionProbe:
     return read_probe(run_probes({"flash_attention": PROBE_TARGET}, seconds)["flash_attention"])
 
 
+def without_gpu() -> AttentionProbe:
+    """The verdict where torch sees no GPU: nothing needs to be asked."""
+    return AttentionProbe(installed_version(), False, "flash attention needs a CUDA GPU, and torch sees none")
+
+
 # What `run_probes` is told to run.
 PROBE_TARGET = "movielora.model.attention:run_flash_attention"
 

@@ -12,7 +12,7 @@ from movielora.config import Config
 from movielora.data.quiet import quiet_libraries
 from movielora.errors import ModelError, first_line
 from movielora.model import tiny
-from movielora.model.attention import AttentionProbe, choose_attention, probe_flash_attention
+from movielora.model.attention import AttentionProbe, choose_attention, probe_flash_attention, without_gpu
 from movielora.model.folder import check_weights, read_model_config
 from movielora.model.processor import computes_bf16_fast, cpu_flags
 from movielora.model.quantization import keep_differentiable, quantization_config
@@ -69,7 +69,8 @@ def choose_placement(
     if quantized is None:
         quantized = wants_4bit
     half_precision = dtype != "float32" or config.fp16 or quantized
-    attention = choose_attention(config.flash_attn, probe, half_precision=half_precision)
+    asked = probe if device == "cuda" else without_gpu
+    attention = choose_attention(config.flash_attn, asked, half_precision=half_precision)
     return Placement(device, dtype, quantized, attention.implementation, attention.reason)
 
 
