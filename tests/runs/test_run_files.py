@@ -241,7 +241,8 @@ def test_a_plain_trainers_folder_is_read(tmp_path: Path) -> None:
     assert [(c["complete"], c["best"]) for c in told["checkpoints"]] == [(True, True)]
     assert set(told) == {
         "run", "run_dir", "state", "reason", "phase", "step", "max_steps", "epoch", "loss", "learning_rate",
-        "examples_per_second", "tokens_per_second", "elapsed_seconds", "eta_seconds", "process", "gpu", "checkpoints",
+        "examples_per_second", "tokens_per_second", "flop_utilisation", "elapsed_seconds", "eta_seconds", "process",
+        "gpu", "checkpoints",
         "metrics", "best",
     }  # fmt: skip
 

@@ -35,11 +35,14 @@ def _examples(resolved: ResolvedConfig, base: str) -> TokenizedExamples:
     return tokenize_records(records, PromptTemplate(tokenizer), tokenizer, cutoff_len=1024, reporter=SILENT)
 
 
-def _reference(resolved: ResolvedConfig, base: str, examples: TokenizedExamples) -> tuple[list[float], dict[str, Any]]:
-    """Mean loss of each optimiser step, and the adapter weights at the end."""
+def _reference(
+    resolved: ResolvedConfig, base: str, examples: TokenizedExamples, stored: torch.dtype = torch.float32
+) -> tuple[list[float], dict[str, Any]]:
+    """Mean loss of each optimiser step, and the adapter weights at the end, computed in fp32 on `stored` weights."""
     config = resolved.values
     set_seed(config.seed)
-    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), lora_config(config))
+    loaded = AutoModelForCausalLM.from_pretrained(base, dtype=stored).float()
+    model = get_peft_model(loaded, lora_config(config))
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=0.0)
     schedule = get_cosine_schedule_with_warmup(optimiser, round(config.warmup_ratio * STEPS), STEPS)
@@ -66,11 +69,9 @@ def _reference(resolved: ResolvedConfig, base: str, examples: TokenizedExamples)
     return losses, {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
 
 
-def test_losses_and_weights_equal_the_plain_reference(
-    tiny_config: Callable[..., ResolvedConfig], tmp_path: Path
-) -> None:
-    resolved = tiny_config(
-        output_dir=tmp_path / "run",
+def _resolved(tiny_config: Callable[..., ResolvedConfig], output_dir: Path, **more: Any) -> ResolvedConfig:
+    return tiny_config(
+        output_dir=output_dir,
         per_device_train_batch_size=MICRO_BATCH,
         gradient_accumulation_steps=ACCUMULATION,
         max_steps=STEPS,
@@ -78,15 +79,15 @@ def test_losses_and_weights_equal_the_plain_reference(
         early_stopping_patience="null",
         logging_steps=1,
         learning_rate=1e-3,
+        **more,
     )
-    config = resolved.values
-    base = find_base("tiny", Path(config.preprocessing_cache_dir).parent, Path("tiny"))
-    examples = _examples(resolved, base)
-    assert len(np.unique(examples.lengths)) > 5  # rows of unlike length, or padding would not be tried
 
-    expected_losses, expected_weights = _reference(resolved, base, examples)
+
+def _trained(resolved: ResolvedConfig, base: str, examples: TokenizedExamples) -> tuple[list[float], AnswerTrainer]:
+    """Logged losses of movielora's own training, and its trainer."""
+    config = resolved.values
     placement = choose_placement(config)
-    paths = RunPaths(tmp_path / "run")
+    paths = RunPaths(Path(config.output_dir))
     paths.root.mkdir()
     trainer = AnswerTrainer(
         model=load_base(base, placement),
@@ -103,13 +104,59 @@ def test_losses_and_weights_equal_the_plain_reference(
         steps_per_epoch=STEPS,
     )
     trainer.train()
+    return [row["loss"] for row in trainer.state.log_history if "loss" in row], trainer
 
-    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+
+def _adapter(trainer: AnswerTrainer) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in trainer.model.named_parameters() if value.requires_grad}
+
+
+def test_losses_and_weights_equal_the_plain_reference(
+    tiny_config: Callable[..., ResolvedConfig], tmp_path: Path
+) -> None:
+    resolved = _resolved(tiny_config, tmp_path / "run")
+    base = find_base("tiny", Path(resolved.values.preprocessing_cache_dir).parent, Path("tiny"))
+    examples = _examples(resolved, base)
+    assert len(np.unique(examples.lengths)) > 5  # rows of unlike length, or padding would not be tried
+
+    expected_losses, expected = _reference(resolved, base, examples)
+    losses, trainer = _trained(resolved, base, examples)
     assert losses == pytest.approx(expected_losses, rel=1e-5)
-    weights = {name: value for name, value in trainer.model.named_parameters() if value.requires_grad}
-    assert weights.keys() == expected_weights.keys()
+    weights = _adapter(trainer)
+    assert weights.keys() == expected.keys()
     for name, value in weights.items():
-        torch.testing.assert_close(value, expected_weights[name], rtol=1e-3, atol=2e-5, msg=name)
+        torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=2e-5, msg=name)
+
+
+def test_bf16_training_follows_the_fp32_reference(tiny_config: Callable[..., ResolvedConfig], tmp_path: Path) -> None:
+    """bf16 base and adapters, fp32 masters, gradients of two micro-batches summed in fp32.
+
+    The reference computes in fp32 on the same bf16 base. AdamW's first steps follow the signs of the gradients, so
+    single weights whose gradient is near zero may part; the movement as a whole must not.
+    """
+    resolved = _resolved(tiny_config, tmp_path / "run", bf16=True)
+    base = find_base("tiny", Path(resolved.values.preprocessing_cache_dir).parent, Path("tiny"))
+    examples = _examples(resolved, base)
+    start = _reference_start(resolved, base)
+    expected_losses, expected = _reference(resolved, base, examples, stored=torch.bfloat16)
+    losses, trainer = _trained(resolved, base, examples)
+
+    assert losses == pytest.approx(expected_losses, rel=0.01)
+    weights = _adapter(trainer)
+    assert {value.dtype for value in weights.values()} == {torch.bfloat16}
+    masters = trainer.optimizer.state_dict()["masters"]
+    assert {value.dtype for value in masters} == {torch.float32}
+    assert sorted(value.numel() for value in masters) == sorted(value.numel() for value in weights.values())
+    moved = torch.cat([(weights[name].float() - start[name]).flatten() for name in expected])
+    wanted = torch.cat([(expected[name] - start[name]).flatten() for name in expected])
+    assert torch.nn.functional.cosine_similarity(moved, wanted, dim=0) > 0.97
+    assert moved.norm().item() == pytest.approx(wanted.norm().item(), rel=0.05)
+
+
+def _reference_start(resolved: ResolvedConfig, base: str) -> dict[str, torch.Tensor]:
+    set_seed(resolved.values.seed)
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), lora_config(resolved.values))
+    return {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
 
 
 def test_every_row_comes_once_an_epoch_and_epochs_differ() -> None:

@@ -202,6 +202,9 @@ class Config(_Keys):
     # memory
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
+    torch_compile: bool = False
+    """Compile the decoder layers. The first step and the first evaluation wait for the compiler, half a minute or
+    more; every later step is faster on a GPU, and about the same on a CPU. A resumed run waits again."""
     bf16: bool | None = None
     """Base weights in bfloat16; default: where the processor or GPU computes it fast."""
     fp16: bool = False

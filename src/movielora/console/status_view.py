@@ -111,6 +111,7 @@ def _facts(status: RunStatus) -> list[tuple[str, RenderableType]]:
     if status.examples_per_second is not None:
         rates = [format_rate(status.examples_per_second, "examples")]
         rates += [format_rate(status.tokens_per_second, "tokens")] if status.tokens_per_second is not None else []
+        rates += [f"{status.flop_utilisation:.0%} of peak arithmetic"] if status.flop_utilisation else []
         rows.append(("speed", " · ".join(rates)))
     if status.elapsed_seconds is not None:
         rows.append(("time", _times(status)))

@@ -9,7 +9,7 @@ def compile_layers(model: Any) -> int:
     """Let torch.compile take every decoder layer of `model` (base or PEFT) at its first call; returns how many.
 
     Lengths are dynamic: a batch of another length does not compile again. The first training step and the first
-    evaluation wait for the compiler, some minutes for 28 layers on a CPU and most of a minute on a GPU.
+    evaluation wait for the compiler (29 s of one core were measured).
     """
     causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
     layers = causal_lm.get_decoder().layers

@@ -42,6 +42,7 @@ class RunStatus:
     learning_rate: float | None
     examples_per_second: float | None
     tokens_per_second: float | None
+    flop_utilisation: float | None
     elapsed_seconds: float | None
     eta_seconds: float | None
     alive: bool
@@ -64,7 +65,8 @@ class RunStatus:
         """The object that `movielora status --json` prints."""
         named = (
             "run", "run_dir", "state", "reason", "phase", "step", "max_steps", "epoch", "loss", "learning_rate",
-            "examples_per_second", "tokens_per_second", "elapsed_seconds", "eta_seconds",
+            "examples_per_second", "tokens_per_second", "flop_utilisation",
+            "elapsed_seconds", "eta_seconds",
         )  # fmt: skip
         return {name: getattr(self, name) for name in named} | {
             "process": {
@@ -149,6 +151,7 @@ def _assemble(found: _Evidence, state: State, *, measure: bool) -> RunStatus:
         learning_rate=_first(beat.number("learning_rate"), last.get("learning_rate")),
         examples_per_second=beat.number("examples_per_second"),
         tokens_per_second=beat.number("tokens_per_second"),
+        flop_utilisation=beat.number("flop_utilisation"),
         elapsed_seconds=_elapsed(found),
         eta_seconds=_eta(found),
         alive=found.liveness.alive,

@@ -25,6 +25,7 @@ from movielora.training.early_stopping import (
 )
 from movielora.training.resume import ResumePlan
 from movielora.training.trainer import AnswerTrainer, EvaluationLeft
+from movielora.training.utilisation import least_seconds_per_token
 
 
 class TrainingOver(Exception):  # noqa: N818 - a way out, not an error
@@ -49,6 +50,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         self._first_step = 0
         self._paused = 0.0
         self._loss = ""
+        self._least_seconds_per_token = 0.0
         trainer.on_eval_batch, trainer.on_saving = self._on_eval_batch, self._on_saving
         trainer.on_save_error = self._on_save_error
 
@@ -56,6 +58,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._session.training_started()
+        self._least_seconds_per_token = least_seconds_per_token(self._trainer.model)
         self._started, self._first_step = time.monotonic(), state.global_step
         self._phase.update(state.global_step)
         self._beat(state, phase="training")
@@ -185,11 +188,13 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         steps = state.global_step - self._first_step
         rates: dict[str, Any] = {}
         if steps:
-            rates = {
+            tokens_per_second = self._trainer.tokens_seen / elapsed
+            self._trainer.rates = {
                 "examples_per_second": self._trainer.examples_seen / elapsed,
-                "tokens_per_second": self._trainer.tokens_seen / elapsed,
-                "eta_seconds": (state.max_steps - state.global_step) * elapsed / steps,
+                "tokens_per_second": tokens_per_second,
+                "flop_utilisation": tokens_per_second * self._least_seconds_per_token,
             }
+            rates = {**self._trainer.rates, "eta_seconds": (state.max_steps - state.global_step) * elapsed / steps}
         if torch.cuda.is_available():  # inside a container the driver shows no process: torch's own count is the truth
             rates["gpu_peak_bytes"] = torch.cuda.max_memory_allocated()
         self._session.beat(step=state.global_step, max_steps=state.max_steps, epoch=state.epoch or 0.0, **rates, **said)

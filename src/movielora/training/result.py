@@ -9,7 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TrainResult:
-    """`metrics` are those of the saved adapter, read back from disk; `seconds` is the whole run."""
+    """`metrics` are those of the saved adapter, read back from disk; `seconds` is the whole run. `rates`, of the
+    training without its evaluations: `examples_per_second`, `tokens_per_second` (no padding), `flop_utilisation` (share
+    of the peak measured here); empty where no step was left to do."""
 
     run_dir: Path
     state: str
@@ -17,6 +19,7 @@ class TrainResult:
     best_checkpoint: Path | None
     metrics: dict[str, float]
     seconds: float
+    rates: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -26,4 +29,5 @@ class TrainResult:
             "best_checkpoint": str(self.best_checkpoint) if self.best_checkpoint else None,
             "metrics": self.metrics,
             "seconds": self.seconds,
+            **self.rates,
         }

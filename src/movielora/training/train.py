@@ -195,6 +195,7 @@ def _train(work: _Work) -> TrainResult:
         keep_checkpoints=config.save_total_limit,
         identity=work.identity,
         steps_per_epoch=steps_per_epoch(config, len(examples.train_rows)),
+        compiled=config.torch_compile,
     )
     _run_trainer(trainer, steps, work)
     if session.stop.requested:
@@ -216,6 +217,7 @@ def _train(work: _Work) -> TrainResult:
         saved.checkpoint,
         metrics,
         time.monotonic() - work.started,
+        trainer.rates,
     )
 
 
@@ -233,6 +235,8 @@ def _run_trainer(trainer: Any, steps: int, work: _Work) -> None:
         f"Training {trainer.trainable_parameters():,} of {trainer.all_parameters():,} parameters on "
         f"{len(trainer.train_dataset):,} examples: {steps:,} steps of {config.rows_per_step}"
     )
+    if config.torch_compile:
+        told.note("The first step waits for torch.compile")
     trainer.step_down = StepDown(config.micro_batch, told.warn)
     with told.phase("Training", steps, "steps") as phase:
         trainer.add_callback(RunCallback(session, phase, config, trainer, work.plan, told))

@@ -20,12 +20,15 @@ from movielora.config.keys import METRIC_DIRECTIONS
 from movielora.data.tokens import TokenizedExamples
 from movielora.errors import WorkError
 from movielora.evaluation.metrics import answer_metrics
+from movielora.model.adapter import prepare_adapter
 from movielora.model.base import Placement
+from movielora.model.compiling import compile_layers
 from movielora.model.scoring import answer_loss, collate, score
 from movielora.runs.atomic import write_json_atomically
 from movielora.runs.paths import RESUME_STATE_NAME, TRAINER_STATE_NAME, RunPaths
 from movielora.runs.staging import rotate, staged_checkpoint
 from movielora.training.batch import StepDown
+from movielora.training.optimizer import MasterAdamW
 from movielora.training.resume import ResumeState
 from movielora.training.sampler import LengthGroupedSampler
 
@@ -99,7 +102,8 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
 
     `on_eval_batch` is told the rows done and all rows during an evaluation; it may raise EvaluationLeft. `on_saving`
     is told before a save, `on_save_error` when it failed; it may raise to end the training. `examples_seen` and
-    `tokens_seen` (prompt and answer, no padding) count what this process has trained on.
+    `tokens_seen` (prompt and answer, no padding) count what this process has trained on; `rates` are its last
+    speeds, per second. `compiled`: the decoder layers go through torch.compile.
     """
 
     def __init__(
@@ -117,6 +121,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         keep_checkpoints: int | None,
         identity: dict[str, str],
         steps_per_epoch: int,
+        compiled: bool = False,
     ) -> None:
         self._train, self._evaluation, self._eval_rows = train, evaluation, eval_rows
         self._paths, self._keep, self._identity = paths, keep_checkpoints, identity
@@ -127,6 +132,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         self.on_save_error: Callable[[int, Exception], None] = _raise_save_error
         self.step_down = StepDown(args.per_device_train_batch_size, say=lambda text: None)
         self.examples_seen = self.tokens_seen = 0
+        self.rates: dict[str, float] = {}
         rows = Dataset.from_dict({"row": train_rows, "length": train.lengths[train_rows]})
         super().__init__(
             model=model,
@@ -137,7 +143,12 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
             data_collator=self._collate,
             peft_config=peft_config,
             processing_class=tokenizer,
+            optimizer_cls_and_kwargs=(MasterAdamW, _optimizer_options(args)),
         )
+        self._prepare_adapter = partial(prepare_adapter, mixed_fp16=args.fp16, compiled=compiled)
+        self._prepare_adapter(self.model)
+        if compiled:
+            compile_layers(self.model)
         self.remove_callback(PrinterCallback)  # the run's own callback tells the user
 
     def _collate(self, items: list[dict[str, int]]) -> dict[str, Any]:
@@ -211,13 +222,10 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         self._globalstep_last_logged = state.logged_step
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """The library's own, with the adapter's types kept: PEFT raises bf16 adapters to fp32 as it loads them, and
-        a resumed 4-bit training would go on in another precision."""
-        types = {name: parameter.dtype for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        """The library's own; PEFT raises bf16 adapters to fp32 as it loads them, and a resumed training would go on in
+        another precision."""
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        for name, parameter in self.model.named_parameters():
-            if name in types:
-                parameter.data = parameter.data.to(types[name])
+        self._prepare_adapter(self.model)
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         return bool(metrics) and bool(super()._determine_best_metric(metrics, trial))
@@ -295,6 +303,15 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No generated model card beside every checkpoint: run.json says what was done."""
+
+
+def _optimizer_options(args: SFTConfig) -> dict[str, Any]:
+    return {
+        "lr": args.learning_rate,
+        "betas": (args.adam_beta1, args.adam_beta2),
+        "eps": args.adam_epsilon,
+        "fused": True,
+    }
 
 
 def _raise_save_error(step: int, error: Exception) -> None:
