@@ -7,13 +7,14 @@ BIN    := $(VENV)/bin
 ROUNDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format storm clean
+.PHONY: help demo test check format storm bench bench-quick clean
 
 help:
 	@echo "make demo     the whole road on the embedded default, three minutes, no GPU"
 	@echo "make test     linters and all tests"
 	@echo "make check    the linters alone"
 	@echo "make format   let ruff lay out the code"
+	@echo "make bench    every benchmark beside its peer; make bench-quick in three minutes"
 	@echo "make storm    ROUNDS=$(ROUNDS) random kills of a detached training"
 
 # The stamp files say what is installed; they are made again when a requirement changes.
@@ -48,6 +49,12 @@ format: $(VENV)/.installed-test
 
 storm: $(VENV)/.installed-test
 	MOVIELORA_STORM_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/storm
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python bench/run_all.py
+
+bench-quick: $(VENV)/.installed-test
+	$(BIN)/python bench/run_all.py --quick
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache
