@@ -135,7 +135,7 @@ def _report(benchmark: Benchmark, options: argparse.Namespace, measured: dict[st
         "name": benchmark.name,
         "question": benchmark.question,
         "goal": benchmark.goal,
-        "quick": options.quick,
+        "options": {key: value for key, value in vars(options).items() if key not in ("side", "answer", "check")},
         "sides": sides,
         "machine": {**describe_machine(), "load_before": load_before},
         **benchmark.extra,
