@@ -204,7 +204,7 @@ class Config(_Keys):
     """Recompute activations in the backward pass: less memory, a third more time."""
     torch_compile: bool = False
     """Compile the decoder layers. The first step and the first evaluation wait for the compiler, half a minute or
-    more; every later step is faster on a GPU, and about the same on a CPU. A resumed run waits again."""
+    more, and a resumed run waits again. No gain was seen on a CPU; a GPU has not been measured."""
     bf16: bool | None = None
     """Base weights in bfloat16; default: where the processor or GPU computes it fast."""
     fp16: bool = False
