@@ -213,10 +213,11 @@ def test_pieces_join_to_the_text_and_lose_only_the_oldest_lines(tokenizer: Any, 
     pieces = PromptTemplate(tokenizer).pieces(asked)
     opening, closing = "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
     assert pieces.text() == f"{opening}{text.strip()}{closing}"
-    assert all(line.endswith("\n") for line in pieces.history[:-1])
-    for dropped in range(len(pieces.history) + 1):
-        gone = "".join(pieces.history[:dropped])
-        assert pieces.text(dropped) == pieces.text().replace(gone, "", 1)
+    assert "".join(pieces.lines()) == pieces.history
+    assert all(line.endswith("\n") for line in pieces.lines()[:-1])
+    for dropped in range(len(pieces.lines()) + 1):
+        gone = "".join(pieces.lines()[:dropped])
+        assert pieces.without(dropped).text() == pieces.text().replace(gone, "", 1)
 
 
 RULES = "Rules:\n1. Be strict.\n2. Be kind.\n3. Be quick.\n4. Answer."
@@ -238,7 +239,7 @@ def test_the_history_is_in_the_input_and_never_in_the_instruction(
     tokenizer: Any, instruction: str, text: str, history: tuple[str, ...]
 ) -> None:
     pieces = PromptTemplate(tokenizer).pieces(record(instruction=instruction, input=text, system=""))
-    assert pieces.history == history
+    assert tuple(pieces.lines()) == history
     user = f"{instruction}\n{text}".strip().replace("<|im_end|>", "< |im_end|>").replace("e\u0301", "é")
     assert pieces.text() == (f"<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
 

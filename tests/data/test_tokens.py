@@ -237,9 +237,9 @@ def test_the_cutoff_takes_whole_oldest_lines_and_no_more_than_it_must(any_tokeni
         assert f"Rated films:\n{''.join(films)}Candidate film: Ran\n" in text
         assert text.startswith(f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{INSTRUCTION}\n")
         assert text.endswith("Answer Yes or No.<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
-        assert found.prompt(row).tolist() == _encode(any_tokenizer, template.pieces(asked).text(dropped))
+        assert found.prompt(row).tolist() == _encode(any_tokenizer, template.pieces(asked).without(dropped).text())
         if dropped:  # with one line more it would not have fitted
-            longer = _encode(any_tokenizer, template.pieces(asked).text(dropped - 1))
+            longer = _encode(any_tokenizer, template.pieces(asked).without(dropped - 1).text())
             assert len(longer) + ANSWER_TOKENS > cutoff
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from functools import cache
 
@@ -18,11 +19,12 @@ def quiet_libraries() -> None:
     # Notices of what a later version will rename: for us to follow, not for the user to read.
     for category in (FutureWarning, DeprecationWarning):
         warnings.simplefilter("ignore", category)
-    import datasets
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # read when datasets is imported, if it is
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    datasets.disable_progress_bars()
+    if "datasets" in sys.modules:
+        sys.modules["datasets"].disable_progress_bars()
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)

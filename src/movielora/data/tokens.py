@@ -15,7 +15,8 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ _PROOF_SAMPLE = 256
 _MOST_PIECES = 1 << 17
 _LINE_CUT = re.compile(r"(?<=\n)(?!\s)")
 # A history line `3. Heat (1995): 4.5` as `3.`, ` Heat (1995):` and ` 4.5`: cut before a space that follows a non-space.
-_HISTORY_PIECES = re.compile(r"\d+\.(?= )| .*\S(?= \S+(?:\n|\Z))| .*\n?")
+_HISTORY_PIECES = re.compile(r"\d+\.(?= )| .*\n?")
 # `Yes<|im_end|>`
 ANSWER_TOKENS = 2
 # Classes of `tokenizer_config.json` that AutoTokenizer takes as named.
@@ -152,10 +153,10 @@ def _shorten(pieces: PromptPieces, record: Record, joiner: _Joiner, room: int) -
     """The prompt without as many of its oldest history lines as must go, and how many those are."""
 
     def without(lines: int) -> NDArray[np.uint32]:
-        shorter = PromptPieces(pieces.before, pieces.history[lines:], pieces.after)
+        shorter = pieces.without(lines)
         return joiner.encode([_cuts(shorter)], [shorter.text()])[0]
 
-    every = len(pieces.history)
+    every = len(pieces.lines())
     needed = len(without(every))
     if needed > room:
         needed += ANSWER_TOKENS
@@ -171,11 +172,21 @@ def _shorten(pieces: PromptPieces, record: Record, joiner: _Joiner, room: int) -
 
 def _cuts(pieces: PromptPieces) -> list[str]:
     """The prompt in pieces that recur; joined they are its text."""
-    cuts = [pieces.before, *_HISTORY_PIECES.findall("".join(pieces.history))]
-    after = _LINE_CUT.split(pieces.after)
-    if not cuts[-1].endswith("\n") or after[0][:1].isspace():
-        cuts[-1] += after.pop(0)
-    return cuts + after
+    cuts = [pieces.before, *_HISTORY_PIECES.findall(pieces.history)]
+    candidate, newline, rest = pieces.after.partition("\n")
+    if rest[:1].isspace():  # the newline and what follows are one word
+        candidate, newline, rest = pieces.after, "", ""
+    if cuts[-1].endswith("\n") and not pieces.after[:1].isspace():
+        cuts.append(candidate + newline)
+    else:
+        cuts[-1] += candidate + newline
+    cuts += _line_cuts(rest)
+    return cuts
+
+
+@lru_cache(maxsize=1024)  # the question and the template's end
+def _line_cuts(text: str) -> tuple[str, ...]:
+    return tuple(_LINE_CUT.split(text)) if text else ()
 
 
 class _Joiner:
@@ -184,56 +195,31 @@ class _Joiner:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._joins: bool | None = None  # not yet known
-        self._forget()
-
-    def _forget(self) -> None:
-        self._index: dict[str, int] = {}
-        # Piece i is `_known[_starts[i] : _starts[i + 1]]`.
-        self._known = np.empty(0, dtype=np.uint32)
-        self._starts = np.zeros(1, dtype=np.int64)
+        # The ids of each piece as bytes: 32-bit numbers, joined by one call a prompt.
+        self._known: dict[str, bytes] = {}
 
     def encode(self, cut: Sequence[list[str]], whole: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """`cut[i]` are the pieces of text `whole[i]`; returns all ids end to end and their offsets (n + 1)."""
         if self._joins is None:
             every = -(-len(cut) // _PROOF_SAMPLE)
-            self._joins = self._sample_agrees(cut[::every], whole[::every])
-        if not self._joins:
-            return self._plain(whole)
-        return self._joined(cut)
+            self._joins = self._joined(cut[::every]) == self._plain(whole[::every])
+        prompts = self._joined(cut) if self._joins else self._plain(whole)
+        ids = np.frombuffer(b"".join(prompts), dtype=np.uint32)
+        return ids, _offsets([len(prompt) // ids.itemsize for prompt in prompts])
 
-    def _sample_agrees(self, cut: Sequence[list[str]], whole: Sequence[str]) -> bool:
-        joined, joined_offsets = self._joined(cut)
-        plain, plain_offsets = self._plain(whole)
-        return bool(np.array_equal(joined, plain) and np.array_equal(joined_offsets, plain_offsets))
+    def _joined(self, cut: Sequence[list[str]]) -> list[bytes]:
+        if len(self._known) > _MOST_PIECES:
+            self._known = {}
+        new = sorted(set().union(*cut).difference(self._known))
+        self._known.update(zip(new, self._plain(new), strict=True))
+        ids_of = self._known.__getitem__
+        return [b"".join(map(ids_of, pieces)) for pieces in cut]
 
-    def _joined(self, cut: Sequence[list[str]]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        if len(self._index) > _MOST_PIECES:
-            self._forget()
-        pieces = list(chain.from_iterable(cut))
-        self._learn([piece for piece in dict.fromkeys(pieces) if piece not in self._index])
-        numbers = np.fromiter(map(self._index.__getitem__, pieces), dtype=np.int64, count=len(pieces))
-        ends = _offsets(np.diff(self._starts)[numbers])
-        # Each id's place in `_known`: its piece's start there, plus how far it is into the piece.
-        shift = np.repeat(self._starts[numbers] - ends[:-1], np.diff(ends))
-        ids = self._known[shift + np.arange(ends[-1], dtype=np.int64)]
-        return ids, ends[_offsets([len(row) for row in cut])]
-
-    def _learn(self, new: list[str]) -> None:
-        encoded = self._batch(new)
-        for piece in new:
-            self._index[piece] = len(self._index)
-        self._known = np.concatenate([self._known, *encoded])
-        self._starts = np.concatenate([self._starts, self._starts[-1] + _offsets([len(ids) for ids in encoded])[1:]])
-
-    def _plain(self, whole: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        encoded = self._batch(list(whole))
-        return np.concatenate(encoded), _offsets([len(ids) for ids in encoded])
-
-    def _batch(self, texts: list[str]) -> list[NDArray[np.uint32]]:
+    def _plain(self, texts: Sequence[str]) -> list[bytes]:
         if not texts:
             return []
-        encodings = self._tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
-        return [np.asarray(ids, dtype=np.uint32) for ids in encodings]
+        encodings = self._tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
+        return [np.asarray(ids, dtype=np.uint32).tobytes() for ids in encodings]
 
 
 def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:

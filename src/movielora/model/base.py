@@ -110,6 +110,8 @@ def load_base(source: str, placement: Placement) -> Any:
     """
     from transformers import AutoModelForCausalLM
 
+    from movielora.model.answer_layer import read_at_answers
+
     quiet_libraries()
     if Path(source).is_dir():
         read_model_config(Path(source))
@@ -131,4 +133,5 @@ def load_base(source: str, placement: Placement) -> Any:
     if placement.quantized:
         keep_differentiable(model)
     model.requires_grad_(False)
+    read_at_answers(model)
     return model.eval()

@@ -80,9 +80,8 @@ def answer_logits(model: Any, input_ids: torch.Tensor, prompt_lengths: torch.Ten
     slice of the 3-D tensor would become a batched product that copies the head's weight for every row on a CPU.
     """
     causal_lm = _causal_lm(model)
-    hidden = causal_lm.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
-    picked = _at_answers(hidden, prompt_lengths, tokens)
-    logits = causal_lm.get_output_embeddings()(picked.flatten(0, 1))
+    hidden = _answer_states(causal_lm, input_ids, prompt_lengths, tokens)
+    logits = causal_lm.get_output_embeddings()(hidden.flatten(0, 1))
     return logits.view(len(input_ids), tokens, -1)  # type: ignore[no-any-return]
 
 
@@ -90,13 +89,24 @@ def _causal_lm(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def _at_answers(hidden: torch.Tensor, prompt_lengths: torch.Tensor, tokens: int) -> torch.Tensor:
-    """Hidden states (rows, tokens, width) from which the answer's tokens are predicted."""
+def _answer_states(
+    causal_lm: Any, input_ids: torch.Tensor, prompt_lengths: torch.Tensor, tokens: int, cache: Any = None
+) -> torch.Tensor:
+    """Hidden states (rows, tokens, width) from which the answer's tokens are predicted.
+
+    `cache` holds the keys and values of what stands before `input_ids`; `prompt_lengths` (rows,) do not count it.
+    """
     import torch
 
-    rows = torch.arange(len(hidden), device=hidden.device)
-    positions = prompt_lengths.unsqueeze(1) - 1 + torch.arange(tokens, device=hidden.device)
-    return hidden[rows.unsqueeze(1), positions]
+    from movielora.model.answer_layer import reads_at_answers
+
+    positions = prompt_lengths.unsqueeze(1) - 1 + torch.arange(tokens, device=input_ids.device)
+    alone = {"answer_positions": positions} if reads_at_answers(causal_lm) else {}
+    decoder = causal_lm.get_decoder()
+    hidden = decoder(input_ids=input_ids, past_key_values=cache, use_cache=cache is not None, **alone).last_hidden_state
+    if alone:
+        return hidden  # type: ignore[no-any-return]
+    return hidden[torch.arange(len(hidden), device=hidden.device).unsqueeze(1), positions]  # type: ignore[no-any-return]
 
 
 def answer_loss(model: Any, input_ids: torch.Tensor, prompt_lengths: torch.Tensor, answers: torch.Tensor) -> Any:
@@ -150,12 +160,13 @@ def _log_probs(model: Any, batch: Batch, opening: Opening, answer_ids: tuple[int
     causal_lm = _causal_lm(model)
     head = causal_lm.get_output_embeddings()
     device = head.weight.device
-    hidden = causal_lm.get_decoder()(
-        input_ids=batch.input_ids[:, opening.length :].to(device),
-        past_key_values=opening.cache(len(batch.rows)),
-        use_cache=opening.length > 0,
-    ).last_hidden_state
-    picked = _at_answers(hidden, batch.prompt_lengths.to(device) - opening.length, 2).flatten(0, 1)
+    picked = _answer_states(
+        causal_lm,
+        batch.input_ids[:, opening.length :].to(device),
+        batch.prompt_lengths.to(device) - opening.length,
+        2,
+        opening.cache(len(batch.rows)),
+    ).flatten(0, 1)
     logits = head(picked).float()
     words = list(answer_ids)
     # Written out: a matrix product would be free to round its inputs (TF32).

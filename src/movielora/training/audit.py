@@ -164,9 +164,9 @@ def _walk(record: Record, template: PromptTemplate, tokenizer: Any, cutoff: int)
         place=record.place,
         instruction=record.instruction,
         input=record.input,
-        prompt=pieces.text(dropped),
+        prompt=pieces.without(dropped).text(),
         answer=tokenizer.decode(answer),
         token_ids=[*ids, *answer],
         answer_position=len(ids) - 1,
-        dropped=[line.strip() for line in pieces.history[:dropped]],
+        dropped=[line.strip() for line in pieces.lines()[:dropped]],
     )

@@ -1,0 +1,93 @@
+"""The last decoder layer at the answer's positions alone.
+
+Only two positions of a row are read from the last layer. Its keys and values need every position; its queries, its
+output projection and its MLP, four fifths of its arithmetic, need only those two. What the other positions would
+have held is never read, so losses, gradients and scores are those of the whole layer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, repeat_kv, rotate_half
+
+
+def read_at_answers(causal_lm: Any) -> bool:
+    """Let the last layer of `causal_lm` take `answer_positions`; False where it is of a form not known here."""
+    layer = _last_layer(causal_lm)
+    if type(layer) is not Qwen3DecoderLayer or layer.self_attn.sliding_window is not None:
+        return False
+    layer.__class__ = AnswerLayer
+    return True
+
+
+def reads_at_answers(causal_lm: Any) -> bool:
+    """Whether the decoder, given `answer_positions`, returns those positions alone."""
+    return isinstance(_last_layer(causal_lm), AnswerLayer)
+
+
+def _last_layer(causal_lm: Any) -> Any:
+    return getattr(causal_lm.get_decoder(), "layers", (None,))[-1]
+
+
+class AnswerLayer(Qwen3DecoderLayer):  # type: ignore[misc]
+    """Qwen3's layer; given `answer_positions` (rows, tokens), places in `hidden_states`, it returns those alone:
+    (rows, tokens, width). Without them it is Qwen3's own."""
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        *args: Any,
+        position_embeddings: tuple[torch.Tensor, torch.Tensor],
+        past_key_values: Any = None,
+        answer_positions: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        if answer_positions is None:
+            return super().forward(  # type: ignore[no-any-return]
+                hidden_states,
+                *args,
+                position_embeddings=position_embeddings,
+                past_key_values=past_key_values,
+                **kwargs,
+            )
+        at_answers = (torch.arange(len(hidden_states), device=hidden_states.device).unsqueeze(1), answer_positions)
+        normed = self.input_layernorm(hidden_states)
+        cos, sin = (part.expand(len(hidden_states), -1, -1) for part in position_embeddings)
+        keys, values = self._keys_and_values(normed, cos, sin, past_key_values)
+        queries = self._queries(normed[at_answers], cos[at_answers], sin[at_answers])
+        # Places count from the keys that a cache brought; right of a row's own answer nothing is seen.
+        seen = answer_positions + (keys.shape[2] - hidden_states.shape[1])
+        mask = torch.arange(keys.shape[2], device=keys.device) <= seen.unsqueeze(-1)  # (rows, tokens, keys)
+        attended = functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask.unsqueeze(1), scale=self.self_attn.scaling
+        )
+        picked = hidden_states[at_answers] + self.self_attn.o_proj(attended.transpose(1, 2).flatten(2))
+        return picked + self.mlp(self.post_attention_layernorm(picked))  # type: ignore[no-any-return]
+
+    def _queries(self, normed: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        """(rows, heads, tokens, head dim), turned to their positions."""
+        attention = self.self_attn
+        heads = attention.q_proj(normed).unflatten(-1, (-1, attention.head_dim))
+        return _turned(attention.q_norm(heads).transpose(1, 2), cos, sin)
+
+    def _keys_and_values(
+        self, normed: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, past_key_values: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of every position, each (rows, heads, positions, head dim), a cache's before them."""
+        attention = self.self_attn
+        size = (-1, attention.head_dim)
+        keys = _turned(attention.k_norm(attention.k_proj(normed).unflatten(-1, size)).transpose(1, 2), cos, sin)
+        values = attention.v_proj(normed).unflatten(-1, size).transpose(1, 2)
+        if past_key_values is not None:
+            keys, values = past_key_values.update(keys, values, attention.layer_idx)
+        groups = attention.num_key_value_groups
+        return repeat_kv(keys, groups), repeat_kv(values, groups)
+
+
+def _turned(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotary positions (Su et al. 2021, arXiv:2104.09864); `states` (rows, heads, positions, head dim)."""
+    cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
+    return states * cos + rotate_half(states) * sin  # type: ignore[no-any-return]
