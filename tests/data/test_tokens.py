@@ -36,13 +36,23 @@ class CountingTokenizer:
         self.prompts = 0
 
     def __call__(self, texts: str | list[str], **options: Any) -> Any:
-        given = [texts] if isinstance(texts, str) else texts
-        self.texts += len(given)
-        self.prompts += sum(text.startswith("<|im_start|>") and text.endswith("</think>\n\n") for text in given)
+        self._count([texts] if isinstance(texts, str) else texts)
         return self._tokenizer(texts, **options)
 
+    @property
+    def backend_tokenizer(self) -> Any:
+        return self
+
+    def encode_batch_fast(self, texts: list[str], **options: Any) -> Any:
+        self._count(texts)
+        return self._tokenizer.backend_tokenizer.encode_batch_fast(texts, **options)
+
+    def _count(self, texts: list[str]) -> None:
+        self.texts += len(texts)
+        self.prompts += sum(text.startswith("<|im_start|>") and text.endswith("</think>\n\n") for text in texts)
+
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._tokenizer, name)
+        return getattr(self._tokenizer if hasattr(self._tokenizer, name) else self._tokenizer.backend_tokenizer, name)
 
 
 def record(text: str, place: str = "rows.jsonl line 1", label: bool = True) -> Record:
@@ -363,3 +373,13 @@ def test_load_tokenizer_runs_no_code_that_comes_with_a_folder(tiny_base: Path, t
     with contextlib.suppress(ModelError):
         load_tokenizer(str(folder))
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_title_with_the_mark_of_a_cut_or_with_full_stops_is_plain_tokenizing(any_tokenizer: Any) -> None:
+    titles = ["Mr. 3000. 2", "St.  Elmo.", "A\0B. C", ". . .", "E.T. the Extra-Terrestrial (1982)"]
+    rows = list(_ORDINARY_ROWS)
+    for place, title in enumerate(titles):
+        rows.insert(2 * place + 1, record(f"Rated films:\n1. {title}: 4\n2. {title}\nCandidate film: {title}\nLike?"))
+    template, found = PromptTemplate(any_tokenizer), tokenize(any_tokenizer, rows)
+    for row in range(2 * len(titles)):
+        assert found.prompt(row).tolist() == plain_ids(any_tokenizer, template, rows[row])

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from movielora.errors import ModelError
@@ -123,6 +124,7 @@ class PromptTemplate:
         added = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, added))) if added else None
         self._control_starts = sorted({token[0] for token in added})
+        self._head = lru_cache(maxsize=1024)(self._clean_head)  # the same for most records
         self.yes_id, self.no_id, self.end_id = self._answer_ids()
 
     def pieces(self, record: Record) -> PromptPieces:
@@ -130,12 +132,10 @@ class PromptTemplate:
         from movielora.data.records import find_history
 
         before, after = self._frame(record.system if self.system is None else self.system, record.turns)
-        text = self._user_text(record)
-        # Numbered lines of the instruction are no history: only the input, cleaned as it is in the text, is searched.
-        asked = self.clean(record.input.rstrip() if record.instruction.strip() else record.input.strip())
-        from_input = len(text) - len(asked)
-        start, end = (from_input + place for place in find_history(asked))
-        return PromptPieces(before + text[:start], text[start:end], text[end:] + after)
+        head, asked = self._user_text(record)
+        # Numbered lines of the instruction are no history: only the input is searched.
+        start, end = find_history(asked)
+        return PromptPieces(before + head + asked[:start], asked[start:end], asked[end:] + after)
 
     def conversation(self, record: Record) -> str:
         """The whole conversation, answer included, as the template renders it for training: the reference that
@@ -143,13 +143,21 @@ class PromptTemplate:
         system = record.system if self.system is None else self.system
         messages = [
             *self._opening(system, record.turns),
-            {"role": "user", "content": self._user_text(record)},
+            {"role": "user", "content": "".join(self._user_text(record))},
             {"role": "assistant", "content": YES if record.label else NO},
         ]
         return str(self._tokenizer.apply_chat_template(messages, tokenize=False, enable_thinking=False))
 
-    def _user_text(self, record: Record) -> str:
-        return self.clean(f"{record.instruction}\n{record.input}".strip())
+    def _user_text(self, record: Record) -> tuple[str, str]:
+        """The instruction with its line's end, and the input, both clean; without whitespace around the two."""
+        head = self._head(record.instruction)
+        if not head:
+            return "", self.clean(record.input.strip())
+        asked = self.clean(record.input.rstrip())
+        return (head, asked) if asked else (head.rstrip(), "")
+
+    def _clean_head(self, instruction: str) -> str:
+        return self.clean(instruction.lstrip()) + "\n" if instruction.strip() else ""
 
     def clean(self, text: str) -> str:
         """Text from data, made harmless: NFC, no lone surrogates, and no control token of this tokenizer.

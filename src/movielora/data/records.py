@@ -223,7 +223,9 @@ def _text(raw: dict[str, Any], field: str, place: str, default: str | None = Non
 
 
 def _turns(raw: dict[str, Any], place: str) -> tuple[tuple[str, str], ...]:
-    turns = raw.get("history") or []
+    turns = raw.get("history")
+    if not turns:
+        return ()
     pairs = isinstance(turns, list) and all(
         isinstance(turn, list) and len(turn) == 2 and all(isinstance(text, str) for text in turn) for turn in turns
     )

@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from movielora.data import prompt, records, tokens
 from movielora.data.prompt import PromptTemplate
 from movielora.data.records import read_records
-from movielora.data.tokens import TokenizedExamples, tokenize_records
+from movielora.data.tokens import TokenizedExamples, concatenate, joined_offsets, tokenize_parts
 from movielora.errors import DataError, OutputError
 from movielora.progress import Reporter
 from movielora.runs.new_folder import new_folder
@@ -43,14 +45,15 @@ def tokenize_file(
     if cached is not None:
         reporter.note(f"Tokens of {path} come from the cache")
         return cached
-    tokenized = tokenize_records(
+    parts = tokenize_parts(
         read_records(path), template, tokenizer, cutoff_len=cutoff_len, reporter=reporter, name=path.name
     )
-    if file_sha256(path) == content:
-        _save(folder, tokenized, path)
-    else:  # kept under the old content's key, the ids would be taken for its own
+    if file_sha256(path) != content:  # kept under the old content's key, the ids would be taken for its own
         reporter.warn(f"{path} changed while it was read: its tokens are not kept")
-    return tokenized
+        return concatenate(parts)
+    _save(folder, parts, path)
+    # Mapped from the files just written, as the next start maps them: the ids are never in memory twice.
+    return _load(folder, template) or concatenate(parts)
 
 
 def clear_cache(cache_dir: Path) -> int:
@@ -122,15 +125,34 @@ def _read_whole(folder: Path, answer_ids: tuple[int, int, int]) -> TokenizedExam
     return TokenizedExamples(**arrays, answer_ids=answer_ids)
 
 
-def _save(folder: Path, tokenized: TokenizedExamples, source: Path) -> None:
+def _save(folder: Path, parts: Sequence[TokenizedExamples], source: Path) -> None:
+    arrays: dict[str, list[NDArray[Any]]] = {
+        "ids": [part.ids for part in parts],
+        "offsets": [joined_offsets(parts)],
+        "labels": [part.labels for part in parts],
+        "dropped_lines": [part.dropped_lines for part in parts],
+    }
+    facts = {"source": str(source), "examples": sum(map(len, parts)), "tokens": sum(map(len, arrays["ids"]))}
     try:
-        with new_folder(folder, lambda found: _read_whole(found, tokenized.answer_ids) is not None) as staging:
+        with new_folder(folder, lambda found: _read_whole(found, parts[0].answer_ids) is not None) as staging:
             for name in _ARRAYS:
-                np.save(staging / f"{name}.npy", getattr(tokenized, name), allow_pickle=False)
-            facts = {"source": str(source), "examples": len(tokenized), "tokens": len(tokenized.ids)}
+                _write_array(staging / f"{name}.npy", arrays[name])
             (staging / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(
             f"the token cache {folder.parent} cannot be written: {error.strerror}",
             "--set preprocessing_cache_dir=DIR names another folder",
         ) from None
+
+
+def _write_array(path: Path, parts: Sequence[NDArray[Any]]) -> None:
+    """One `.npy` file of `parts` end to end, without joining them in memory."""
+    header = {
+        "descr": np.lib.format.dtype_to_descr(parts[0].dtype),
+        "fortran_order": False,
+        "shape": (sum(map(len, parts)),),
+    }
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.ascontiguousarray(part).data)
