@@ -6,6 +6,7 @@ Nothing here imports torch or transformers before a test asks for it.
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from hypothesis import HealthCheck, settings
 # The same examples on every machine, and no clock: a loaded machine is no failure.
 settings.register_profile("movielora", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("movielora")
+
+# A shell starts what it puts in the background with SIGINT ignored, and the programs we interrupt would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROJECT = Path(__file__).resolve().parent.parent
 

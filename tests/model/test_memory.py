@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from movielora.model.memory import (
     read_shape,
     recommend,
     saved_bytes_of_a_layer,
+    saved_bytes_of_answer_layer,
     setup_of,
 )
 
@@ -64,8 +66,8 @@ def _peft_model(layers: int, setup: Setup, model_type: str = "qwen3") -> Any:
     return prepare_adapter(get_peft_model(model, lora)).train()
 
 
-def _kept_bytes(model: Any) -> int:
-    """Bytes of the distinct storages that autograd keeps in a forward pass, parameters left out."""
+def _kept_bytes(model: Any, forward: Callable[[], Any]) -> int:
+    """Bytes of the distinct storages that autograd keeps in `forward`, parameters left out."""
     import torch
 
     kept: dict[int, Any] = {}
@@ -75,9 +77,16 @@ def _kept_bytes(model: Any) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        model(input_ids=torch.zeros(ROWS, TOKENS, dtype=torch.long), logits_to_keep=1, use_cache=False)
+        forward()
     parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     return sum(held.untyped_storage().nbytes() for place, held in kept.items() if place not in parameters)
+
+
+def _kept_by_a_plain_pass(model: Any) -> int:
+    import torch
+
+    ids = torch.zeros(ROWS, TOKENS, dtype=torch.long)
+    return _kept_bytes(model, lambda: model(input_ids=ids, logits_to_keep=1, use_cache=False))
 
 
 @pytest.mark.parametrize(
@@ -96,10 +105,46 @@ def test_activations_of_a_layer_are_what_autograd_keeps(
     base_bytes: int, dropout: float, targets: tuple[str, ...], model_type: str
 ) -> None:
     setup = Setup("cpu", ROWS, TOKENS, 0, targets, 8, dropout, False, False, base_bytes)
-    more, fewer = (_kept_bytes(_peft_model(layers, setup, model_type)) for layers in (3, 2))
+    more, fewer = (_kept_by_a_plain_pass(_peft_model(layers, setup, model_type)) for layers in (3, 2))
     expected = saved_bytes_of_a_layer(read_shape(SMALL | {"model_type": model_type}), setup)
     # Dropped-out places come in a random number, and with a reserve that shows at this size.
     assert (more - fewer) / (ROWS * TOKENS) == pytest.approx(expected, rel=0.03 if dropout else 1e-9)
+
+
+def _kept_by_a_step(layers: int, setup: Setup, tokens: int) -> int:
+    """Bytes that autograd keeps in a training step's forward pass over rows of `tokens` tokens."""
+    import torch
+
+    from movielora.model.answer_layer import read_at_answers
+    from movielora.model.scoring import answer_loss
+
+    model = _peft_model(layers, setup)
+    assert read_at_answers(model.get_base_model())
+    model.get_base_model().enable_input_require_grads()  # as if a layer stood before the first one
+    ids = torch.zeros(ROWS, tokens, dtype=torch.long)
+    lengths, answers = torch.full((ROWS,), tokens - 1), torch.ones(ROWS, 2, dtype=torch.long)
+    return _kept_bytes(model, lambda: answer_loss(model, ids, lengths, answers))
+
+
+@pytest.mark.parametrize(
+    ("base_bytes", "dropout", "targets"),
+    [(2, 0.0, ALL), (2, 0.05, ALL), (4, 0.0, ALL), (2, 0.0, ("q_proj", "v_proj")), (4, 0.0, ("up_proj",))],
+)
+def test_the_last_layer_keeps_little_but_keys_and_values(
+    base_bytes: int, dropout: float, targets: tuple[str, ...]
+) -> None:
+    setup = Setup("cpu", ROWS, TOKENS, 0, targets, 8, dropout, False, False, base_bytes)
+    shape = read_shape(SMALL | {"model_type": "qwen3"})
+    # What the answers themselves keep does not grow with the row.
+    grown = _kept_by_a_step(1, setup, 3 * TOKENS) - _kept_by_a_step(1, setup, TOKENS)
+    expected = saved_bytes_of_answer_layer(shape, setup)
+    # Beside it: rotary cosines and sines, one table for all rows and layers, and the answers' mask of two queries for
+    # each of the two heads that share a key.
+    tables = base_bytes * (2 * 24 / ROWS + 2 * 2)
+    assert grown / (ROWS * 2 * TOKENS) - tables == pytest.approx(expected, rel=0.03 if dropout else 1e-9)
+    assert expected < 0.5 * saved_bytes_of_a_layer(shape, setup)
+    more, fewer = (_kept_by_a_step(layers, setup, TOKENS) for layers in (3, 2))
+    assert (more - fewer) / (ROWS * TOKENS) == pytest.approx(saved_bytes_of_a_layer(shape, setup), rel=0.03)
 
 
 def test_weights_and_adapters_are_those_of_the_model() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch.nn import functional
-from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, repeat_kv, rotate_half
+from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, rotate_half
 
 
 def read_at_answers(causal_lm: Any) -> bool:
@@ -61,16 +61,14 @@ class AnswerLayer(Qwen3DecoderLayer):  # type: ignore[misc]
         # Places count from the keys that a cache brought; right of a row's own answer nothing is seen.
         seen = answer_positions + (keys.shape[2] - hidden_states.shape[1])
         mask = torch.arange(keys.shape[2], device=keys.device) <= seen.unsqueeze(-1)  # (rows, tokens, keys)
-        attended = functional.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask.unsqueeze(1), scale=self.self_attn.scaling
-        )
-        picked = hidden_states[at_answers] + self.self_attn.o_proj(attended.transpose(1, 2).flatten(2))
+        attended = _attend(queries, keys, values, mask, self.self_attn.scaling)
+        picked = hidden_states[at_answers] + self.self_attn.o_proj(attended)
         return picked + self.mlp(self.post_attention_layernorm(picked))  # type: ignore[no-any-return]
 
     def _queries(self, normed: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         """(rows, heads, tokens, head dim), turned to their positions."""
         attention = self.self_attn
-        heads = attention.q_proj(normed).unflatten(-1, (-1, attention.head_dim))
+        heads = attention.q_proj(normed).view(*normed.shape[:2], -1, attention.head_dim)
         return _turned(attention.q_norm(heads).transpose(1, 2), cos, sin)
 
     def _keys_and_values(
@@ -78,13 +76,28 @@ class AnswerLayer(Qwen3DecoderLayer):  # type: ignore[misc]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Of every position, each (rows, heads, positions, head dim), a cache's before them."""
         attention = self.self_attn
-        size = (-1, attention.head_dim)
-        keys = _turned(attention.k_norm(attention.k_proj(normed).unflatten(-1, size)).transpose(1, 2), cos, sin)
-        values = attention.v_proj(normed).unflatten(-1, size).transpose(1, 2)
+        size = (*normed.shape[:2], -1, attention.head_dim)
+        keys = _turned(attention.k_norm(attention.k_proj(normed).view(size)).transpose(1, 2), cos, sin)
+        values = attention.v_proj(normed).view(size).transpose(1, 2)
         if past_key_values is not None:
             keys, values = past_key_values.update(keys, values, attention.layer_idx)
-        groups = attention.num_key_value_groups
-        return repeat_kv(keys, groups), repeat_kv(values, groups)
+        return keys, values
+
+
+def _attend(
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, scale: float
+) -> torch.Tensor:
+    """Softmax attention (rows, tokens, heads · head dim) of few queries.
+
+    The heads that share keys and values stand beside each other as more queries of them: nothing is repeated.
+    """
+    rows, heads, tokens, width = queries.shape
+    shared = keys.shape[1]
+    grouped = queries.reshape(rows, shared, -1, width)  # (rows, key heads, sharing · tokens, head dim)
+    attended = functional.scaled_dot_product_attention(
+        grouped, keys, values, attn_mask=mask.repeat(1, heads // shared, 1).unsqueeze(1), scale=scale
+    )
+    return attended.reshape(rows, heads, tokens, width).transpose(1, 2).flatten(2)
 
 
 def _turned(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

@@ -204,19 +204,28 @@ def saved_bytes_of_a_layer(shape: Shape, setup: Setup) -> int:
     return norms + attention + mlp + _lora_inputs(shape, setup)
 
 
-def _lora_inputs(shape: Shape, setup: Setup) -> int:
-    """Bytes of the inputs that LoRA's two matrices keep for one token of one layer.
+def saved_bytes_of_answer_layer(shape: Shape, setup: Setup) -> int:
+    """The same for the last layer of a Qwen3 (`answer_layer.py`): of a token that is no answer, keys and values."""
+    head = shape.query_width // shape.heads
+    norms = _FP32 * (shape.hidden + 1 + shape.key_width + shape.key_width // head)
+    return norms + 2 * setup.compute_bytes * shape.key_width + _lora_inputs(shape, setup, ("k_proj", "v_proj"))
+
+
+def _lora_inputs(shape: Shape, setup: Setup, of: tuple[str, ...] | None = None) -> int:
+    """Bytes of the inputs that LoRA's two matrices keep for one token of one layer, or of its modules `of`.
 
     On CUDA each adapted layer keeps its dropped-out copy and a mask of bytes. On the CPU (`adapter.py`) it keeps the
     plain input, which neighbours share, and the places that fell out.
     """
-    adapted = {name: sizes for name, sizes in shape.linears.items() if name in setup.targets}
+    adapted = {
+        name: sizes for name, sizes in shape.linears.items() if name in setup.targets and (of is None or name in of)
+    }
     inner = len(adapted) * setup.rank * setup.compute_bytes
     if setup.dropout and setup.device == "cuda":
         return inner + sum(inputs * (1 + setup.compute_bytes) for inputs, _ in adapted.values())
     places = round(setup.dropout * _PLACE * sum(inputs for inputs, _ in adapted.values()))
     # The input of o_proj is attention's output, which is kept already.
-    neighbours = [("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("down_proj",)]
+    neighbours = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("down_proj",))
     groups = [group for group in neighbours if any(name in adapted for name in group)]
     return inner + places + sum(shape.linears[group[0]][0] * setup.compute_bytes for group in groups)
 
@@ -228,7 +237,8 @@ def _step_activations(shape: Shape, setup: Setup) -> int:
     working = count * 6 * setup.compute_bytes * shape.mlp + _unpacked_layer(shape, setup)
     if setup.checkpointing:  # each layer's input, and one layer recomputed
         return count * (shape.layers * setup.compute_bytes * shape.hidden + layer) + working
-    return count * shape.layers * layer + working
+    last = saved_bytes_of_answer_layer(shape, setup) if shape.head_norms else layer
+    return count * ((shape.layers - 1) * layer + last) + working
 
 
 def _unpacked_layer(shape: Shape, setup: Setup) -> int:

@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from movielora.model.adapter import adapter_dtype
+from movielora.model.answer_layer import reads_at_answers
 
 # The product is large enough to be bound by arithmetic, and small enough to take well under a second on two cores.
 _SIZE = {"cpu": 1024, "cuda": 8192}
@@ -27,14 +28,20 @@ def least_seconds_per_token(model: Any) -> float:
 
 
 def flops_per_token(model: Any) -> int:
-    """Operations of one trained token: the decoder's matrices and its adapters; the head sees two positions a row.
+    """Operations of one trained token: the decoder's matrices and its adapters.
+
+    The head sees two positions a row, and so does all of the last layer but its keys and values where it is read at
+    the answers alone: too little to be counted.
 
     `model` is a PEFT model. 4-bit weights are stored two to a byte and count as the weights they stand for.
     """
     causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
+    last = f"layers.{causal_lm.config.num_hidden_layers - 1}." if reads_at_answers(causal_lm) else None
     total = 0
     for name, parameter in causal_lm.get_decoder().named_parameters():
         if "layers." not in name or not name.endswith("weight") or "norm" in name:
+            continue
+        if last and name.startswith(last) and not any(part in name for part in (".k_proj.", ".v_proj.")):
             continue
         shape = getattr(getattr(parameter, "quant_state", None), "shape", None) or parameter.shape
         weights = 1
