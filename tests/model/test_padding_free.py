@@ -74,8 +74,11 @@ def test_logits_are_those_of_padded_rows(tiny_base: Path, end_to_end: Any, monke
     torch.testing.assert_close(found, padded, rtol=1e-5, atol=1e-5)
 
 
-def test_gradients_are_those_of_padded_rows(tiny_base: Path, end_to_end: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = _loss_and_gradients(end_to_end)
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_gradients_are_those_of_padded_rows(
+    tiny_base: Path, end_to_end: Any, monkeypatch: pytest.MonkeyPatch, checkpointing: bool
+) -> None:
+    found = _loss_and_gradients(end_to_end, checkpointing)
     monkeypatch.undo()
     padded = _loss_and_gradients(_model(tiny_base))
     assert len(padded) == 1 + 2 * 2 * 7  # the loss; two matrices at seven places of two layers
@@ -83,10 +86,13 @@ def test_gradients_are_those_of_padded_rows(tiny_base: Path, end_to_end: Any, mo
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def _loss_and_gradients(model: Any) -> dict[str, torch.Tensor]:
+def _loss_and_gradients(model: Any, checkpointing: bool = False) -> dict[str, torch.Tensor]:
     torch.manual_seed(3)
     config = peft.LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, lora_dropout=0.0)
     adapted = prepare_adapter(peft.get_peft_model(model, config)).train()
+    if checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.enable_input_require_grads()
     loss = answer_loss(adapted, IDS, PROMPTS, ANSWERS)
     loss.backward()
     gradients = {name: value.grad for name, value in adapted.named_parameters() if value.requires_grad}
