@@ -28,6 +28,7 @@ from measure_memory import SHARED, write_rows
 from movielora.config import resolve_config
 from movielora.model.attention import probe_flash_attention
 from movielora.model.folder import read_model_config
+from movielora.model.liger import probe_liger
 from movielora.model.memory import estimate, read_shape, setup_of
 
 # Two kernels of the same mathematics in bf16 may differ by rounding; 4-bit weights are other weights.
@@ -111,7 +112,8 @@ def check(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def find_cases() -> list[Case]:
-    """Both precisions with sdpa, and with flash attention where its probe passes; and one with checkpointing."""
+    """Both precisions with sdpa, and with flash attention where its probe passes; one with checkpointing, and one
+    with Liger's kernels where theirs passes."""
     kernels = ["sdpa"]
     flash = probe_flash_attention()
     print(f"flash attention: {flash.reason}")
@@ -123,7 +125,13 @@ def find_cases() -> list[Case]:
         for kernel in kernels
     ]
     spared = {"use_qlora": False, "flash_attn": "sdpa", "gradient_checkpointing": True}
-    return [*cases, Case("bf16 sdpa, checkpointing", spared)]
+    cases.append(Case("bf16 sdpa, checkpointing", spared))
+    liger = probe_liger()
+    print(f"Liger: {liger.reason}")
+    if liger.usable:
+        fused = {"use_qlora": False, "flash_attn": "sdpa", "enable_liger_kernel": True}
+        cases.append(Case("bf16 sdpa, Liger", fused))
+    return cases
 
 
 def build_model(folder: Path, layers: int) -> Path:
@@ -168,6 +176,7 @@ def run_case(case: Case, options: argparse.Namespace, model: Path, folder: Path)
         "max_steps": options.steps,
         "logging_steps": 1,
         "eval_strategy": "no",
+        "enable_liger_kernel": False,
         "lora_dropout": 0.0,  # its draws differ between kernels, and the losses are to be compared
         "report_to": "none",
         "output_dir": str(place / "run"),

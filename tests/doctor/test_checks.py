@@ -18,11 +18,13 @@ from movielora.doctor.flash_attention import check_flash_attention, judge
 from movielora.doctor.folders import check_disk, check_write_permission
 from movielora.doctor.hardware import Driver, Gpu
 from movielora.doctor.libraries import check_library, requirements
+from movielora.doctor.liger_check import check_liger
 from movielora.doctor.python_checks import check_platform, check_python
 from movielora.doctor.wheels import Machine, choose_wheel
 from movielora.doctor.wishes import Wishes
 from movielora.model.attention import AttentionProbe
 from movielora.model.child import Outcome
+from movielora.model.liger import LigerProbe
 
 GIB = 1 << 30
 A100 = Gpu("NVIDIA A100-SXM4-40GB", 40 * GIB, GIB, "8.0")
@@ -243,6 +245,23 @@ BROKEN = AttentionProbe(
     "flash-attn 2.8.3 does not load",
     "ImportError: x.so: undefined symbol: _ZN3c105ErrorC2ENS_14SourceLocationESs",
 )
+
+
+def test_liger_is_offered_where_it_is_absent_and_demanded_where_a_config_asks() -> None:
+    wish = Wishes(config="c.yaml", gpu="enable_liger_kernel: true", liger="enable_liger_kernel: true")
+    absent = LigerProbe(None, False, "liger-kernel is not installed")
+    broken = LigerProbe("0.8.5", False, "liger-kernel 0.8.5 fails: RuntimeError: Failed to find C compiler.")
+    works = LigerProbe("0.8.5", True, "liger-kernel 0.8.5 agrees with Qwen3's own, forward and backward")
+    assert check_liger(works, DRIVER, wish).status == "ok"
+    assert check_liger(absent, NO_DRIVER, Wishes()).status == "skipped"
+    offered = check_liger(absent, DRIVER, Wishes())
+    assert (offered.status, offered.fix) == ("ok", "pip install 'movielora[liger]'")
+    asked = check_liger(absent, DRIVER, wish)
+    assert (asked.status, asked.fix) == ("failure", "pip install 'movielora[liger]'")
+    assert check_liger(broken, DRIVER, Wishes()).status == "warning"
+    refused = check_liger(broken, DRIVER, wish)
+    assert (refused.status, refused.fix) == ("failure", "--set enable_liger_kernel=auto")
+    assert "c.yaml says `enable_liger_kernel: true`" in refused.needed
 
 
 def test_flash_attention_that_works() -> None:

@@ -120,6 +120,9 @@ class Config(_Keys):
     """The base: a folder, a Hugging Face name, or `tiny`, the embedded base that is built on the spot."""
     flash_attn: Literal["auto", "flash_attention_2", "sdpa", "eager", False] = "auto"
     """Attention kernel: `auto` takes the fastest that works here, `false` the library's default."""
+    enable_liger_kernel: Literal["auto", True, False] = "auto"
+    """Liger's fused kernels for normalisation, SwiGLU and rotary positions: `auto` takes them on CUDA where
+    liger-kernel is installed and works, and not with `torch_compile`. Not yet run on a GPU."""
     use_qlora: bool | None = None
     """Load the base in 4-bit (nf4); default: true on CUDA, false elsewhere."""
     trust_remote_code: Literal[False] = False
@@ -203,8 +206,8 @@ class Config(_Keys):
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
     torch_compile: bool = False
-    """Compile the decoder layers. The first step and the first evaluation wait for the compiler, half a minute or
-    more, and a resumed run waits again. No gain was seen on a CPU; a GPU has not been measured."""
+    """Compile the decoder layers for training. The first step waits for the compiler, half a minute or more, and a
+    resumed run waits again. No gain was seen on a CPU; a GPU has not been measured."""
     bf16: bool | None = None
     """Base weights in bfloat16; default: where the processor or GPU computes it fast."""
     fp16: bool = False
@@ -328,6 +331,11 @@ class Config(_Keys):
                 "effective_batch_size",
                 f"`effective_batch_size: {whole}` is not `per_device_train_batch_size` × `gradient_accumulation_steps` "
                 f"({self.per_device_train_batch_size} × {self.gradient_accumulation_steps}): leave one of them out",
+            ),
+            (
+                self.enable_liger_kernel is True and self.torch_compile,
+                "enable_liger_kernel",
+                "`enable_liger_kernel: true` and `torch_compile: true` fuse the same operations: choose one",
             ),
             (self.fp16 and self.bf16 is True, "fp16", "`fp16` and `bf16` exclude each other: choose one"),
             (

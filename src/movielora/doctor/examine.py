@@ -24,6 +24,7 @@ from movielora.doctor.hardware import (
     read_driver,
 )
 from movielora.doctor.libraries import LIBRARIES, check_library, requirements
+from movielora.doctor.liger_check import check_liger
 from movielora.doctor.model_checks import ARCHITECTURES_TARGET, check_hugging_face, check_model, model_cache
 from movielora.doctor.python_checks import check_platform, check_python
 from movielora.doctor.services import check_logind, check_tensorboard_port
@@ -38,6 +39,7 @@ from movielora.doctor.torch_checks import (
 )
 from movielora.doctor.wishes import Wishes, read_wishes
 from movielora.errors import ConfigError
+from movielora.model import liger
 from movielora.model.attention import PROBE_TARGET as FLASH_TARGET
 from movielora.model.attention import installed_version, read_probe
 from movielora.model.child import Outcome, run_probes
@@ -83,6 +85,7 @@ _TARGETS = {
     "speed": SPEED_TARGET,
     "architectures": ARCHITECTURES_TARGET,
     "four_bit": FOUR_BIT_TARGET,
+    "liger": liger.PROBE_TARGET,
     "flash": FLASH_TARGET,  # last: it is the likeliest to take the child down
 }
 
@@ -105,6 +108,10 @@ CHECKS: dict[str, tuple[Callable[[Findings], Check], tuple[str, ...]]] = {
     "flash_attention": (
         lambda found: check_flash_attention(found.flash, found.driver, found.wishes),
         ("torch", "flash"),
+    ),
+    "liger_kernel": (
+        lambda found: check_liger(liger.read_probe(found.probes["liger"]), found.driver, found.wishes),
+        ("liger",),
     ),
     "bitsandbytes": (lambda found: check_bitsandbytes(found.probes["four_bit"], found.wishes), ("four_bit",)),
     "bf16_speed": (
@@ -152,6 +159,8 @@ def _ask(names: Sequence[str], wishes: Wishes, driver: Driver) -> dict[str, Outc
     needed = {probe for name in names for probe in CHECKS[name][1]}
     if installed_version() is None:
         needed.discard("flash")
+    if liger.installed_version() is None or not driver.gpus:
+        needed.discard("liger")
     if not wishes.model_at.is_dir() or not wishes.model:
         needed.discard("architectures")
     if driver.gpus:

@@ -10,11 +10,12 @@ from movielora.config import ResolvedConfig
 
 @dataclass(frozen=True)
 class Wishes:
-    """`gpu`, `flash`, `four_bit`: the key that asks for it, as written, or empty. `config` is for messages."""
+    """`gpu`, `flash`, `liger`, `four_bit`: the key that asks for it, as written, or empty. `config` is for messages."""
 
     config: str = ""
     gpu: str = ""
     flash: str = ""
+    liger: str = ""
     four_bit: str = ""
     bf16: str = ""
     model: str = ""
@@ -28,10 +29,12 @@ def read_wishes(resolved: ResolvedConfig | None) -> Wishes:
         return Wishes()
     values = resolved.values
     flash = "flash_attn: flash_attention_2" if values.flash_attn == "flash_attention_2" else ""
+    liger = "enable_liger_kernel: true" if values.enable_liger_kernel is True else ""
     return Wishes(
         config=str(resolved.path or "the config"),
-        gpu=flash or ("fp16: true" if values.fp16 else ""),
+        gpu=flash or liger or ("fp16: true" if values.fp16 else ""),
         flash=flash,
+        liger=liger,
         four_bit="use_qlora: true" if values.use_qlora else "",
         bf16="bf16: true" if values.bf16 else "",
         model=values.model_name_or_path,

@@ -76,7 +76,8 @@ def score_inputs(
 ) -> dict[str, Any]:
     """Everything the scores depend on, by name: a folder goes on only with the same. `columns` are each adapter's."""
     placement = setting.placement.to_json()
-    placement.pop("attention_reason")  # words about the choice; the scores depend on the choice
+    for words in ("attention_reason", "liger_reason"):  # about the choice; the scores depend on the choice
+        placement.pop(words)
     paths = [RunPaths(adapter) for adapter in adapters]
     return {
         "test_file": file_sha256(files.test),

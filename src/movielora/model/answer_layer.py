@@ -34,12 +34,14 @@ def _last_layer(causal_lm: Any) -> Any:
 
 class AnswerLayer(Qwen3DecoderLayer):  # type: ignore[misc]
     """Qwen3's layer; given `answer_positions` (rows, tokens), places in `hidden_states`, it returns those alone:
-    (rows, tokens, width). Without them it is Qwen3's own."""
+    (rows, tokens, width). Without them it is Qwen3's own. Rows may be padded, or laid end to end as one row whose
+    `position_ids` start anew at each."""
 
     def forward(
         self,
         hidden_states: torch.Tensor,
         *args: Any,
+        position_ids: torch.Tensor,
         position_embeddings: tuple[torch.Tensor, torch.Tensor],
         past_key_values: Any = None,
         answer_positions: torch.Tensor | None = None,
@@ -49,6 +51,7 @@ class AnswerLayer(Qwen3DecoderLayer):  # type: ignore[misc]
             return super().forward(  # type: ignore[no-any-return]
                 hidden_states,
                 *args,
+                position_ids=position_ids,
                 position_embeddings=position_embeddings,
                 past_key_values=past_key_values,
                 **kwargs,
@@ -58,11 +61,14 @@ class AnswerLayer(Qwen3DecoderLayer):  # type: ignore[misc]
         cos, sin = (part.expand(len(hidden_states), -1, -1) for part in position_embeddings)
         keys, values = self._keys_and_values(normed, cos, sin, past_key_values)
         queries = self._queries(normed[at_answers], cos[at_answers], sin[at_answers])
-        # Places count from the keys that a cache brought; right of a row's own answer nothing is seen.
-        seen = answer_positions + (keys.shape[2] - hidden_states.shape[1])
-        mask = torch.arange(keys.shape[2], device=keys.device) <= seen.unsqueeze(-1)  # (rows, tokens, keys)
-        attended = _attend(queries, keys, values, mask, self.self_attn.scaling)
-        picked = hidden_states[at_answers] + self.self_attn.o_proj(attended)
+        # Keys count from those that a cache brought. An answer sees from where its positions start up to itself.
+        last = (answer_positions + (keys.shape[2] - hidden_states.shape[1])).unsqueeze(-1)
+        first = last - position_ids.expand(len(hidden_states), -1)[at_answers].unsqueeze(-1)
+        places = torch.arange(keys.shape[2], device=keys.device)
+        mask = (first <= places) & (places <= last)  # (rows, tokens, keys)
+        picked = hidden_states[at_answers] + self.self_attn.o_proj(
+            _attend(queries, keys, values, mask, self.self_attn.scaling)
+        )
         return picked + self.mlp(self.post_attention_layernorm(picked))  # type: ignore[no-any-return]
 
     def _queries(self, normed: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

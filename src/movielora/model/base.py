@@ -14,6 +14,7 @@ from movielora.errors import ModelError, first_line
 from movielora.model import tiny
 from movielora.model.attention import AttentionProbe, choose_attention, probe_flash_attention, without_gpu
 from movielora.model.folder import check_weights, read_model_config
+from movielora.model.liger import apply_liger, choose_liger, probe_liger
 from movielora.model.processor import computes_bf16_fast, cpu_flags
 from movielora.model.quantization import keep_differentiable, quantization_config
 
@@ -27,13 +28,15 @@ Device = Literal["cpu", "cuda"]
 @dataclass(frozen=True)
 class Placement:
     """`device`: `cuda` or `cpu`; `dtype`: `bfloat16`, `float16` or `float32`; `quantized`: 4-bit nf4; `attention`:
-    what the loader takes, None for the library's default, and why."""
+    what the loader takes, None for the library's default, and why; `liger`: Liger's kernels, and why (not)."""
 
     device: str
     dtype: str
     quantized: bool
     attention: str | None
     attention_reason: str = ""
+    liger: bool = False
+    liger_reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -71,7 +74,10 @@ def choose_placement(
     half_precision = dtype != "float32" or config.fp16 or quantized
     asked = probe if device == "cuda" else without_gpu
     attention = choose_attention(config.flash_attn, asked, half_precision=half_precision)
-    return Placement(device, dtype, quantized, attention.implementation, attention.reason)
+    liger, liger_reason = choose_liger(
+        config.enable_liger_kernel, device, compiled=config.torch_compile, probe=probe_liger
+    )
+    return Placement(device, dtype, quantized, attention.implementation, attention.reason, liger, liger_reason)
 
 
 def _take_one_gpu() -> None:
@@ -134,4 +140,6 @@ def load_base(source: str, placement: Placement) -> Any:
         keep_differentiable(model)
     model.requires_grad_(False)
     read_at_answers(model)
+    if placement.liger:
+        apply_liger(model)
     return model.eval()

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 
 def compile_layers(model: Any) -> int:
     """Let torch.compile take every decoder layer of `model` (base or PEFT) at its first call; returns how many.
 
-    Lengths are dynamic: a batch of another length does not compile again. The first training step and the first
-    evaluation wait for the compiler (29 s of one core were measured).
+    Lengths are dynamic: a batch of another length does not compile again. The first training step waits for the
+    compiler (29 s of one core were measured).
     """
     causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
     layers = causal_lm.get_decoder().layers
     for layer in layers:
         layer.compile(dynamic=True)
     return len(layers)
+
+
+def uncompiled() -> AbstractContextManager[None]:
+    """Layers run as written inside. Scoring fills a cache, which knows each layer by its number: every layer would
+    compile anew, up to torch's limit of eight, and behind that limit training's own layers would not compile either.
+    """
+    import torch
+
+    return torch.compiler.set_stance("force_eager")  # type: ignore[no-any-return]

@@ -95,18 +95,34 @@ def _answer_states(
     """Hidden states (rows, tokens, width) from which the answer's tokens are predicted.
 
     `cache` holds the keys and values of what stands before `input_ids`; `prompt_lengths` (rows,) do not count it.
+    Behind a cache rows stay padded: its keys and values are rows too.
     """
     import torch
 
     from movielora.model.answer_layer import reads_at_answers
+    from movielora.model.padding_free import lay_end_to_end
 
     positions = prompt_lengths.unsqueeze(1) - 1 + torch.arange(tokens, device=input_ids.device)
-    alone = {"answer_positions": positions} if reads_at_answers(causal_lm) else {}
-    decoder = causal_lm.get_decoder()
-    hidden = decoder(input_ids=input_ids, past_key_values=cache, use_cache=cache is not None, **alone).last_hidden_state
+    given: dict[str, Any] = {"input_ids": input_ids}
+    if cache is None and _takes_rows_end_to_end(causal_lm):
+        given, starts = lay_end_to_end(input_ids, prompt_lengths + tokens - 1)
+        positions = (starts.unsqueeze(1) + positions).view(1, -1)
+    alone = reads_at_answers(causal_lm)
     if alone:
-        return hidden  # type: ignore[no-any-return]
-    return hidden[torch.arange(len(hidden), device=hidden.device).unsqueeze(1), positions]  # type: ignore[no-any-return]
+        given["answer_positions"] = positions
+    decoder = causal_lm.get_decoder()
+    hidden = decoder(**given, past_key_values=cache, use_cache=cache is not None).last_hidden_state
+    if not alone:
+        hidden = hidden[torch.arange(len(hidden), device=hidden.device).unsqueeze(1), positions]
+    return hidden.view(len(prompt_lengths), tokens, -1)  # type: ignore[no-any-return]
+
+
+def _takes_rows_end_to_end(causal_lm: Any) -> bool:
+    """With flash attention, whose kernel keeps rows apart by their bounds; any other would compute a mask of all the
+    rows' tokens against each other. Where the last layer is of a form not known here, padding is safe."""
+    from movielora.model.answer_layer import reads_at_answers
+
+    return causal_lm.config._attn_implementation == "flash_attention_2" and reads_at_answers(causal_lm)
 
 
 def answer_loss(model: Any, input_ids: torch.Tensor, prompt_lengths: torch.Tensor, answers: torch.Tensor) -> Any:

@@ -77,7 +77,7 @@ def score_saved(
     """
     if evaluation is None:
         return {}
-    with reporter.phase("Scoring the saved adapter", len(rows), "examples") as phase, trainer.accelerator.autocast():
+    with reporter.phase("Scoring the saved adapter", len(rows), "examples") as phase, trainer.scoring():
         model = load_adapter(trainer.model.unload(), paths.root)
         scores, loss = score(
             model,

@@ -44,7 +44,7 @@ from movielora.training.resume import (
 
 # More rows than this losing history to the cutoff means the cutoff is wrong, not the rows.
 _MOST_CUT = 0.2
-_VERSIONS = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes")
+_VERSIONS = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "liger-kernel")
 
 
 @dataclass(frozen=True)
@@ -223,6 +223,8 @@ def _train(work: _Work) -> TrainResult:
 
 def _say_placement(placement: Placement, told: Reporter) -> None:
     told.note(f"Attention: {placement.attention_reason}")
+    if placement.device == "cuda":
+        told.note(f"Kernels: {placement.liger_reason}")
     if placement.quantized and placement.device == "cpu":
         told.warn(CPU_SPEED_WARNING)
 

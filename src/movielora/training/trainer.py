@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from movielora.errors import WorkError
 from movielora.evaluation.metrics import answer_metrics
 from movielora.model.adapter import prepare_adapter
 from movielora.model.base import Placement
-from movielora.model.compiling import compile_layers
+from movielora.model.compiling import compile_layers, uncompiled
 from movielora.model.scoring import answer_loss, collate, score
 from movielora.runs.atomic import write_json_atomically
 from movielora.runs.paths import RESUME_STATE_NAME, TRAINER_STATE_NAME, RunPaths
@@ -103,7 +104,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
     `on_eval_batch` is told the rows done and all rows during an evaluation; it may raise EvaluationLeft. `on_saving`
     is told before a save, `on_save_error` when it failed; it may raise to end the training. `examples_seen` and
     `tokens_seen` (prompt and answer, no padding) count what this process has trained on; `rates` are its last
-    speeds, per second. `compiled`: the decoder layers go through torch.compile.
+    speeds, per second. `compiled`: in training the decoder layers go through torch.compile.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         self._train, self._evaluation, self._eval_rows = train, evaluation, eval_rows
         self._paths, self._keep, self._identity = paths, keep_checkpoints, identity
         self.steps_per_epoch = steps_per_epoch
+        self._compiled = compiled
         self._staging: Path | None = None
         self.on_eval_batch: Callable[[int, int], None] = lambda done, total: None
         self.on_saving: Callable[[int], None] = lambda step: None
@@ -240,7 +242,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
             done += rows
             self.on_eval_batch(done, len(self._eval_rows))
 
-        with self.accelerator.autocast():
+        with self.scoring():
             scores, loss = score(
                 self.model,
                 evaluation,
@@ -255,6 +257,12 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         self.log(metrics)
         self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)  # changes `control` in place
         return metrics
+
+    @contextmanager
+    def scoring(self) -> Iterator[None]:
+        """Under what rows are scored: training's autocast, and no compiler."""
+        with self.accelerator.autocast(), uncompiled() if self._compiled else nullcontext():
+            yield
 
     def trainable_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)

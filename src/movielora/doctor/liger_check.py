@@ -1,0 +1,27 @@
+"""liger-kernel: is it there, and do its kernels run?"""
+
+from __future__ import annotations
+
+from movielora.doctor.check import Check, missing, ok, skipped
+from movielora.doctor.hardware import Driver
+from movielora.doctor.wishes import Wishes
+from movielora.model.liger import LigerProbe
+
+_INSTALL = "pip install 'movielora[liger]'"
+
+
+def check_liger(probe: LigerProbe, driver: Driver, wishes: Wishes) -> Check:
+    """Absent is no fault, and broken is a warning, because `auto` takes the model's own kernels then; both are
+    failures where the config asks for Liger."""
+    if probe.usable:
+        return ok("liger_kernel", probe.reason)
+    if wishes.liger:
+        needed = f"Liger kernels that run: {wishes.config} says `{wishes.liger}`"
+        fix = _INSTALL if driver.gpus and not probe.installed else "--set enable_liger_kernel=auto"
+        return missing("liger_kernel", probe.reason, needed, fix, demanded=True)
+    if not driver.gpus:
+        return skipped("liger_kernel", "no GPU: the model's own kernels are used")
+    if not probe.installed:
+        return ok("liger_kernel", "not installed: the model's own kernels are used", _INSTALL)
+    fix = "pip uninstall liger-kernel (movielora then uses the model's own kernels)"
+    return missing("liger_kernel", probe.reason, "a liger-kernel that runs", fix, demanded=False)
