@@ -14,7 +14,7 @@ help:
 	@echo "make test     linters and all tests"
 	@echo "make check    the linters alone"
 	@echo "make format   let ruff lay out the code"
-	@echo "make bench    every benchmark beside its peer; make bench-quick in three minutes"
+	@echo "make bench    every benchmark beside its peer; make bench-quick in three minutes, no time judged"
 	@echo "make storm    ROUNDS=$(ROUNDS) random kills of a detached training"
 
 # The stamp files say what is installed; they are made again when a requirement changes.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from harness import PROJECT, SHARED, WORK
 from movielora.progress import SILENT
+from places import PROJECT, SHARED, WORK
 
 
 def dataset() -> Path:
@@ -51,24 +53,51 @@ def qwen_shape(layers: int) -> Path | None:
     return folder
 
 
-def random_adapter(base: Path, rank: int = 16) -> Path:
+def layers_of(base: Path) -> int:
+    return int(json.loads((base / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"])
+
+
+def training_records(*, quick: bool) -> Path:
+    """A JSON array of records: the training split, or the far smaller evaluation split."""
+    return dataset() / ("eval.json" if quick else "train.json")
+
+
+def record_count(records: Path) -> int:
+    """How many a file of a prepared dataset holds, as its `meta.json` says."""
+    return int(json.loads((records.parent / "meta.json").read_text(encoding="utf-8"))["counts"][records.stem])
+
+
+def completion_rows(examples: Any, order: Any) -> list[dict[str, list[int]]]:
+    """The examples as TRL takes them, in `order`: the same token ids, with the answer's two marked."""
+    yes, no, end = examples.answer_ids
+    rows = []
+    for row in order:
+        prompt = examples.prompt(row).tolist()
+        answer = [yes if examples.labels[row] else no, end]
+        rows.append({"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)})
+    return rows
+
+
+def peer_lora(dropout: float = 0.0) -> Any:
+    """PEFT's own config with movielora's defaults: r = 16 on all linear layers."""
+    from peft import LoraConfig
+
+    targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    return LoraConfig(task_type="CAUSAL_LM", r=16, lora_alpha=64, lora_dropout=dropout, target_modules=targets)
+
+
+def random_adapter(base: Path) -> Path:
     """An adapter for `base` that changes its answers: both LoRA matrices random."""
     folder = WORK / f"adapter-{base.name}"
     if (folder / "adapter_model.safetensors").is_file():
         return folder
     import torch
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=rank,
-        lora_alpha=64,
-        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-    )
-    model = get_peft_model(model, config)
+    model = get_peft_model(model, peer_lora())
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.02)

@@ -24,12 +24,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from measure_memory import SHARED, write_rows
+from measure_memory import write_rows
 from movielora.config import resolve_config
 from movielora.model.attention import probe_flash_attention
 from movielora.model.folder import read_model_config
 from movielora.model.liger import probe_liger
 from movielora.model.memory import estimate, read_shape, setup_of
+from places import SHARED
 
 # Two kernels of the same mathematics in bf16 may differ by rounding; 4-bit weights are other weights.
 SAME_MATHEMATICS, OTHER_WEIGHTS = 0.02, 0.5

@@ -21,12 +21,13 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from datasets_here import dataset, qwen_shape, tiny_base
-from harness import PROJECT, WORK, describe_machine, save, skip
+from datasets_here import completion_rows, dataset, layers_of, peer_lora, qwen_shape, tiny_base
+from harness import skip
+from places import PROJECT, WORK
+from report import Goal, build_report, judgement, save
 
 _EFFECTIVE_BATCH = 16
 _WARM_UP = 3
-_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 # Both start from an untouched base; the kernels differ, and bf16 losses are known to a hundredth.
 _FIRST_LOSS_TOLERANCE = 0.02
 
@@ -50,23 +51,39 @@ def main() -> None:
     base = options.base or qwen_shape(28) or tiny_base()
     dataset()
     peak_flops = _matmul_flops()
-    cases = [_compare(base, quantized, options.steps) for quantized in ((False,) if options.quick else (False, True))]
-    for sides in cases:
+    device = torch.cuda.get_device_properties(0)
+    machine = {
+        "gpu": {"name": device.name, "memory_bytes": device.total_memory},
+        "measured_peak_flops_per_second": peak_flops,
+    }
+    for quantized in (False,) if options.quick else (False, True):
+        sides = _compare(base, quantized, options.steps)
         for side in sides.values():
             side["mfu"] = side["flops_per_second"] / peak_flops
             print(_line(side))
-    facts = {"name": torch.cuda.get_device_name(), "memory_bytes": torch.cuda.get_device_properties(0).total_memory}
-    report = {
-        "name": "gpu-train",
-        "goal": "largest micro-batch: at least 3 × plain TRL at micro-batch 2; under 5 GB at micro-batch 2",
-        "cases": cases,
-        "ratios": [sides["movielora auto"]["rows_per_second"] / sides["trl 2"]["rows_per_second"] for sides in cases],
-        "measured_peak_flops_per_second": peak_flops,
-        "gpu": facts,
-        "machine": describe_machine(),
-    }
-    print(f"ratios at the largest micro-batch: {[round(ratio, 2) for ratio in report['ratios']]}")
-    save("gpu-train", report, quick=options.quick)
+        report = _report(sides, layers_of(base), quick=options.quick) | machine
+        print(f"  {judgement(report)}")
+        save(report)
+
+
+def _report(sides: dict[str, Any], layers: int, *, quick: bool) -> dict[str, Any]:
+    """Of one precision: speed at the largest micro-batch against plain TRL at 2, memory at 2 against the same."""
+    ours, peer, small = sides["movielora auto"], sides["trl 2"], sides["movielora 2"]
+    precision = "4-bit" if ours["quantized"] else "bf16"
+    return build_report(
+        f"gpu-train-{precision}",
+        "a training step of the default config on a CUDA GPU, the largest micro-batch, against plain TRL at 2",
+        {"movielora auto": ours, "trl 2": peer, **sides},
+        (Goal("ratio", at_least=3), Goal("peak_bytes", at_most=5e9)),
+        {
+            "ratio": peer["seconds"] / ours["seconds"],
+            "memory_ratio": small["peak_bytes"] / peer["peak_bytes"],
+            "peak_bytes": small["peak_bytes"],
+        },
+        quick=quick,
+        unit="s/step",
+        work={"layers": layers, "dtype": precision, "micro-batch": ours["batch"], "rows a step": _EFFECTIVE_BATCH},
+    )
 
 
 def _compare(base: Path, quantized: bool, steps: int) -> dict[str, Any]:
@@ -219,18 +236,12 @@ def _ours(case: dict[str, Any], examples: Any, folder: Path) -> Any:
 def _peer(case: dict[str, Any], examples: Any, folder: Path) -> Any:
     import torch
     from datasets import Dataset
-    from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
     from movielora.training.sampler import LengthGroupedSampler
 
-    yes, no, end = examples.answer_ids
-    rows = []
-    for row in LengthGroupedSampler(examples.lengths, case["batch"], _EFFECTIVE_BATCH, 42):
-        prompt = examples.prompt(row).tolist()
-        answer = [yes if examples.labels[row] else no, end]
-        rows.append({"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)})
+    rows = completion_rows(examples, LengthGroupedSampler(examples.lengths, case["batch"], _EFFECTIVE_BATCH, 42))
     four_bit = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -266,7 +277,7 @@ def _peer(case: dict[str, Any], examples: Any, folder: Path) -> Any:
         ),
         train_dataset=Dataset.from_list(rows),
         processing_class=AutoTokenizer.from_pretrained(case["base"]),
-        peft_config=LoraConfig(task_type="CAUSAL_LM", r=16, lora_alpha=64, lora_dropout=0.05, target_modules=_TARGETS),
+        peft_config=peer_lora(0.05),
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

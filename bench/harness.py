@@ -3,6 +3,7 @@
 A benchmark program calls `run_benchmark` with its sides. The parent starts the same program again for every
 measurement (`--side NAME`), so each has its own memory and imports. The first round is the warm-up: its results are
 compared, and a difference ends the program before anything is timed. Ratios count; a time of one machine does not.
+With --quick that first round is all there is. Every report has the same form, from which `table.py` makes its rows.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -18,45 +18,54 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("MOVIELORA_SHARED") or PROJECT.parent / "shared")
-WORK = PROJECT / ".cache" / "bench"
-RESULTS = PROJECT / "bench" / "results"
-_LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "peft", "datasets", "polars", "pandas")
+from places import PROJECT, WORK
+from report import Goal, build_report, judgement, save
 
 Side = Callable[[argparse.Namespace], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Peak memory at rising values of one numeric option (`rows` is --rows), by side; two values at least for ours."""
+
+    option: str
+    values: dict[str, tuple[int, ...]]
+    quick_values: dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Benchmark:
     """`sides` maps a name to what a child runs: it returns `seconds` and `result`, which `same` compares.
 
-    `same` raises AssertionError where the first side's result is not the second's. `goal` is what the ratio
-    (second / first, in seconds) should reach; `clock` is `inside` (the child's own `seconds`) or `process` (from
-    start to exit).
+    `same` raises AssertionError where the first side's result is not the second's, and may return facts about how
+    they differ. The measures that `goals` are about: `ratio` (second / first, in seconds), `memory_ratio` (first /
+    second), the first side's `seconds` and `peak_bytes`, and with a sweep `memory_growth`, its peak at the last value
+    over that at the first. `clock` is `inside` (the child's own `seconds`) or `process` (from start to exit); `facts`
+    names what the work was (`layers`, `rows`).
     """
 
     name: str
     question: str
     sides: dict[str, Side]
-    same: Callable[[Any, Any], None]
-    goal: str
+    same: Callable[[Any, Any], dict[str, Any] | None]
+    goals: tuple[Goal, ...]
+    unit: str = "s"
     clock: str = "inside"
     prepare: Callable[[argparse.Namespace], None] = lambda options: None
     rounds: int = 3
-    quick_rounds: int = 1
+    quick_rounds: int = 0
     options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
-    extra: dict[str, Any] = field(default_factory=dict)
+    facts: Callable[[argparse.Namespace], dict[str, Any]] = lambda options: {}
+    sweep: Sweep | None = None
 
 
 def run_benchmark(benchmark: Benchmark) -> None:
     parser = argparse.ArgumentParser(description=benchmark.question)
-    parser.add_argument("--quick", action="store_true", help="less work, one timed round")
+    parser.add_argument("--quick", action="store_true", help="less work, judging no times")
     parser.add_argument("--rounds", type=int, help="timed rounds")
     parser.add_argument("--side", choices=list(benchmark.sides), help=argparse.SUPPRESS)
     parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
@@ -89,22 +98,49 @@ def _compare(benchmark: Benchmark, options: argparse.Namespace) -> None:
     WORK.mkdir(parents=True, exist_ok=True)
     benchmark.prepare(options)
     load_before = os.getloadavg()[0]
-    checked = [_child(name, check=True)["result"] for name in benchmark.sides]
-    for other in checked[1:]:
-        benchmark.same(checked[0], other)
-    print("  results are equal")
+    checked = {name: [_child(name, "--check")] for name in benchmark.sides}
+    ours, *others = (runs[0]["result"] for runs in checked.values())
+    compared: dict[str, Any] = {}
+    for other in others:
+        compared |= benchmark.same(ours, other) or {}
+    print("  results are equal" + "".join(f", {key} {value:g}" for key, value in compared.items()))
     rounds = options.rounds or (benchmark.quick_rounds if options.quick else benchmark.rounds)
+    measured = _rounds(benchmark, rounds) if rounds else checked
+    key = "process_seconds" if benchmark.clock == "process" else "seconds"
+    sides = {name: _summary(runs, key) for name, runs in measured.items()}
+    _print_sides(sides, benchmark.unit)
+    peaks = _peaks(benchmark.sweep, quick=options.quick)
+    report = build_report(
+        benchmark.name,
+        benchmark.question,
+        sides,
+        benchmark.goals,
+        _measures(sides, peaks),
+        quick=options.quick,
+        unit=benchmark.unit,
+        work=benchmark.facts(options),
+        options={key: value for key, value in vars(options).items() if key not in ("side", "answer", "check")},
+        compared=compared,
+        **({f"peak_bytes_by_{benchmark.sweep.option}": peaks} if benchmark.sweep else {}),
+    )
+    report["machine"]["load_before"] = load_before
+    print(f"  {judgement(report)}")
+    save(report)
+
+
+def _rounds(benchmark: Benchmark, rounds: int) -> dict[str, list[dict[str, Any]]]:
     measured: dict[str, list[dict[str, Any]]] = {name: [] for name in benchmark.sides}
     for _ in range(rounds):
         for name in benchmark.sides:
-            measured[name].append(_child(name, check=False))
-    _report(benchmark, options, measured, load_before)
+            measured[name].append(_child(name))
+    return measured
 
 
-def _child(side: str, *, check: bool) -> dict[str, Any]:
+def _child(side: str, *words: str) -> dict[str, Any]:
+    """One side in a process of its own, with this program's arguments and `words`, of which the last counts."""
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
-        command = [sys.executable, *sys.argv, "--side", side, "--answer", str(answer), *(["--check"] if check else [])]
+        command = [sys.executable, *sys.argv, *words, "--side", side, "--answer", str(answer)]
         started = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
         seconds = time.perf_counter() - started
@@ -113,68 +149,44 @@ def _child(side: str, *, check: bool) -> dict[str, Any]:
         return {**json.loads(answer.read_text(encoding="utf-8")), "process_seconds": seconds}
 
 
-def _report(benchmark: Benchmark, options: argparse.Namespace, measured: dict[str, Any], load_before: float) -> None:
-    key = "process_seconds" if benchmark.clock == "process" else "seconds"
-    sides = {
-        name: {
-            "seconds": statistics.median(run[key] for run in runs),
-            "all_seconds": [run[key] for run in runs],
-            "peak_bytes": max(run["peak_bytes"] for run in runs),
-            "process_cpu_seconds": statistics.median(run["cpu_seconds"] for run in runs),
-            **{name: runs[-1][name] for name in runs[-1].get("show", ())},
-        }
-        for name, runs in measured.items()
+def _summary(runs: list[dict[str, Any]], key: str) -> dict[str, Any]:
+    return {
+        "seconds": statistics.median(run[key] for run in runs),
+        "all_seconds": [run[key] for run in runs],
+        "peak_bytes": max(run["peak_bytes"] for run in runs),
+        "process_cpu_seconds": statistics.median(run["cpu_seconds"] for run in runs),
+        **{name: runs[-1][name] for name in runs[-1].get("show", ())},
     }
-    ours, *peers = sides.values()
+
+
+def _print_sides(sides: dict[str, Any], unit: str) -> None:
     for name, side in sides.items():
         print(
-            f"  {name:12} {side['seconds']:10.3f} s   peak {side['peak_bytes'] / 1e9:6.2f} GB   "
+            f"  {name:12} {side['seconds']:10.3f} {unit}   peak {side['peak_bytes'] / 1e9:6.2f} GB   "
             f"whole process {side['process_cpu_seconds']:.1f} CPU s"
         )
-    report = {
-        "name": benchmark.name,
-        "question": benchmark.question,
-        "goal": benchmark.goal,
-        "options": {key: value for key, value in vars(options).items() if key not in ("side", "answer", "check")},
-        "sides": sides,
-        "machine": {**describe_machine(), "load_before": load_before},
-        **benchmark.extra,
-    }
-    if peers:
-        report["ratio"] = peers[0]["seconds"] / ours["seconds"]
-        report["memory_ratio"] = ours["peak_bytes"] / peers[0]["peak_bytes"]
-        print(f"  ratio {report['ratio']:.2f}× (goal {benchmark.goal}), memory {report['memory_ratio']:.2f}×")
-    save(benchmark.name, report, quick=options.quick)
 
 
-def save(name: str, report: dict[str, Any], *, quick: bool) -> None:
-    """Write `bench/results/NAME.json`; a quick run goes beside the work, for it judges nothing."""
-    folder = WORK / "quick" if quick else RESULTS
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+def _peaks(sweep: Sweep | None, *, quick: bool) -> dict[str, dict[str, int]]:
+    """Peak bytes of every side, by the option's value; JSON's keys are strings."""
+    if sweep is None:
+        return {}
+    peaks: dict[str, dict[str, int]] = {}
+    for name, values in (sweep.quick_values if quick else sweep.values).items():
+        found = {str(value): _child(name, f"--{sweep.option}", str(value))["peak_bytes"] for value in values}
+        said = ", ".join(f"{peak / 1e9:.2f} GB at {int(value):,}" for value, peak in found.items())
+        print(f"  {name:12} peak by {sweep.option}: {said}")
+        peaks[name] = found
+    return peaks
 
 
-def describe_machine() -> dict[str, Any]:
-    """Processor, memory and libraries; no name of host, user or folder."""
-    cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
-    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
-    flags = next((line.partition(":")[2].split() for line in text.splitlines() if line.startswith("flags")), [])
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "matrix_flags": [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags],
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "omp_threads": os.environ.get("OMP_NUM_THREADS"),
-        "libraries": {name: metadata.version(name) for name in _LIBRARIES if _installed(name)},
-    }
-
-
-def _installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+def _measures(sides: dict[str, Any], peaks: dict[str, dict[str, int]]) -> dict[str, float]:
+    ours, *peers = sides.values()
+    measures = {"seconds": ours["seconds"], "peak_bytes": ours["peak_bytes"]}
+    for peer in peers[:1]:
+        measures["ratio"] = peer["seconds"] / ours["seconds"]
+        measures["memory_ratio"] = ours["peak_bytes"] / peer["peak_bytes"]
+    for by_value in list(peaks.values())[:1]:
+        first, *_, last = by_value.values()
+        measures["memory_growth"] = last / first
+    return measures

@@ -20,9 +20,8 @@ from movielora.config import resolve_config
 from movielora.model.folder import read_model_config
 from movielora.model.memory import estimate, read_shape, setup_of
 from movielora.model.processor import computes_bf16_fast, cpu_flags
+from places import SHARED
 
-PROJECT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("MOVIELORA_SHARED") or PROJECT.parent / "shared")
 ROWS, STEPS = 16, 3
 
 

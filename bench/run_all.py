@@ -1,16 +1,17 @@
 """Run the benchmarks one after the other: `make bench`, or `make bench-quick` with --quick.
 
-A program fails where its results are not equal or something breaks; no time decides. Ends with one table of ratios.
+A program fails where its results are not equal or something breaks; no time decides. Ends with the table of `table.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import shutil
 import subprocess
 import sys
 
-from harness import PROJECT, RESULTS, WORK
+from places import PROJECT, QUICK_RESULTS, RESULTS
+from table import make_table
 
 _PROGRAMS = (
     "tokenize_cold.py",
@@ -25,7 +26,7 @@ _PROGRAMS = (
     "gpu_train.py",
 )
 # 32 million ratings need 1 GB of disk for the CSV and some minutes.
-_FULL_ONLY = ("prepare_data.py --ratings 1000000", "prepare_data.py --ratings 32000000")
+_FULL_ONLY = ("prepare_data.py --ratings 32000000",)
 
 
 def main() -> None:
@@ -33,8 +34,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="less work each, three minutes in all")
     options = parser.parse_args()
     programs = _PROGRAMS if options.quick else _PROGRAMS + _FULL_ONLY
+    if options.quick:  # what an earlier quick run left is not of these programs
+        shutil.rmtree(QUICK_RESULTS, ignore_errors=True)
     failed = [program for program in programs if _run(program, quick=options.quick)]
-    _table(quick=options.quick)
+    print(f"\n{make_table(QUICK_RESULTS if options.quick else RESULTS)}", end="")
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
@@ -43,15 +46,6 @@ def _run(program: str, *, quick: bool) -> int:
     words = program.split()
     command = [sys.executable, str(PROJECT / "bench" / words[0]), *words[1:], *(["--quick"] if quick else [])]
     return subprocess.run(command, check=False).returncode
-
-
-def _table(*, quick: bool) -> None:
-    folder = WORK / "quick" if quick else RESULTS
-    print(f"\n{'bench':16} {'ratio':>8} {'memory':>8}   goal")
-    for path in sorted(folder.glob("*.json")):
-        report = json.loads(path.read_text(encoding="utf-8"))
-        if "ratio" in report:
-            print(f"{report['name']:16} {report['ratio']:7.2f}× {report['memory_ratio']:7.2f}×   {report['goal']}")
 
 
 if __name__ == "__main__":

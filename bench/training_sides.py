@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
+
+from datasets_here import completion_rows, layers_of, peer_lora
+from harness import Benchmark, run_benchmark
+from report import Goal
 
 # Left out of the median: first touches of memory, choices of kernels.
 WARM_UP_STEPS = 2
@@ -35,6 +42,46 @@ class Work:
     @property
     def rows(self) -> int:
         return self.all_steps * self.batch * self.accumulation
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        rows = self.batch * self.accumulation
+        return {"layers": layers_of(self.base), "dtype": self.dtype, "rows a step": rows, "timed steps": self.steps}
+
+
+def run_training(
+    name: str,
+    question: str,
+    *,
+    work: Callable[[argparse.Namespace], Work],
+    tolerance: float,
+    goals: tuple[Goal, ...],
+    options: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+    rounds: int = 3,
+) -> None:
+    """Benchmark both sides of `work`. Losses may differ by `tolerance`: absolute below 1, relative above."""
+    run_benchmark(
+        Benchmark(
+            name=name,
+            question=question,
+            sides={
+                "movielora": lambda chosen: movielora_side(work(chosen)),
+                "trl": lambda chosen: peer_side(work(chosen)),
+            },
+            same=partial(_same_losses, tolerance=tolerance),
+            goals=goals,
+            unit="s/step",
+            prepare=lambda chosen: (work(chosen), None)[1],
+            facts=lambda chosen: work(chosen).facts,
+            options=options,
+            rounds=rounds,
+        )
+    )
+
+
+def _same_losses(ours: Any, peers: Any, *, tolerance: float) -> None:
+    for step, (one, other) in enumerate(zip(ours, peers, strict=True), 1):
+        assert abs(one - other) <= tolerance * max(1.0, abs(other)), f"step {step}: losses {one} and {other}"
 
 
 def movielora_side(work: Work) -> dict[str, Any]:
@@ -89,17 +136,10 @@ def movielora_side(work: Work) -> dict[str, Any]:
 def peer_side(work: Work) -> dict[str, Any]:
     import torch
     from datasets import Dataset
-    from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
     examples, order = _examples(work)
-    yes, no, end = examples.answer_ids
-    rows = []
-    for row in order:
-        prompt = examples.prompt(row).tolist()
-        answer = [yes if examples.labels[row] else no, end]
-        rows.append({"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)})
     with tempfile.TemporaryDirectory() as folder:
         arguments = SFTConfig(
             output_dir=folder,
@@ -123,15 +163,9 @@ def peer_side(work: Work) -> dict[str, Any]:
         trainer = SFTTrainer(
             model=AutoModelForCausalLM.from_pretrained(work.base, dtype=getattr(torch, work.dtype)),
             args=arguments,
-            train_dataset=Dataset.from_list(rows),
+            train_dataset=Dataset.from_list(completion_rows(examples, order)),
             processing_class=AutoTokenizer.from_pretrained(work.base),
-            peft_config=LoraConfig(
-                task_type="CAUSAL_LM",
-                r=16,
-                lora_alpha=64,
-                lora_dropout=work.dropout,
-                target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-            ),
+            peft_config=peer_lora(work.dropout),
         )
         trainer.remove_callback(PrinterCallback)
         return _train(trainer, work)

@@ -17,10 +17,10 @@ BENCH = Path(__file__).parents[2] / "bench"
 PROGRAM = """
 import json, sys
 sys.path.insert(0, {bench!r})
-import harness
-from harness import Benchmark, run_benchmark
+import harness, report
+from harness import Benchmark, Goal, Sweep, run_benchmark
 
-harness.WORK = harness.RESULTS = __import__("pathlib").Path({work!r})
+harness.WORK = report.RESULTS = report.QUICK_RESULTS = __import__("pathlib").Path({work!r})
 
 def side(answer):
     def run(options):
@@ -30,9 +30,13 @@ def side(answer):
 
 def same(one, other):
     assert abs(one - other) < 5, f"{{one}} is not {{other}}"
+    return {{"difference": abs(one - other)}}
 
 run_benchmark(Benchmark(
-    name="invented", question="which?", sides={{"ours": side(2.0), "peer": side({peer})}}, same=same, goal="2",
+    name="invented", question="which?", sides={{"ours": side(2.0), "peer": side({peer})}}, same=same,
+    goals=(Goal("ratio", at_least=2), Goal("memory_growth", at_most=9)),
+    options=lambda parser: parser.add_argument("--rows", type=int), facts=lambda options: {{"layers": 3}},
+    sweep=Sweep("rows", {{"ours": (1, 2), "peer": (1,)}}, quick_values={{"ours": (1, 2)}}),
 ))
 """
 
@@ -44,20 +48,35 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module
 
 
-def _run(folder: Path, peer: float) -> subprocess.CompletedProcess[str]:
+def _run(folder: Path, peer: float, *words: str) -> subprocess.CompletedProcess[str]:
     program = folder / "program.py"
     program.write_text(PROGRAM.format(bench=str(BENCH), work=str(folder), peer=peer))
-    return subprocess.run([sys.executable, str(program), "--rounds", "2"], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, str(program), *words], capture_output=True, text=True, check=False)
 
 
 def test_equal_results_are_timed_alternating_and_reported(tmp_path: Path) -> None:
-    done = _run(tmp_path, 6.0)
+    done = _run(tmp_path, 6.0, "--rounds", "2")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "calls").read_text().split() == ["check"] * 2 + ["timed"] * 4
+    # Two rounds of two sides, then the peaks at three values.
+    assert (tmp_path / "calls").read_text().split() == ["check"] * 2 + ["timed"] * (4 + 3)
     report = json.loads((tmp_path / "invented.json").read_text())
-    assert report["ratio"] == 3.0  # 6 s against 2 s
+    assert report["measures"]["ratio"] == 3.0  # 6 s against 2 s
+    assert report["goals"][0] == {"measure": "ratio", "at_least": 2}
+    assert report["work"] == {"layers": 3}
+    assert report["compared"] == {"difference": 4.0}
+    assert list(report["peak_bytes_by_rows"]["ours"]) == ["1", "2"]
+    assert report["measures"]["memory_growth"] > 0
+    assert "3.00× (goal ≥ 2×, reached)" in done.stdout
     assert report["sides"]["ours"]["all_seconds"] == [2.0, 2.0]
     assert report["sides"]["peer"]["peak_bytes"] > 0
+
+
+def test_a_quick_run_compares_and_judges_nothing(tmp_path: Path) -> None:
+    done = _run(tmp_path, 3.0, "--quick")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "calls").read_text().split() == ["check"] * 2 + ["timed"] * 2  # the peaks at two values
+    assert "1.50× (goal ≥ 2×)" in done.stdout
+    assert json.loads((tmp_path / "invented.json").read_text())["quick"] is True
 
 
 def test_a_wrong_answer_is_never_timed(tmp_path: Path) -> None:
@@ -69,7 +88,7 @@ def test_a_wrong_answer_is_never_timed(tmp_path: Path) -> None:
 
 
 def test_the_machine_is_described_and_not_named(bench: Any) -> None:
-    text = json.dumps(bench("harness").describe_machine())
+    text = json.dumps(bench("report").describe_machine())
     assert socket.gethostname() not in text
     assert str(Path.home()) not in text
     assert getpass.getuser() not in text.split('"')
@@ -78,9 +97,31 @@ def test_the_machine_is_described_and_not_named(bench: Any) -> None:
 
 def test_results_that_are_kept_name_no_folder() -> None:
     for path in (BENCH / "results").glob("*.json"):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert socket.gethostname() not in text, path.name
-        assert '"/' not in text, path.name
+        for folder in ('"/', "/work", "/home", "/tmp", "/root", str(BENCH.parent), str(Path.home())):
+            assert folder not in text, f"{path.name} names {folder}"
+
+
+def test_a_row_without_a_decision_is_excused_only_where_both_are_unsure(bench: Any) -> None:
+    same = bench("score_rows")._same
+    found = same({"base": [0.05, 2.0], "adapter": [-0.5]}, {"base": [-0.09, 2.5], "adapter": [-0.5]})
+    assert found["answers"] == 3
+    assert found["excused_answers"] == found["excused_answers_that_differ"] == 1
+    assert found["largest_log_odds_difference"] == 0.5
+    with pytest.raises(AssertionError, match="log-odds"):
+        same({"base": [0.05], "adapter": []}, {"base": [-0.11], "adapter": []})
+
+
+def test_a_gpu_report_judges_speed_at_the_largest_batch_and_memory_at_two(bench: Any) -> None:
+    def side(seconds: float, peak: float) -> dict[str, Any]:
+        return {"seconds": seconds, "peak_bytes": peak, "quantized": True, "batch": 8}
+
+    sides = {"movielora 2": side(2, 3e9), "trl 2": side(4, 6e9), "movielora auto": side(1, 20e9)}
+    report = bench("gpu_train")._report(sides, 28, quick=False)
+    assert report["measures"] == {"ratio": 4, "memory_ratio": 0.5, "peak_bytes": 3e9}
+    assert report["work"]["layers"] == 28
+    assert list(report["sides"])[:2] == ["movielora auto", "trl 2"]
 
 
 def test_arithmetic_of_the_decoder_is_the_known_one(bench: Any, tmp_path: Path) -> None:
