@@ -166,6 +166,8 @@ def _measure(case: dict[str, Any]) -> dict[str, Any]:
         # Forward, and backward to the activations alone: 4 operations a frozen weight and token.
         "flops_per_second": 4 * _decoder_weights(Path(case["base"])) * tokens / seconds,
         "peak_bytes": torch.cuda.max_memory_allocated(),
+        "attention": trainer.model.config._attn_implementation,
+        "liger_kernel": "liger_kernel.transformers" in sys.modules,
         "losses": [row["loss"] for row in trainer.state.log_history if "loss" in row],
     }
 
