@@ -228,7 +228,7 @@ def _say_placement(placement: Placement, told: Reporter) -> None:
 
 
 def _run_trainer(trainer: Any, steps: int, work: _Work) -> None:
-    from movielora.training.callbacks import LossPlateauCallback, RunCallback, TrainingOver, tensorboard_callback
+    from movielora.training.callbacks import RunCallback, TrainingOver, tensorboard_callback
 
     config, session, told = work.request.resolved.values, work.session, work.told
     told.note(
@@ -242,8 +242,6 @@ def _run_trainer(trainer: Any, steps: int, work: _Work) -> None:
         trainer.add_callback(RunCallback(session, phase, config, trainer, work.plan, told))
         if "tensorboard" in config.report_to:
             trainer.add_callback(tensorboard_callback(session.paths.tensorboard))
-        if config.loss_plateau_patience is not None:
-            trainer.add_callback(LossPlateauCallback(config.loss_plateau_patience, config.loss_plateau_min_delta))
         with suppress(TrainingOver):
             trainer.train(resume_from_checkpoint=str(work.plan.checkpoint) if work.plan else None)
 
