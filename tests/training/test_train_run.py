@@ -78,7 +78,7 @@ def test_a_finished_run_is_not_overwritten_without_a_word(trained: Any) -> None:
 
 def test_a_base_that_is_nowhere_is_one_sentence(tiny_config: Callable[..., ResolvedConfig], tmp_path: Path) -> None:
     resolved = tiny_config(model_name_or_path=tmp_path / "nothing-here", output_dir=tmp_path / "run")
-    with pytest.raises(ModelError, match="neither a model folder nor reachable"):
+    with pytest.raises(ModelError, match="neither a folder nor a Hugging Face name"):
         train_run(TrainRequest(resolved), SILENT)
 
 

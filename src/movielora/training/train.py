@@ -20,11 +20,12 @@ from movielora.data.dataset_files import DatasetFiles, find_dataset
 from movielora.data.prompt import PromptTemplate
 from movielora.data.quiet import quiet_libraries
 from movielora.data.token_cache import clear_cache, tokenize_file
-from movielora.data.tokens import TokenizedExamples, load_tokenizer
+from movielora.data.tokens import TokenizedExamples
 from movielora.errors import DataError, StoppedError
 from movielora.model.allocator import return_freed_memory
 from movielora.model.base import Placement, choose_placement, find_base, load_base
 from movielora.model.quantization import CPU_SPEED_WARNING
+from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import Phase, Reporter
 from movielora.runs import occupancy
 from movielora.runs.checkpoints import newest_complete
