@@ -16,7 +16,7 @@ import pytest
 from invented_comparison import HOSTILE_TITLES, Invented, finish, invent_comparison
 from movielora.data.prompt import render_input
 from movielora.evaluation.analysis import Analysis, RowFilter, load_analysis, parse_slice, select_rows
-from movielora.evaluation.report.build import write_report
+from movielora.evaluation.report.build import render_report, write_report
 
 pytestmark = pytest.mark.browser
 
@@ -306,6 +306,27 @@ def test_a_comparison_of_one_answer_and_no_baselines_still_opens(tmp_path: Path,
     assert "AUC needs both answers" in page.tab.inner_text("h1")
     assert "undefined" in page.tab.inner_text("#roc")
     assert page.counted()[0] > 0
+
+
+def test_a_page_with_a_sample_says_so_and_counts_every_row(
+    page: Any, invented: Invented, open_page: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("movielora.evaluation.report.payload._MOST_ROWS", 100)
+    written = tmp_path / "sampled.html"
+    written.write_text(render_report(load_analysis(invented.folder.root)), encoding="utf-8")
+    sampled = open_page(written)
+    assert "random sample of 100 of the" in sampled.tab.inner_text("#sampled")
+    assert page.tab.locator("#sampled").count() == 0
+    assert sampled.counted() == (100, 100)
+    for same in ("#bucket-choice", "#confusion", "#leaders", "#differences", "#slices", "#roc", "#reliability"):
+        assert sampled.tab.inner_text(same) == page.tab.inner_text(same)
+    for drawn in ("#histogram-base svg", "#roc svg", "#precision-recall svg", "#reliability svg"):
+        assert sampled.tab.inner_html(drawn) == page.tab.inner_html(drawn)
+    sampled.tab.select_option("#sort", "row")
+    sampled.tab.click("#grid .row >> nth=20")
+    title, where = sampled.tab.inner_text("#drawer-title"), sampled.tab.inner_text("#drawer .where")
+    question = load_analysis(invented.folder.root).question(int(where.removeprefix("row ").replace(",", "")))
+    assert title == " ".join((question.candidate or "").split())
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ const FAR = 1e4;
 const OPEN = [-FAR, FAR, -FAR, FAR];
 
 function buildScatter() {
-  const [lowX, highX] = reachOf(rows.base);
-  const [lowY, highY] = reachOf(rows.adapter);
+  const [lowX, highX] = data.shapes.base.span;
+  const [lowY, highY] = data.shapes.adapter.span;
   const [left, right] = [PLOT.left, PLOT.side - PLOT.right];
   const [low, high] = [PLOT.side - PLOT.bottom, PLOT.top];
   scatter.toX = scale(lowX, highX, left, right);
