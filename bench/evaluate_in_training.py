@@ -21,7 +21,8 @@ def _count(options: argparse.Namespace) -> int:
 def _examples(options: argparse.Namespace) -> Any:
     from movielora.data.prompt import PromptTemplate
     from movielora.data.records import read_records
-    from movielora.data.tokens import load_tokenizer, tokenize_records
+    from movielora.data.tokens import tokenize_records
+    from movielora.model.tokenizer import load_tokenizer
     from movielora.progress import SILENT
 
     tokenizer = load_tokenizer(str(tiny_base()))
@@ -33,9 +34,9 @@ def _movielora(options: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
 
     from movielora.config import Config
-    from movielora.data.tokens import load_tokenizer
     from movielora.model.base import Placement, load_base
     from movielora.model.lora import lora_config
+    from movielora.model.tokenizer import load_tokenizer
     from movielora.runs.paths import RunPaths
     from movielora.training.trainer import AnswerTrainer, training_arguments
 

@@ -183,7 +183,8 @@ def _decoder_weights(base: Path) -> int:
 def _examples(case: dict[str, Any]) -> Any:
     from movielora.data.prompt import PromptTemplate
     from movielora.data.records import read_records
-    from movielora.data.tokens import load_tokenizer, tokenize_records
+    from movielora.data.tokens import tokenize_records
+    from movielora.model.tokenizer import load_tokenizer
     from movielora.progress import SILENT
 
     tokenizer = load_tokenizer(case["base"])
@@ -196,9 +197,9 @@ def _ours(case: dict[str, Any], examples: Any, folder: Path) -> Any:
     import numpy as np
 
     from movielora.config import Config
-    from movielora.data.tokens import load_tokenizer
     from movielora.model.base import choose_placement, load_base
     from movielora.model.lora import lora_config
+    from movielora.model.tokenizer import load_tokenizer
     from movielora.runs.paths import RunPaths
     from movielora.training.trainer import AnswerTrainer, training_arguments
 

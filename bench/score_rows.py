@@ -40,10 +40,10 @@ def _movielora(options: argparse.Namespace) -> dict[str, Any]:
 
     from movielora.data.prompt import PromptTemplate
     from movielora.data.records import read_records
-    from movielora.data.tokens import load_tokenizer
     from movielora.evaluation.predict import Pair, predict
     from movielora.model.base import Placement, load_base
     from movielora.model.lora import load_adapter
+    from movielora.model.tokenizer import load_tokenizer
     from movielora.progress import SILENT
 
     base, count = _base(options), _rows(options)

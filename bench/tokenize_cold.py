@@ -19,7 +19,7 @@ def _movielora(options: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
     from movielora.data.prompt import PromptTemplate
     from movielora.data.token_cache import tokenize_file
-    from movielora.data.tokens import load_tokenizer
+    from movielora.model.tokenizer import load_tokenizer
     from movielora.progress import SILENT
 
     tokenizer = load_tokenizer(str(tokenizer_folder()))

@@ -20,7 +20,7 @@ def _movielora(options: argparse.Namespace) -> dict[str, Any]:
 
     from movielora.data.prompt import PromptTemplate
     from movielora.data.token_cache import tokenize_file
-    from movielora.data.tokens import load_tokenizer
+    from movielora.model.tokenizer import load_tokenizer
     from movielora.progress import SILENT
 
     _ = transformers.PreTrainedTokenizerFast  # imported, as it is for the peer

@@ -88,9 +88,9 @@ def movielora_side(work: Work) -> dict[str, Any]:
     import numpy as np
 
     from movielora.config import Config
-    from movielora.data.tokens import load_tokenizer
     from movielora.model.base import Placement, load_base
     from movielora.model.lora import lora_config
+    from movielora.model.tokenizer import load_tokenizer
     from movielora.runs.paths import RunPaths
     from movielora.training.trainer import AnswerTrainer, training_arguments
 
@@ -175,7 +175,8 @@ def _examples(work: Work) -> tuple[Any, list[int]]:
     """The first rows of the file that the training needs, and the order in which movielora's sampler takes them."""
     from movielora.data.prompt import PromptTemplate
     from movielora.data.records import read_records
-    from movielora.data.tokens import load_tokenizer, tokenize_records
+    from movielora.data.tokens import tokenize_records
+    from movielora.model.tokenizer import load_tokenizer
     from movielora.progress import SILENT
     from movielora.training.sampler import LengthGroupedSampler
 

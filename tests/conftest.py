@@ -43,7 +43,7 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_tokenizer(tiny_base: Path) -> Any:
-    from movielora.data.tokens import load_tokenizer
+    from movielora.model.tokenizer import load_tokenizer
 
     return load_tokenizer(tiny_base)
 
@@ -51,7 +51,7 @@ def tiny_tokenizer(tiny_base: Path) -> Any:
 @pytest.fixture(scope="session")
 def qwen_tokenizer(shared: Path) -> Any:
     """The real Qwen3 tokenizer. Tests that use it carry `@pytest.mark.shared`."""
-    from movielora.data.tokens import load_tokenizer
+    from movielora.model.tokenizer import load_tokenizer
 
     folder = shared / "qwen3-tokenizer"
     if not folder.is_dir():

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from movielora.data.tokens import load_tokenizer
 from movielora.errors import ModelError, first_line
 from movielora.model.base import Placement, load_base
+from movielora.model.tokenizer import load_tokenizer
 
 
 @pytest.mark.parametrize(
@@ -31,12 +31,13 @@ def test_an_error_without_text_is_told_by_its_class(tiny_base: Path, monkeypatch
         load_base(str(tiny_base), Placement("cpu", "float32", quantized=False, attention=None))
 
 
-def test_a_tokenizer_that_fails_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tokenizer_that_fails_without_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import transformers
 
     def fails(*args: Any, **kwargs: Any) -> Any:
         raise ValueError
 
     monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", fails)
-    with pytest.raises(ModelError, match=r"reachable on Hugging Face \(ValueError\)"):
-        load_tokenizer("nobody/nothing")
+    (tmp_path / "tokenizer.json").touch()
+    with pytest.raises(ModelError, match=r"no tokenizer at .*: ValueError"):
+        load_tokenizer(str(tmp_path))

@@ -16,7 +16,7 @@ import pytest
 from invented_comparison import HOSTILE_TITLES, Invented, finish, invent_comparison
 from movielora.data.prompt import render_input
 from movielora.evaluation.analysis import Analysis, RowFilter, load_analysis, parse_slice, select_rows
-from movielora.evaluation.report.build import write_report
+from movielora.evaluation.report.build import render_report, write_report
 
 pytestmark = pytest.mark.browser
 
@@ -152,6 +152,49 @@ def test_a_box_in_the_scatter_selects_rows(page: Any, analysis: Analysis) -> Non
     assert page.counted()[0] == len(analysis.predictions)
 
 
+def test_the_box_can_be_written_and_follows_the_drag(page: Any, analysis: Analysis) -> None:
+    """Keys alone: the numbers select the rows that the box holds."""
+    base, adapter = (analysis.predictions.scores[model].log_odds for model in ("base", "adapter"))
+
+    def edge(model: str, end: str) -> Any:
+        return page.tab.get_by_role("spinbutton", name=f"{model} log-odds, {end}")
+
+    page.tab.get_by_role("group", name="Select rows by log-odds").get_by_role("spinbutton").first.focus()
+    page.tab.keyboard.type("0.5")
+    page.tab.keyboard.press("Tab")
+    assert page.counted()[0] == int((base.round(3) >= 0.5).sum())
+    page.tab.keyboard.press("Tab")
+    page.tab.keyboard.press("Tab")
+    page.tab.keyboard.type("-0.25")
+    page.tab.keyboard.press("Enter")
+    assert page.counted()[0] == int(((base.round(3) >= 0.5) & (adapter.round(3) <= -0.25)).sum())
+    assert [edge("Base", end).input_value() for end in ("from", "to")] == ["0.5", ""]
+    assert [edge("Adapter", end).input_value() for end in ("from", "to")] == ["", "-0.25"]
+    assert page.tab.locator("#scatter .box").is_visible()
+    edge("Base", "to").fill("-1")  # below `from`: the two change places
+    edge("Base", "to").press("Enter")
+    assert [edge("Base", end).input_value() for end in ("from", "to")] == ["-1", "0.5"]
+    page.tab.click("#chips .chip")
+    assert [edge("Base", end).input_value() for end in ("from", "to")] == ["", ""]
+    plot = page.tab.locator("#scatter .plot")
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    page.tab.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.4)
+    page.tab.mouse.down()
+    page.tab.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.6)
+    page.tab.mouse.up()
+    low, high = (float(edge("Base", end).input_value()) for end in ("from", "to"))
+    within = int(((base >= low) & (base <= high)).sum())
+    assert low < high
+    assert 0 < page.counted()[0] <= within
+    for model in ("Base", "Adapter"):
+        for end in ("from", "to"):
+            edge(model, end).fill("")
+            edge(model, end).press("Enter")
+    assert page.counted()[0] == len(analysis.predictions)
+    assert page.address() == ""
+
+
 def test_a_link_shows_the_same_view(page: Any, open_page: Callable[..., Any], invented: Invented) -> None:
     page.tab.click("#bucket-choice button:has-text('Fixed')")
     page.tab.click(".slice[aria-label^='Comedy']")
@@ -214,6 +257,9 @@ def test_buttons_have_names_and_the_count_is_announced(page: Any) -> None:
     assert page.tab.get_by_role("searchbox", name="Search titles and users").count() == 1
     assert page.tab.get_by_role("table", name="Rows").count() == 1
     assert page.tab.locator("svg[role=img]:not([aria-label])").count() == 0
+    for model in ("Base", "Adapter"):
+        for end in ("from", "to"):
+            assert page.tab.get_by_role("spinbutton", name=f"{model} log-odds, {end}", exact=True).count() == 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -260,6 +306,27 @@ def test_a_comparison_of_one_answer_and_no_baselines_still_opens(tmp_path: Path,
     assert "AUC needs both answers" in page.tab.inner_text("h1")
     assert "undefined" in page.tab.inner_text("#roc")
     assert page.counted()[0] > 0
+
+
+def test_a_page_with_a_sample_says_so_and_counts_every_row(
+    page: Any, invented: Invented, open_page: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("movielora.evaluation.report.payload._MOST_ROWS", 100)
+    written = tmp_path / "sampled.html"
+    written.write_text(render_report(load_analysis(invented.folder.root)), encoding="utf-8")
+    sampled = open_page(written)
+    assert "random sample of 100 of the" in sampled.tab.inner_text("#sampled")
+    assert page.tab.locator("#sampled").count() == 0
+    assert sampled.counted() == (100, 100)
+    for same in ("#bucket-choice", "#confusion", "#leaders", "#differences", "#slices", "#roc", "#reliability"):
+        assert sampled.tab.inner_text(same) == page.tab.inner_text(same)
+    for drawn in ("#histogram-base svg", "#roc svg", "#precision-recall svg", "#reliability svg"):
+        assert sampled.tab.inner_html(drawn) == page.tab.inner_html(drawn)
+    sampled.tab.select_option("#sort", "row")
+    sampled.tab.click("#grid .row >> nth=20")
+    title, where = sampled.tab.inner_text("#drawer-title"), sampled.tab.inner_text("#drawer .where")
+    question = load_analysis(invented.folder.root).question(int(where.removeprefix("row ").replace(",", "")))
+    assert title == " ".join((question.candidate or "").split())
 
 
 @pytest.fixture(scope="module")

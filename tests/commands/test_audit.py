@@ -231,7 +231,7 @@ def test_a_walked_example_shows_the_lines_that_would_be_cut(figures: Any) -> Non
         (["--split", "eval", "--set", "eval_strategy=no"], "the config has no evaluation file"),
         (["--split", "weekend"], "'weekend' is not one of"),
         (["--max-samples", "0"], "Invalid value for '--max-samples'"),
-        (["--set", "model_name_or_path=/nowhere/at/all"], "neither a model folder nor reachable"),
+        (["--set", "model_name_or_path=/nowhere/at/all"], "neither a folder nor a Hugging Face name"),
     ],
 )
 def test_a_request_that_cannot_be_carried_out_ends_in_2(

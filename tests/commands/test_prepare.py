@@ -217,6 +217,29 @@ def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["big"]
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["new", "over an earlier one"])
+def test_what_a_killed_one_left_is_removed_and_told(source: Path, tmp_path: Path, again: bool) -> None:
+    big, target = tmp_path / "big", tmp_path / "d" / "set"
+    write_synthetic_movielens(big, SyntheticSize(users=4000, films=300, mean_ratings=100))
+    if again:
+        prepare(source, target, PrepareOptions(), SILENT)
+    pattern = "d/set/.set.partial-*/train.json" if again else "d/.set.partial-*/train.json"
+    command = [sys.executable, "-m", "movielora", "prepare", "--source", str(big), "--output-dir", str(target)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not list(tmp_path.glob(pattern)):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)  # it lives, and its folder is not touched
+        living = run("--source", source, "--output-dir", target)
+        assert "Removed" not in living.stderr
+        process.kill()
+    [left] = tmp_path.glob("d/**/.set.partial-*")
+    done = run("--source", source, "--output-dir", target, "--json")
+    assert f"Removed {left}: left by a `prepare` that was killed" in done.stderr
+    json.loads(done.stdout)
+    assert not left.exists()
+    assert sorted(path.name for path in target.iterdir()) == FILES
+
+
 def test_an_error_while_writing_is_not_taken_for_a_full_disk(source: Path, tmp_path: Path, monkeypatch: Any) -> None:
     """A bug is a traceback, and still leaves nothing behind."""
 

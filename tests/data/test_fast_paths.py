@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 
 from movielora.data.collector import collector_paused
 from movielora.data.records import find_history, split_history
-from movielora.data.tokens import load_tokenizer
+from movielora.model.tokenizer import load_tokenizer
 
 LINES = st.sampled_from(["1. A", "2. B: 4", "30. ", "7.x", "", " 1. A", "no", "1.\tA", "٣. A", "1. A\r", "1. A\u2028"])
 
@@ -57,7 +57,7 @@ def test_the_tokenizer_is_the_one_autotokenizer_loads(folder: str, request: pyte
 def test_a_tokenizer_loads_without_torch(tiny_base: Path) -> None:
     code = (
         "import sys; from movielora.data.prompt import PromptTemplate; "
-        "from movielora.data.tokens import load_tokenizer; "
+        "from movielora.model.tokenizer import load_tokenizer; "
         f"PromptTemplate(load_tokenizer({str(tiny_base)!r})); print('torch' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

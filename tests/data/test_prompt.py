@@ -194,6 +194,22 @@ def test_the_templates_system_replaces_the_records(tokenizer: Any) -> None:
     assert PromptTemplate(tokenizer, system="").pieces(record(input="x")).text().startswith("<|im_start|>user\n")
 
 
+def test_openings_are_rendered_once_and_not_all_remembered(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    template = PromptTemplate(tokenizer)
+    rendered: list[str] = []
+    render = tokenizer.apply_chat_template
+
+    def counting(messages: list[dict[str, str]], **options: Any) -> Any:
+        rendered.append(messages[0]["content"])
+        return render(messages, **options)
+
+    monkeypatch.setattr(tokenizer, "apply_chat_template", counting)
+    systems = [f"Person {number}" for number in range(1_100)]
+    for system in (*systems, systems[-1], systems[0]):
+        assert f"{system}<|im_end|>" in template.pieces(record(system=system)).text()
+    assert rendered == [*systems, systems[0]]
+
+
 def test_earlier_turns_stand_before_the_question_without_thinking(tokenizer: Any) -> None:
     asked = record(input="And Ran?", instruction="", turns=(("Heat?", "Yes"), ("Up?", "No")))
     assert PromptTemplate(tokenizer).pieces(asked).text() == (

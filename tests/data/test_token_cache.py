@@ -16,8 +16,9 @@ import pytest
 from movielora.data import prompt, token_cache
 from movielora.data.prompt import PromptTemplate, render_input
 from movielora.data.token_cache import clear_cache, file_sha256, tokenize_file
-from movielora.data.tokens import TokenizedExamples, load_tokenizer
+from movielora.data.tokens import TokenizedExamples
 from movielora.errors import DataError, OutputError
+from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT, Phase
 
 

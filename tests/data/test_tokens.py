@@ -18,8 +18,9 @@ from movielora.config import Config
 from movielora.data import tokens
 from movielora.data.prompt import INSTRUCTION, SYSTEM, PromptTemplate, render_input
 from movielora.data.records import Record, read_records
-from movielora.data.tokens import ANSWER_TOKENS, TokenizedExamples, load_tokenizer, tokenize_records
+from movielora.data.tokens import ANSWER_TOKENS, TokenizedExamples, tokenize_records
 from movielora.errors import DataError, ModelError
+from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT
 
 # Joining is proved on 256 rows spread over the first 4,096; with 257 rows the odd ones are not among them.
@@ -354,7 +355,7 @@ def test_load_tokenizer_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ModelError, match=r"holds no tokenizer\.json"):
         load_tokenizer(str(tmp_path))
-    with pytest.raises(ModelError, match="neither a model folder nor reachable"):
+    with pytest.raises(ModelError, match="neither a folder nor a Hugging Face name"):
         load_tokenizer(str(tmp_path / "none"))
     (tmp_path / "tokenizer.json").write_text("{broken")
     with pytest.raises(ModelError):

@@ -17,6 +17,7 @@ from movielora.evaluation.analysis import (
     Analysis,
     RowFilter,
     example,
+    first_rows,
     load_analysis,
     parse_slice,
     question_of,
@@ -136,12 +137,17 @@ def test_a_title_that_a_spreadsheet_would_run_is_made_text(tmp_path: Path) -> No
 def test_pages_fit_80_columns_and_show_titles_as_written(
     invented: Invented, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    show_comparison(json.loads(invented.folder.comparison.read_text()) | {"output_dir": "output/x"})
+    comparison = json.loads(invented.folder.comparison.read_text()) | {"output_dir": "output/x"}
+    show_comparison(comparison, first_rows(invented.folder.predictions, 300))
+    printed = capsys.readouterr().out
+    assert "History's like-share" in printed
+    for title in HOSTILE_TITLES:
+        assert " ".join(title.split())[:30] in printed
+    assert [line for line in printed.splitlines() if len(line) > 80 and not line.startswith("Read the rows")] == []
     show_analysis(analyze(request(invented, search="[bold]film[/bold]", show_examples=4), SILENT), filtered=True)
     show_analysis(analyze(request(invented, show_examples=0), SILENT), filtered=False)
     printed = capsys.readouterr().out
     assert "[bold]film[/bold]" in printed
-    assert "History's like-share" in printed
     paths = ("page  ", "exported  ", "Read the rows")
     too_wide = [line for line in printed.splitlines() if len(line) > 80 and not line.startswith(paths)]
     assert too_wide == []

@@ -3,7 +3,9 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from invented_comparison import HOSTILE_TITLES, Invented
@@ -12,6 +14,7 @@ from movielora.evaluation.analysis import load_analysis
 from movielora.evaluation.report.build import embed_json, render_report, write_report
 from movielora.evaluation.report.curves import training_curves
 from movielora.evaluation.report.payload import prompt_pattern
+from movielora.evaluation.report.shapes import score_shapes
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +29,61 @@ def test_nothing_is_fetched_from_anywhere(page: str) -> None:
     assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
 
 
+def data_of(page: str) -> Any:
+    embedded = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
+    assert embedded is not None
+    return json.loads(embedded[1])
+
+
+def test_above_the_limit_a_stated_sample_is_embedded_and_the_figures_stay(
+    invented: Invented, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("movielora.evaluation.report.payload._MOST_ROWS", 100)
+    analysis = load_analysis(invented.folder.root)
+    sampled_page = render_report(analysis)
+    assert render_report(analysis) == sampled_page
+    whole, sampled = data_of(page), data_of(sampled_page)
+    count = len(analysis.predictions)
+    numbers = sampled["rows"]["number"]
+    assert len(numbers) == len(set(numbers)) == 100
+    assert numbers == sorted(numbers)
+    assert (numbers[0], numbers[-1]) != (0, 99)  # not merely the first
+    titles = [sampled["titles"][place] for place in sampled["rows"]["candidate"]]
+    assert titles == [analysis.question(row).candidate for row in numbers]
+    assert sampled["rows"]["base"] == [whole["rows"]["base"][row] for row in numbers]
+    assert sampled["ways"][0]["members"] == [whole["ways"][0]["members"][row] for row in numbers]
+    same = set(whole) - {"rows", "titles", "users", "ways", "sampled"}
+    assert {key: sampled[key] for key in same} == {key: whole[key] for key in same}
+    assert sampled_page.count(f"a random sample of 100 of the {count:,} rows (seed 0)") == 2  # in the data and shown
+    assert whole["rows"]["number"] is None
+    assert 'id="sampled"' not in page
+
+
+def test_shapes_by_hand() -> None:
+    """Two of three liked rows above both disliked ones, one tie: ROC by counting from the highest score down."""
+    labels = np.array([True, True, False, True, False])
+    found = score_shapes(labels, np.array([2.0, 1.0, -1.0, -1.0, -3.0]))
+    third = 1 / 3
+    assert found["roc"] == [
+        pytest.approx(point, abs=1e-5) for point in ([0, 0], [0, third], [0, 2 * third], [0.5, 1], [1, 1])
+    ]
+    assert found["recall"] == [
+        pytest.approx(point, abs=1e-5) for point in ([third, 1], [2 * third, 1], [1, 0.75], [1, 0.6])
+    ]
+    assert found["confusion"] == [[2, 0], [1, 2]]
+    assert found["span"] == pytest.approx([-3.3, 2.3])
+    assert [sum(line) for line in found["histogram"]] == [2, 3]
+    assert found["histogram"][1][-3] == 1  # 2.0, of bins 0.14 wide
+    one_answer = score_shapes(np.array([True, True]), np.array([0.0, np.inf]))
+    assert (one_answer["roc"], one_answer["histogram"][1][-1]) == (None, 1)
+
+
 def test_titles_cannot_leave_the_data(page: str) -> None:
     assert page.count("<script") == 2
     assert page.count("</script>") == 2
     assert "<script>alert(1)" not in page
     assert "onerror=" not in page.replace('onerror=\\"', "")  # only as JSON text, its quotes escaped
-    embedded = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
-    assert embedded is not None
-    assert set(HOSTILE_TITLES) <= set(json.loads(embedded[1])["titles"])
+    assert set(HOSTILE_TITLES) <= set(data_of(page)["titles"])
 
 
 def test_embedded_json_is_json_without_angle_brackets() -> None:
@@ -48,9 +98,7 @@ def test_the_same_comparison_gives_the_same_page(invented: Invented, page: str) 
 
 def test_buckets_on_the_page_are_those_of_the_comparison(invented: Invented, page: str) -> None:
     """The page rounds scores to three decimals; no decision may turn."""
-    embedded = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
-    assert embedded is not None
-    rows = json.loads(embedded[1])["rows"]
+    rows = data_of(page)["rows"]
     analysis = load_analysis(invented.folder.root)
     for model in ("base", "adapter"):
         assert [value > 0 for value in rows[model]] == analysis.predictions.scores[model].said_yes().tolist()

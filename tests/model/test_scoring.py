@@ -13,10 +13,11 @@ from transformers import AutoModelForCausalLM
 
 from movielora.data.prompt import INSTRUCTION, SYSTEM, PromptTemplate, render_input
 from movielora.data.records import Record
-from movielora.data.tokens import TokenizedExamples, load_tokenizer, tokenize_records
+from movielora.data.tokens import TokenizedExamples, tokenize_records
 from movielora.model.adapter import prepare_adapter
 from movielora.model.opening import Opening, shared_length
 from movielora.model.scoring import batches_by_tokens, score
+from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from movielora.cli import main
 from movielora.config import ResolvedConfig
 from movielora.errors import DataError, ModelError, OutputError
 from movielora.evaluation.compare import CompareRequest, compare
@@ -145,3 +147,25 @@ def test_no_rows_is_an_error(request_for: Callable[..., CompareRequest], tmp_pat
     empty.write_text("", encoding="utf-8")
     with pytest.raises(DataError, match="is empty"):
         compare(request_for(test_file=empty), SILENT)
+
+
+@pytest.mark.parametrize(("shown", "heading"), [(3, "the first 3 rows"), (0, ""), (99, "the first 12 rows")])
+def test_examples_are_shown_as_asked_and_never_in_json(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], shown: int, heading: str
+) -> None:
+    words = ["compare", str(trained[1].run_dir), "--output-dir", str(tmp_path / "c"), "--max-samples", "12"]
+    words += ["--config", str(trained[1].run_dir / "config.yaml"), "--set", f"inference.show_examples={shown}"]
+    with pytest.raises(SystemExit, match="0"):
+        main(words)
+    page = capsys.readouterr().out
+    assert page.count("is it liked?") == bool(shown)
+    assert heading in page
+    answer = re.compile(r" (Yes|No) +(Yes|No) (1?\.\d\d|1\.00) +(Yes|No) (1?\.\d\d|1\.00)$", re.MULTILINE)
+    found = answer.findall(page)
+    rows = _rows(tmp_path / "c")[:shown]
+    assert [(label, base, adapter) for label, base, _, adapter, _ in found] == [
+        (row["label"], row["base"]["prediction"], row["adapter"]["prediction"]) for row in rows
+    ]
+    with pytest.raises(SystemExit, match="0"):
+        main([*words, "--json"])
+    assert "examples" not in json.loads(capsys.readouterr().out)

@@ -78,8 +78,9 @@ def _score(resolved: ResolvedConfig, run_dir: Path, *, quantized: bool) -> Any:
     from movielora.data.dataset_files import find_dataset
     from movielora.data.prompt import PromptTemplate
     from movielora.data.records import read_records
-    from movielora.data.tokens import load_tokenizer, tokenize_records
+    from movielora.data.tokens import tokenize_records
     from movielora.model.scoring import score
+    from movielora.model.tokenizer import load_tokenizer
 
     cache = Path(resolved.values.preprocessing_cache_dir).parent
     base = find_base("tiny", cache, Path("tiny"))

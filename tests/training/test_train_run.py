@@ -78,7 +78,7 @@ def test_a_finished_run_is_not_overwritten_without_a_word(trained: Any) -> None:
 
 def test_a_base_that_is_nowhere_is_one_sentence(tiny_config: Callable[..., ResolvedConfig], tmp_path: Path) -> None:
     resolved = tiny_config(model_name_or_path=tmp_path / "nothing-here", output_dir=tmp_path / "run")
-    with pytest.raises(ModelError, match="neither a model folder nor reachable"):
+    with pytest.raises(ModelError, match="neither a folder nor a Hugging Face name"):
         train_run(TrainRequest(resolved), SILENT)
 
 
@@ -251,3 +251,20 @@ def test_planned_steps_are_what_the_trainer_counts(tiny_config: Callable[..., Re
     )
     result = train_run(TrainRequest(resolved), SILENT)
     assert result.global_step == planned_steps(resolved.values, 45)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"loss_plateau_patience": 3, "loss_plateau_min_delta": 100.0, "early_stopping_patience": "null"},
+        {"early_stopping_patience": 3, "eval_steps": 1, "learning_rate": 1e-12},
+    ],
+    ids=["loss", "evaluations"],
+)
+def test_without_gain_it_stops_early_at_a_checkpoint(
+    tiny_config: Callable[..., ResolvedConfig], tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    """The first of each is a gain by definition; three more show none."""
+    result = train_run(TrainRequest(tiny_config(output_dir=tmp_path / "run", **settings)), SILENT)
+    assert (result.state, result.global_step) == ("finished", 4)
+    assert (result.run_dir / "checkpoint-4" / "trainer_state.json").is_file()

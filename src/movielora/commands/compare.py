@@ -47,7 +47,7 @@ def compare(
     """Score base and adapter on the same rows, beside simple baselines."""
     from movielora.config import resolve_config
     from movielora.console.compare_view import show_comparison
-    from movielora.evaluation.compare import CompareRequest
+    from movielora.evaluation.compare import CompareRequest, examples_to_show
     from movielora.evaluation.compare import compare as run_compare
 
     resolved = resolve_config(config, overrides) if config or overrides else None
@@ -56,4 +56,7 @@ def compare(
         mode.value, overwrite, controls, calibrate, predictions, base_precision,
     )  # fmt: skip
     comparison = run_compare(request, reporting.reporter())
-    output.emit_json(comparison) if as_json else show_comparison(comparison)
+    if as_json:
+        output.emit_json(comparison)
+    else:
+        show_comparison(comparison, examples_to_show(request, comparison))

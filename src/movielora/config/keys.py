@@ -95,7 +95,7 @@ class InferenceConfig(_Keys):
     max_samples: PositiveInt | None = None
     """Compare only the first rows; default: all."""
     show_examples: Annotated[int, Field(ge=0)] = 10
-    """Examples shown by `analyze`."""
+    """Rows that `compare` shows at its end, the first of the file; 0 shows none."""
     use_peft_directly: bool | None = None
     """No effect."""
 

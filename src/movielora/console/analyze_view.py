@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from movielora.console.compare_view import figure, show_slices, signed
-from movielora.console.output import plain_table, stdout, visible
+from movielora.console.compare_view import figure, short_title, show_slices, signed
+from movielora.console.output import plain_table, stdout
 
 _BUCKETS = {
     "broken": ("Broken", "red", "the base was right, the adapter is wrong"),
@@ -86,9 +86,7 @@ def _show_history(console: Console, example: dict[str, Any]) -> None:
 
 def _show_film(console: Console, title: str | None, lead: str, *, dim: bool = False) -> None:
     """`  4.5    Heat (1995)`: titles are text, on one line, whatever is in them."""
-    shown = visible(" ".join((title or "no title").split()))
-    shown = shown if len(shown) <= _TITLE_WIDTH else f"{shown[: _TITLE_WIDTH - 1]}…"
-    console.print(Text(f"  {lead:<6} {shown}", style="dim" if dim else ""))
+    console.print(Text(f"  {lead:<6} {short_title(title, _TITLE_WIDTH)}", style="dim" if dim else ""))
 
 
 def _known(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from movielora.console.output import plain_table, stdout
+from movielora.console.output import plain_table, stdout, visible
 from movielora.evaluation.metrics import LOWER_IS_BETTER
 from movielora.evaluation.score_change import ScoreChange
 from movielora.evaluation.sentences import describe_rows, trap_sentences
@@ -17,9 +18,11 @@ from movielora.evaluation.sentences import describe_rows, trap_sentences
 _COLUMNS = {"auc": "AUC", "accuracy": "acc.", "f1": "F1", "uauc": "uAUC", "log_loss": "log loss"}
 _DIFFERENCES = {"auc": "AUC", "accuracy": "accuracy"}
 _EXTREMES = 3
+# Five columns within 80.
+_ASKED_WIDTH, _USER_WIDTH, _NAME_WIDTH = 36, 8, 12
 
 
-def show_comparison(comparison: dict[str, Any]) -> None:
+def show_comparison(comparison: dict[str, Any], examples: Sequence[dict[str, Any]] = ()) -> None:
     console = stdout()
     console.print()
     console.print(f"[bold]{escape(comparison['verdict'])}[/]")
@@ -31,6 +34,7 @@ def show_comparison(comparison: dict[str, Any]) -> None:
     show_slices(console, comparison["slices"], comparison["data"], only_extremes=True)
     _show_traps(console, comparison)
     _show_precision(console, comparison.get("base_precision"))
+    _show_examples(console, comparison, examples)
     if comparison.get("output_dir"):
         folder = escape(str(comparison["output_dir"]))
         console.print(f"\nRead the rows: [bold]movielora report {folder} --open[/]", soft_wrap=True)
@@ -42,6 +46,28 @@ def _show_precision(console: Console, entry: dict[str, Any] | None) -> None:
         return
     change = ScoreChange(**{field.name: entry[field.name] for field in fields(ScoreChange)})
     console.print(f"\nOn the {entry['precision']} base instead of the {entry['against']} one, {change.sentence()}.")
+
+
+def _show_examples(console: Console, comparison: dict[str, Any], examples: Sequence[dict[str, Any]]) -> None:
+    """What was asked, the true answer, and the two answers with P(Yes); a line each."""
+    if not examples:
+        return
+    names = [escape(short_title(comparison["models"][key]["name"], _NAME_WIDTH)) for key in ("base", "adapter")]
+    table = plain_table(f"the first {len(examples):,} rows: is it liked?", "user", "truth", *names)
+    for example in examples:
+        answers = [f"{example[key]['prediction']} {figure(example[key]['p_yes'], 2)}" for key in ("base", "adapter")]
+        asked = short_title(example.get("candidate_title") or example.get("input"), _ASKED_WIDTH)
+        user = short_title(str(example.get("user_id", "–")), _USER_WIDTH)
+        table.add_row(escape(asked), escape(user), example["label"], *answers)
+    console.print()
+    console.print(table)
+    console.print("each answer with P(Yes)", style="dim")
+
+
+def short_title(title: str | None, width: int) -> str:
+    """Text from data on one line of at most `width` characters."""
+    shown = visible(" ".join((title or "no title").split()))
+    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
 
 
 def figure(value: float | None, digits: int = 3) -> str:

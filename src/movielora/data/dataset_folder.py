@@ -18,6 +18,8 @@ from typing import Any
 
 from movielora.data.prepare_options import Format
 from movielora.errors import DataError, OutputError
+from movielora.progress import SILENT, Reporter
+from movielora.runs.owned_folder import disown, make_owned, owned_path, remove_abandoned
 
 META = "meta.json"
 MOVIES = "movies.jsonl"
@@ -33,24 +35,28 @@ def split_file(split: str, file_format: Format) -> str:
 
 
 @contextmanager
-def staged_folder(output_dir: Path) -> Iterator[Path]:
+def staged_folder(output_dir: Path, reporter: Reporter = SILENT) -> Iterator[Path]:
     """A folder to write into, whose files take their place in `output_dir` when the block ends well.
 
     It stands inside `output_dir`, or beside it where that is new, so that moving is renaming. After an error or an
-    interruption nothing of it is left. Files of an earlier dataset are replaced, `meta.json` last; others are kept.
+    interruption nothing of it is left; what a killed process left is removed by the next one, which says so. Files of
+    an earlier dataset are replaced, `meta.json` last; others are kept.
 
     Raises:
         OutputError: the folder cannot be made or written, or the disk is full.
     """
     target = Path(os.path.abspath(output_dir))  # noqa: PTH100 - resolve() would follow the user's symlinks
     made: list[Path] = []
-    staging = (target if target.is_dir() else target.parent) / f".{target.name}.partial-{os.getpid()}"
+    staging = owned_path(target if target.is_dir() else target.parent, target.name)
     try:
         if target.exists() and not target.is_dir():
             raise OutputError(f"{output_dir} is a file, not a folder.", "Give another --output-dir.")
         made = _make_parents(staging.parent)
-        staging.mkdir()
+        if left := remove_abandoned((target.parent, target), target.name):
+            reporter.note(f"Removed {', '.join(map(str, left))}: left by a `prepare` that was killed")
+        make_owned(staging)
         yield staging
+        disown(staging)
         if target.is_dir():
             _move_files(staging, target)
         else:

@@ -51,7 +51,7 @@ def prepare(source: Path, output_dir: Path, options: PrepareOptions, reporter: R
         OutputError: the folder cannot be written.
     """
     read_dataset_info(output_dir)  # refuse a broken one before the work and not after it
-    with staged_folder(output_dir) as folder:
+    with staged_folder(output_dir, reporter) as folder:
         movielens = read_movielens(source, scratch=folder, reporter=reporter)
         with reporter.phase("Ordering timelines", len(movielens.ratings), "ratings") as phase:
             timelines = build_timelines(movielens.ratings)

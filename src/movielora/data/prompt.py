@@ -82,6 +82,8 @@ END_OF_TURN = "<|im_end|>"
 # Stands for the user's text while the template's fixed parts are rendered once; no template and no title holds it.
 _MARK = "\ue000user text\ue000"
 _LINES = re.compile(r"[^\n]+\n?")
+# Openings remembered at most: records that each bring their own conversation must not fill the memory.
+_MOST_FRAMES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class PromptTemplate:
             raise ModelError("the tokenizer has no chat template", "use a Qwen3 chat model such as Qwen/Qwen3-0.6B")
         self._tokenizer = tokenizer
         self.system = system
-        self._frames: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[str, str]] = {}
+        self._frame = lru_cache(_MOST_FRAMES)(self._render_frame)
         added = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, added))) if added else None
         self._control_starts = sorted({token[0] for token in added})
@@ -171,19 +173,16 @@ class PromptTemplate:
             cleaned = self._control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", cleaned)
         return cleaned
 
-    def _frame(self, system: str, turns: tuple[tuple[str, str], ...]) -> tuple[str, str]:
+    def _render_frame(self, system: str, turns: tuple[tuple[str, str], ...]) -> tuple[str, str]:
         """The template's text before and after the user's; rendered once for each system text and opening."""
-        key = (system, turns)
-        if key not in self._frames:
-            messages = [*self._opening(system, turns), {"role": "user", "content": _MARK}]
-            rendered = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
-            )
-            parts = rendered.split(_MARK)
-            if len(parts) != 2:
-                raise ModelError("the chat template alters the user's text", "use a Qwen3 chat model")
-            self._frames[key] = (parts[0], parts[1])
-        return self._frames[key]
+        messages = [*self._opening(system, turns), {"role": "user", "content": _MARK}]
+        rendered = self._tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
+        )
+        parts = rendered.split(_MARK)
+        if len(parts) != 2:
+            raise ModelError("the chat template alters the user's text", "use a Qwen3 chat model")
+        return parts[0], parts[1]
 
     def _opening(self, system: str, turns: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
         messages = [{"role": "system", "content": self.clean(system.strip())}] if system.strip() else []

@@ -10,7 +10,6 @@ gets plain tokenizing throughout.
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +17,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,9 +24,8 @@ from numpy.typing import NDArray
 
 from movielora.data.collector import collector_paused
 from movielora.data.prompt import PromptPieces, PromptTemplate
-from movielora.data.quiet import quiet_libraries
 from movielora.data.records import Record
-from movielora.errors import DataError, ModelError, first_line
+from movielora.errors import DataError
 from movielora.progress import Reporter
 
 # Records held as text at once; ids are kept as 32-bit arrays, about 2 kB an example instead of 16 kB of Python ints.
@@ -42,8 +39,6 @@ _LINE_CUT = re.compile(r"(?<=\n)(?=\S)")
 _CUT = "\0"
 # `Yes<|im_end|>`
 ANSWER_TOKENS = 2
-# Classes of `tokenizer_config.json` that AutoTokenizer takes as named.
-_DIRECT_CLASSES = ("Qwen2Tokenizer", "TokenizersBackend")
 
 
 @dataclass(frozen=True)
@@ -75,40 +70,6 @@ class TokenizedExamples:
 
     def prompt(self, row: int) -> NDArray[np.uint32]:
         return self.ids[self.offsets[row] : self.offsets[row + 1]]
-
-
-def load_tokenizer(name_or_path: str) -> Any:
-    """The tokenizer of a folder or Hugging Face name; a fast one, whose code came with transformers.
-
-    Raises ModelError where there is none, or it is not reachable.
-    """
-    folder = Path(name_or_path)
-    if folder.is_dir() and not any(folder.glob("tokenizer*.json")):
-        raise ModelError(f"{name_or_path} holds no tokenizer.json", "name a folder with a Qwen3 tokenizer")
-    try:
-        with collector_paused():  # a library of 4,000 modules, a vocabulary of 150,000 entries
-            quiet_libraries()
-            tokenizer = _tokenizer_class(folder).from_pretrained(name_or_path, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"no tokenizer at `{name_or_path}`: it is neither a model folder nor reachable on Hugging Face "
-            f"({first_line(error)})",
-            "set model_name_or_path to a model folder, or to `tiny` for the embedded base",
-        ) from None
-    if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(f"the tokenizer of `{name_or_path}` has no fast form (tokenizer.json)", "use a Qwen3 model")
-    return tokenizer
-
-
-def _tokenizer_class(folder: Path) -> Any:
-    """The class that AutoTokenizer would take, without importing torch and every model's config to find it."""
-    import transformers
-
-    try:
-        named = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))["tokenizer_class"]
-    except (OSError, ValueError, KeyError, TypeError):
-        named = None
-    return getattr(transformers, named) if named in _DIRECT_CLASSES else transformers.AutoTokenizer
 
 
 def tokenize_records(

@@ -5,8 +5,10 @@ The terminal's `analyze` and the page of `report` read the same `Analysis`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ import numpy as np
 from movielora.data.records import parse_input
 from movielora.errors import ConfigError, DataError
 from movielora.evaluation.folder import ComparisonFolder, read_json_object
-from movielora.evaluation.metrics import Floats, Ints, all_metrics
-from movielora.evaluation.predictions import Predictions, read_predictions, user_codes
+from movielora.evaluation.metrics import Floats, Ints, all_metrics, probability
+from movielora.evaluation.predictions import Predictions, read_label, read_predictions, user_codes
 
 # In the order a reader should meet them.
 BUCKETS = ("broken", "fixed", "both_wrong", "both_right")
@@ -132,13 +134,26 @@ def describe_selection(analysis: Analysis, rows: Ints) -> dict[str, Any]:
 
 
 def example(analysis: Analysis, row: int) -> dict[str, Any]:
-    """One row for people and JSON: bucket, label, both scores, and the question by its form."""
-    record, asked = analysis.predictions.records[row], analysis.question(row)
-    found: dict[str, Any] = {
+    """One row for people and JSON: its number, its bucket, and what `described_row` says of it."""
+    return {
         "row": int(analysis.predictions.rows[row]),
         "bucket": BUCKETS[analysis.bucket[row]],
-        "label": "Yes" if analysis.predictions.labels[row] else "No",
-        **{model: _answer(analysis, model, row) for model in ("base", "adapter")},
+        **described_row(analysis.predictions.records[row]),
+    }
+
+
+def first_rows(path: Path, most: int) -> list[dict[str, Any]]:
+    """`described_row` of the first lines of a predictions.jsonl that this version wrote."""
+    with path.open(encoding="utf-8") as lines:
+        return [described_row(json.loads(line)) for line in islice(lines, most)]
+
+
+def described_row(record: dict[str, Any]) -> dict[str, Any]:
+    """Label, both answers with P(Yes), and the question by its form, of a line of predictions.jsonl."""
+    asked = question_of(record)
+    found: dict[str, Any] = {
+        "label": "Yes" if read_label(record["label"], "label") else "No",
+        **{model: _answer(record[model]) for model in ("base", "adapter")},
     }
     if asked.user is not None:
         found["user_id"] = record["user_id"]
@@ -151,11 +166,11 @@ def example(analysis: Analysis, row: int) -> dict[str, Any]:
     }
 
 
-def _answer(analysis: Analysis, model: str, row: int) -> dict[str, Any]:
-    scores = analysis.predictions.scores[model]
-    log_odds = float(scores.log_odds[row])
-    answer = {"log_odds": log_odds, "p_yes": float(scores.p_yes[row]), "prediction": "Yes" if log_odds > 0 else "No"}
-    text = analysis.predictions.records[row][model].get("text")
+def _answer(score: dict[str, Any]) -> dict[str, Any]:
+    log_odds = float(score["log_odds"])
+    p_yes = float(probability(np.array(log_odds)))
+    answer = {"log_odds": log_odds, "p_yes": p_yes, "prediction": "Yes" if log_odds > 0 else "No"}
+    text = score.get("text")
     return answer if text is None else answer | {"text": text}
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from movielora.config import resolve_config
+from movielora.config.keys import InferenceConfig
 from movielora.data.prompt import NO, YES
 from movielora.data.records import Record
 from movielora.data.token_cache import file_sha256
 from movielora.errors import ConfigError, ModelError
+from movielora.evaluation.analysis import first_rows
 from movielora.evaluation.baselines import BY_KEY
 from movielora.evaluation.compare_inputs import (
     BasePrecision,
@@ -35,7 +37,7 @@ from movielora.evaluation.summary import summarise
 from movielora.model.lora import base_of_adapter
 from movielora.progress import Reporter
 
-__all__ = ["CompareRequest", "compare"]
+__all__ = ["CompareRequest", "compare", "examples_to_show"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,13 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
         if request.base_precision is None:
             return found
         return _with_precision_change(request, passes[-1], records, folder, found, reporter)
+
+
+def examples_to_show(request: CompareRequest, comparison: dict[str, Any]) -> list[dict[str, Any]]:
+    """The first rows of a finished comparison, as many as `inference.show_examples` says."""
+    resolved = _with_config(request).resolved
+    inference = resolved.values.inference if resolved else InferenceConfig()
+    return first_rows(ComparisonFolder(Path(comparison["output_dir"])).predictions, inference.show_examples)
 
 
 def _with_precision_change(

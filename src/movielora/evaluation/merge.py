@@ -14,12 +14,12 @@ from movielora.config import ResolvedConfig, resolve_config
 from movielora.data.dataset_files import find_test_file
 from movielora.data.prompt import PromptTemplate
 from movielora.data.records import Record, read_records
-from movielora.data.tokens import load_tokenizer
 from movielora.errors import DataError, OutputError
 from movielora.evaluation.predict import Pair
 from movielora.evaluation.score_change import ScoreChange, log_odds, rows_for_change, score_change
 from movielora.model.base import Placement, choose_placement, find_base, load_base
 from movielora.model.lora import base_of_adapter, load_adapter
+from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import Reporter
 
 MERGED_DTYPE = "bfloat16"

@@ -9,13 +9,13 @@ from typing import Any
 
 from movielora.data.prompt import PromptTemplate
 from movielora.data.token_cache import file_sha256, prompt_key
-from movielora.data.tokens import load_tokenizer
 from movielora.evaluation.compare_inputs import CompareRequest
 from movielora.evaluation.predict import Pair
 from movielora.evaluation.reference import DatasetFiles
 from movielora.model.base import Placement, choose_placement, find_base, load_base
 from movielora.model.folder import base_hash
 from movielora.model.lora import base_of_adapter, load_adapter
+from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import Reporter
 from movielora.runs.paths import RunPaths
 

@@ -106,15 +106,9 @@ def summarise(
         "slices": slices,
         "data": {
             **_rows_section(labels, users, resampling, why_rows),
-            "best_baseline": best,
-            "best_baseline_chosen_on": chosen_on,
-            "baselines_left_out": reference.fitted.left_out,
+            **_reference_section(reference, best, chosen_on),
             "slices_hidden": hidden,
-            "slices_min_rows": MIN_ROWS,
-            "slices_correction": "Holm over all slices shown",
             "models": {key: model_traps(models[key].scores) for key in MAIN_MODELS},
-            "rows_in_test_file": len(reference.labels),
-            "splits": reference.data,
         },
     }
     return Summary(rounded(comparison), rounded(_row_columns(ways, baselines, best)))
@@ -210,6 +204,18 @@ def _rows_section(labels: Bools, users: Ints | None, resampling: Resampling, why
         "resampled_because": why_rows or "rows of one user are not independent",
         "resamples": resampling.resamples,
         "seed": resampling.seed,
+    }
+
+
+def _reference_section(reference: Reference, best: str | None, chosen_on: str | None) -> dict[str, Any]:
+    return {
+        "best_baseline": best,
+        "best_baseline_chosen_on": chosen_on,
+        "baselines_left_out": reference.fitted.left_out,
+        "slices_min_rows": MIN_ROWS,
+        "slices_correction": "Holm over all slices shown",
+        "rows_in_test_file": len(reference.labels),
+        "splits": reference.data,
     }
 
 

@@ -14,6 +14,7 @@ from movielora.errors import ModelError, first_line
 from movielora.model import tiny
 from movielora.model.attention import AttentionProbe, choose_attention, probe_flash_attention, without_gpu
 from movielora.model.folder import check_weights, read_model_config
+from movielora.model.hub import stays_local
 from movielora.model.liger import apply_liger, choose_liger, probe_liger
 from movielora.model.processor import computes_bf16_fast, cpu_flags
 from movielora.model.quantization import keep_differentiable, quantization_config
@@ -123,6 +124,8 @@ def load_base(source: str, placement: Placement) -> Any:
         read_model_config(Path(source))
         check_weights(Path(source))
     options: dict[str, Any] = {"dtype": placement.torch_dtype, "trust_remote_code": False, "use_safetensors": True}
+    local = {"local_files_only": stays_local(source)}
+    options |= {**local, "adapter_kwargs": local}  # transformers looks for an adapter there too, and asks apart
     if placement.attention:
         options["attn_implementation"] = placement.attention
     if placement.quantized:

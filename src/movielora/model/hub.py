@@ -1,15 +1,26 @@
-"""Models by name on the Hugging Face hub: asked shortly first, because its client tries for half a minute."""
+"""Models by name on the Hugging Face hub: asked shortly first, because its client tries for up to two minutes."""
 
 from __future__ import annotations
 
+import http.client
+import queue
 import re
+import ssl
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from movielora.errors import ModelError, first_line
 
-_SECONDS = 3.0
+_SECONDS = 5.0
+_ELSEWHERE = "connect to the network, or set model_name_or_path to a local folder or to tiny"
+_NEITHER = "it is neither a folder nor a Hugging Face name"
+_REFUSALS = {
+    401: "the hub has no such model, or wants a token for it (HTTP 401)",
+    404: "the hub has no such model (HTTP 404)",
+}
 
 
 def is_hub_name(name: str) -> bool:
@@ -19,28 +30,68 @@ def is_hub_name(name: str) -> bool:
 
 def is_cached(name: str) -> bool:
     """Whether the cache holds the model's config and weights."""
-    from huggingface_hub import try_to_load_from_cache
+    return _is_file_cached(name, "config.json") and (
+        _is_file_cached(name, "model.safetensors") or _is_file_cached(name, "model.safetensors.index.json")
+    )
 
-    def has(file: str) -> bool:
-        return isinstance(try_to_load_from_cache(name, file), str)
 
-    return has("config.json") and (has("model.safetensors") or has("model.safetensors.index.json"))
+def stays_local(source: str) -> bool:
+    """Whether `source` must be read from this machine alone: a folder, or a cached name while the hub is silent.
+
+    Left to themselves, transformers ask a silent hub for two minutes, even about files that the cache holds.
+    Raises ModelError where it is neither here nor to be had.
+    """
+    if Path(source).is_dir():
+        return True
+    problem = why_unreachable(source) if is_hub_name(source) else _NEITHER
+    if not problem:
+        return False
+    if is_hub_name(source) and any(_is_file_cached(source, file) for file in ("config.json", "tokenizer.json")):
+        return True
+    raise ModelError(f"the model {source} is not on this machine and cannot be fetched: {problem}", _ELSEWHERE)
 
 
 def why_unreachable(name: str) -> str:
-    """Ask the hub for the model's config by HTTP HEAD: why it does not answer, empty where it does."""
-    from huggingface_hub import constants, hf_hub_url
+    """Ask the hub for the model's config by HTTP HEAD: why it does not answer, empty where it does.
+
+    After five seconds that is the answer, however many addresses the hub's name stands for: a firewall that drops
+    packets would cost a timeout for each.
+    """
+    from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return "offline mode is on"
-    request = urllib.request.Request(hf_hub_url(name, "config.json"), method="HEAD")  # noqa: S310 (the hub's own URL)
+    answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=lambda: answers.put(_ask(name)), daemon=True).start()
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS):  # noqa: S310
+        return answers.get(timeout=_SECONDS)
+    except queue.Empty:
+        return f"no answer within {_SECONDS:.0f} seconds"
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is answer enough, and following it would carry the user's token to another host."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _ask(name: str) -> str:
+    from huggingface_hub import get_token, hf_hub_url
+
+    token = get_token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        url = hf_hub_url(name, "config.json")
+        request = urllib.request.Request(url, method="HEAD", headers=headers)  # noqa: S310 (the hub's URL)
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=_SECONDS):
             return ""
     except urllib.error.HTTPError as error:
-        return f"the hub has no such model (HTTP {error.code})" if error.code in (401, 404) else f"HTTP {error.code}"
-    except OSError as error:
+        return "" if error.code < 400 else _REFUSALS.get(error.code, f"the hub answers HTTP {error.code}")
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: HF_ENDPOINT is no address
         reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLError):
+            return ""  # somebody answers, and the hub's client has certificates of its own
         return str(getattr(reason, "strerror", None) or reason) or type(error).__name__
 
 
@@ -55,13 +106,16 @@ def config_file(name: str) -> Path:
     cached = try_to_load_from_cache(name, "config.json") if is_hub_name(name) else None
     if isinstance(cached, str):
         return Path(cached)
-    problem = why_unreachable(name) if is_hub_name(name) else "it is neither a folder nor a Hugging Face name"
+    problem = why_unreachable(name) if is_hub_name(name) else _NEITHER
     try:
         if not problem:
             return Path(hf_hub_download(name, "config.json"))
     except (HfHubHTTPError, OSError) as error:
         problem = first_line(error)
-    raise ModelError(
-        f"the model {name} has no config.json here: {problem}",
-        "connect to the network, or set model_name_or_path to a local folder or to tiny",
-    )
+    raise ModelError(f"the model {name} has no config.json here: {problem}", _ELSEWHERE)
+
+
+def _is_file_cached(name: str, file: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(name, file), str)

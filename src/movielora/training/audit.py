@@ -136,8 +136,9 @@ def _characters(record: Record) -> int:
 def _measure_tokens(
     request: AuditRequest, records: list[Record], reporter: Reporter
 ) -> tuple[NDArray[np.int64], list[WalkedExample]]:
-    from movielora.data.tokens import ANSWER_TOKENS, load_tokenizer, tokenize_records
+    from movielora.data.tokens import ANSWER_TOKENS, tokenize_records
     from movielora.model.base import find_base
+    from movielora.model.tokenizer import load_tokenizer
 
     config = request.resolved.values
     with reporter.phase("Loading tokenizer"):

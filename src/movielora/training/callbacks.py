@@ -19,9 +19,7 @@ from movielora.training.early_stopping import (
     best_evaluation,
     early_stop_reason,
     evaluation_is_due,
-    evaluations_without_gain,
     is_better,
-    logs_without_gain,
 )
 from movielora.training.resume import ResumePlan
 from movielora.training.trainer import AnswerTrainer, EvaluationLeft
@@ -108,6 +106,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
             self._beat(state, loss=logs["loss"], learning_rate=logs.get("learning_rate"))
         kept = {key: value for key, value in logs.items() if isinstance(value, int | float)}
         self._session.log_metrics({**kept, "step": state.global_step, "epoch": state.epoch})
+        self._stop_early(state, control)
 
     def on_evaluate(
         self,
@@ -121,13 +120,15 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         self._paused += metrics.get("eval_seconds", 0.0)
         if is_better(metrics[f"eval_{self._config.best_metric}"], state.best_metric, self._config.best_metric):
             control.should_save = True  # or the best adapter would be gone at the next step
-        patience = self._config.early_stopping_patience
-        if patience is not None and evaluations_without_gain(state.log_history, self._config.best_metric) >= patience:
-            control.should_training_stop = True
-            control.should_save = True  # more patience can take it up here
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._beat(state, phase="training")
+
+    def _stop_early(self, state: TrainerState, control: TrainerControl) -> None:
+        """After every log, evaluations included: the rule that a resume asks too."""
+        if early_stop_reason(state.log_history, self._config):
+            control.should_training_stop = True
+            control.should_save = True  # more patience can take it up here
 
     def _take_up(self, plan: ResumePlan, state: TrainerState, control: TrainerControl) -> None:
         """Make good what the checkpoint lacks, and see whether any step remains."""
@@ -198,19 +199,6 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         if torch.cuda.is_available():  # inside a container the driver shows no process: torch's own count is the truth
             rates["gpu_peak_bytes"] = torch.cuda.max_memory_allocated()
         self._session.beat(step=state.global_step, max_steps=state.max_steps, epoch=state.epoch or 0.0, **rates, **said)
-
-
-class LossPlateauCallback(TrainerCallback):  # type: ignore[misc]
-    """Stops when the logged training loss has not fallen by `min_delta` for `patience` logs."""
-
-    def __init__(self, patience: int, min_delta: float) -> None:
-        self._patience, self._min_delta = patience, min_delta
-
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        losses = [row["loss"] for row in state.log_history if "loss" in row]
-        if logs_without_gain(losses, self._min_delta) >= self._patience:
-            control.should_training_stop = True
-            control.should_save = True
 
 
 def tensorboard_callback(folder: Path) -> TrainerCallback:

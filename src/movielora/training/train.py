@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -20,12 +20,13 @@ from movielora.data.dataset_files import DatasetFiles, find_dataset
 from movielora.data.prompt import PromptTemplate
 from movielora.data.quiet import quiet_libraries
 from movielora.data.token_cache import clear_cache, tokenize_file
-from movielora.data.tokens import TokenizedExamples, load_tokenizer
+from movielora.data.tokens import TokenizedExamples
 from movielora.errors import DataError, StoppedError
 from movielora.model.allocator import return_freed_memory
 from movielora.model.base import Placement, choose_placement, find_base, load_base
 from movielora.model.quantization import CPU_SPEED_WARNING
-from movielora.progress import Phase, Reporter
+from movielora.model.tokenizer import load_tokenizer
+from movielora.progress import Reporter
 from movielora.runs import occupancy
 from movielora.runs.checkpoints import newest_complete
 from movielora.runs.occupancy import Mode
@@ -41,6 +42,7 @@ from movielora.training.resume import (
     recorded_config,
     with_extra_epochs,
 )
+from movielora.training.run_reporter import RunReporter
 
 # More rows than this losing history to the cutoff means the cutoff is wrong, not the rows.
 _MOST_CUT = 0.2
@@ -91,7 +93,7 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
         name=request.name,
         mode=request.mode,
     ) as session:
-        told = _RunReporter(reporter, session)
+        told = RunReporter(reporter, session)
         with told.phase("Finding the base"):
             base = _find_base(request.resolved)
             identity = run_identity(config, files, base)
@@ -155,53 +157,81 @@ class _Work:
     identity: dict[str, str]
     plan: ResumePlan | None
     session: RunSession
-    told: _RunReporter
+    told: RunReporter
     started: float
+
+    @property
+    def config(self) -> Config:
+        return self.request.resolved.values
 
 
 def _train(work: _Work) -> TrainResult:
-    config, session, told = work.request.resolved.values, work.session, work.told
-    with told.phase("Loading libraries"):
-        quiet_libraries()
-        from movielora.model.lora import check_targets, lora_config
-        from movielora.training.finish import save_best, score_saved
-        from movielora.training.trainer import AnswerTrainer, training_arguments
-
-    placement = choose_placement(config)
-    session.describe(
-        placement=placement.to_json(),
-        versions=_versions(),
-    )
-    _say_placement(placement, told)
-    if placement.device == "cpu":
-        return_freed_memory()
+    _load_libraries(work.told)
+    placement = _choose_placement(work)
     tokenizer = load_tokenizer(work.base)
     examples = _load_examples(work, tokenizer)
+    steps = planned_steps(work.config, len(examples.train_rows))
+    trainer = _build_trainer(work, placement, tokenizer, examples, steps)
+    _run_trainer(trainer, steps, work)
+    if work.session.stop.requested:
+        raise _stopped(work.session, trainer.state.global_step)
+    return _finish(work, trainer, examples)
 
-    with told.phase("Loading model"):
+
+def _load_libraries(told: Reporter) -> None:
+    """What takes seconds to import, under a name of its own; the functions below import from there again."""
+    with told.phase("Loading libraries"):
+        quiet_libraries()
+        import movielora.training.finish
+        import movielora.training.trainer  # noqa: F401
+
+
+def _choose_placement(work: _Work) -> Placement:
+    placement = choose_placement(work.config)
+    work.session.describe(placement=placement.to_json(), versions=_versions())
+    work.told.note(f"Attention: {placement.attention_reason}")
+    if placement.device == "cpu":
+        if placement.quantized:
+            work.told.warn(CPU_SPEED_WARNING)
+        return_freed_memory()
+    else:
+        work.told.note(f"Kernels: {placement.liger_reason}")
+    return placement
+
+
+def _build_trainer(work: _Work, placement: Placement, tokenizer: Any, examples: _Examples, steps: int) -> Any:
+    """The base on its device with the adapter's plan, in an AnswerTrainer for `steps` optimiser steps."""
+    from movielora.model.lora import check_targets, lora_config
+    from movielora.training.trainer import AnswerTrainer, training_arguments
+
+    config, paths = work.config, work.session.paths
+    with work.told.phase("Loading model"):
         model = load_base(work.base, placement)
         check_targets(model, config.target_modules)
-    steps = planned_steps(config, len(examples.train_rows))
-    trainer = AnswerTrainer(
+    return AnswerTrainer(
         model=model,
-        args=training_arguments(config, session.paths.root, placement, steps),
+        args=training_arguments(config, paths.root, placement, steps),
         train=examples.train,
         train_rows=examples.train_rows,
         evaluation=examples.evaluation,
         eval_rows=examples.eval_rows,
         peft_config=lora_config(config),
         tokenizer=tokenizer,
-        paths=session.paths,
+        paths=paths,
         keep_checkpoints=config.save_total_limit,
         identity=work.identity,
         steps_per_epoch=steps_per_epoch(config, len(examples.train_rows)),
         compiled=config.torch_compile,
     )
-    _run_trainer(trainer, steps, work)
-    if session.stop.requested:
-        raise _stopped(session, trainer.state.global_step)
+
+
+def _finish(work: _Work, trainer: Any, examples: _Examples) -> TrainResult:
+    """Keep the best adapter, score its saved files, and close the run's record."""
+    from movielora.training.finish import save_best, score_saved
+
+    session, told = work.session, work.told
     session.training_ended()
-    saved = save_best(trainer, config, session.paths, told)
+    saved = save_best(trainer, work.config, session.paths, told)
     metrics = score_saved(trainer, saved, examples.evaluation, examples.eval_rows, session.paths, told)
     last, _ = newest_complete(session.paths)
     session.finish(
@@ -221,18 +251,10 @@ def _train(work: _Work) -> TrainResult:
     )
 
 
-def _say_placement(placement: Placement, told: Reporter) -> None:
-    told.note(f"Attention: {placement.attention_reason}")
-    if placement.device == "cuda":
-        told.note(f"Kernels: {placement.liger_reason}")
-    if placement.quantized and placement.device == "cpu":
-        told.warn(CPU_SPEED_WARNING)
-
-
 def _run_trainer(trainer: Any, steps: int, work: _Work) -> None:
-    from movielora.training.callbacks import LossPlateauCallback, RunCallback, TrainingOver, tensorboard_callback
+    from movielora.training.callbacks import RunCallback, TrainingOver, tensorboard_callback
 
-    config, session, told = work.request.resolved.values, work.session, work.told
+    config, session, told = work.config, work.session, work.told
     told.note(
         f"Training {trainer.trainable_parameters():,} of {trainer.all_parameters():,} parameters on "
         f"{len(trainer.train_dataset):,} examples: {steps:,} steps of {config.rows_per_step}"
@@ -244,8 +266,6 @@ def _run_trainer(trainer: Any, steps: int, work: _Work) -> None:
         trainer.add_callback(RunCallback(session, phase, config, trainer, work.plan, told))
         if "tensorboard" in config.report_to:
             trainer.add_callback(tensorboard_callback(session.paths.tensorboard))
-        if config.loss_plateau_patience is not None:
-            trainer.add_callback(LossPlateauCallback(config.loss_plateau_patience, config.loss_plateau_min_delta))
         with suppress(TrainingOver):
             trainer.train(resume_from_checkpoint=str(work.plan.checkpoint) if work.plan else None)
 
@@ -263,7 +283,7 @@ def steps_per_epoch(config: Config, examples: int) -> int:
 
 
 def _load_examples(work: _Work, tokenizer: Any) -> _Examples:
-    config, files, told = work.request.resolved.values, work.files, work.told
+    config, files, told = work.config, work.files, work.told
     cache_dir = Path(config.preprocessing_cache_dir)
     if work.request.clear_cache:
         told.note(f"Removed {clear_cache(cache_dir)} token caches from {cache_dir}")
@@ -315,33 +335,3 @@ def _stopped(session: RunSession, step: int) -> StoppedError:
     return StoppedError(
         f"{session.name} stopped on request at step {step:,}; {where}", f"movielora resume {session.call_name}"
     )
-
-
-class _RunReporter:
-    """Tells the run's heartbeat what it tells the user."""
-
-    def __init__(self, reporter: Reporter, session: RunSession) -> None:
-        self._reporter, self._session = reporter, session
-        self.note, self.warn = reporter.note, reporter.warn
-
-    @contextmanager
-    def phase(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Phase]:
-        self._session.beat(phase=name.lower(), phase_done=0, phase_total=total, phase_unit=unit, force=True)
-        with self._reporter.phase(name, total, unit) as phase:
-            yield _RunPhase(phase, self._session)
-
-
-class _RunPhase:
-    def __init__(self, phase: Phase, session: RunSession) -> None:
-        self._phase, self._session = phase, session
-        self._done = 0
-
-    def advance(self, count: int = 1) -> None:
-        self._done += count
-        self._phase.advance(count)
-        self._session.beat(phase_done=self._done)
-
-    def update(self, done: int, detail: str = "") -> None:
-        self._done = done
-        self._phase.update(done, detail)
-        self._session.beat(phase_done=done)

@@ -58,6 +58,7 @@ def render_report(analysis: Analysis) -> str:
         verdict=data["verdict"],
         outcome=data["outcome"],
         described=data["described"],
+        sampled=data["sampled"],
         style=(page / "report.css").read_text(encoding="utf-8"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -1,6 +1,7 @@
 """What the page knows, as compact JSON: columns instead of rows, every title once.
 
-9,000 rows with fifteen films each stay near 2 MB.
+9,000 rows with fifteen films each stay near 2 MB. Above 20,000 rows the page holds a sample of them, so that it stays
+under 5 MB; what it counts and draws, the scatter aside, is over every row all the same.
 """
 
 from __future__ import annotations
@@ -8,18 +9,24 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from movielora.data.prompt import INSTRUCTION, SYSTEM, render_input
 from movielora.evaluation.analysis import BUCKETS, Analysis
-from movielora.evaluation.metrics import Floats
+from movielora.evaluation.metrics import Floats, Ints
 from movielora.evaluation.report.curves import training_curves
+from movielora.evaluation.report.shapes import score_shapes
 from movielora.evaluation.sentences import describe_rows, provenance_lines, trap_sentences
 
 _METRICS = ("auc", "accuracy", "precision", "recall", "f1", "uauc", "log_loss", "brier", "ece", "answer_mass")
 _LOG_ODDS_DIGITS = 3
+_MOST_ROWS = 20_000
+_SAMPLE_SEED = 0
 
 
 def page_data(analysis: Analysis) -> dict[str, Any]:
     comparison = analysis.comparison
+    rows = rows_embedded(len(analysis.predictions))
     return {
         "title": analysis.folder.root.resolve().name,
         "verdict": comparison["verdict"],
@@ -37,8 +44,39 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
         "provenance": provenance_lines(comparison),
         "prompt": prompt_pattern(),
         "buckets": list(BUCKETS),
-        **_rows(analysis),
+        "samples": len(analysis.predictions),
+        "bucket_counts": [comparison["buckets"][bucket] for bucket in BUCKETS],
+        "positive": int(analysis.predictions.labels.sum()),
+        "shapes": _shapes(analysis),
+        "sampled": _sampled(rows, len(analysis.predictions)),
+        **_rows(analysis, rows),
     }
+
+
+def rows_embedded(count: int) -> Ints:
+    """The rows that the page holds: all, or 20,000 drawn with a fixed seed, ascending."""
+    if count <= _MOST_ROWS:
+        return np.arange(count, dtype=np.int64)
+    return np.sort(np.random.default_rng(_SAMPLE_SEED).choice(count, _MOST_ROWS, replace=False)).astype(np.int64)
+
+
+def _sampled(rows: Ints, count: int) -> str:
+    """What the page says of its sample; "" where it holds every row."""
+    if len(rows) == count:
+        return ""
+    return (
+        f"The scatter, and the rows here with what is counted among them, are a random sample of {len(rows):,} of the "
+        f"{count:,} rows (seed {_SAMPLE_SEED}); every other figure and chart on this page is over all {count:,}."
+    )
+
+
+def _shapes(analysis: Analysis) -> dict[str, Any]:
+    """By role of the three models whose curves are drawn."""
+    scores, best = analysis.predictions.scores, analysis.best_baseline
+    drawn = {"base": scores["base"].log_odds, "adapter": scores["adapter"].log_odds}
+    if best:
+        drawn["baseline"] = analysis.baselines[best]
+    return {role: score_shapes(analysis.predictions.labels, log_odds) for role, log_odds in drawn.items()}
 
 
 def prompt_pattern() -> dict[str, str]:
@@ -85,17 +123,20 @@ def _models(comparison: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _rows(analysis: Analysis) -> dict[str, Any]:
-    questions = [analysis.question(row) for row in range(len(analysis.predictions))]
+def _rows(analysis: Analysis, rows: Ints) -> dict[str, Any]:
+    """The columns of `rows`; `number` is each one's row in the test file, None where the page holds them all."""
+    places = rows.tolist()
+    questions = [analysis.question(row) for row in places]
     titles, users = _Table(), _Table()
     scores, best = analysis.predictions.scores, analysis.best_baseline
     columns = {
-        "label": "".join("1" if label else "0" for label in analysis.predictions.labels.tolist()),
-        "base": _short(scores["base"].log_odds),
-        "adapter": _short(scores["adapter"].log_odds),
-        "best": _short(analysis.baselines[best]) if best else None,
-        "base_mass": _short(scores["base"].answer_mass),
-        "adapter_mass": _short(scores["adapter"].answer_mass),
+        "number": None if len(rows) == len(analysis.predictions) else analysis.predictions.rows[rows].tolist(),
+        "label": "".join("1" if label else "0" for label in analysis.predictions.labels[rows].tolist()),
+        "base": _short(scores["base"].log_odds[rows]),
+        "adapter": _short(scores["adapter"].log_odds[rows]),
+        "best": _short(analysis.baselines[best][rows]) if best else None,
+        "base_mass": _short(scores["base"].answer_mass[rows]),
+        "adapter_mass": _short(scores["adapter"].answer_mass[rows]),
         "user": [-1 if question.user is None else users.place(question.user) for question in questions],
         "candidate": [-1 if question.candidate is None else titles.place(question.candidate) for question in questions],
         "history": [[titles.place(title) for title in question.titles] for question in questions],
@@ -104,7 +145,10 @@ def _rows(analysis: Analysis) -> dict[str, Any]:
         ],
         "text": {str(row): question.text for row, question in enumerate(questions) if question.text is not None},
     }
-    ways = [{"by": w.by, "title": w.title, "names": w.names, "members": w.members} for w in analysis.ways]
+    ways = [
+        {"by": way.by, "title": way.title, "names": way.names, "members": [way.members[row] for row in places]}
+        for way in analysis.ways
+    ]
     return {"rows": columns, "titles": titles.names, "users": users.names, "ways": ways}
 
 

@@ -3,6 +3,8 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const rows = data.rows;
 const rowCount = rows.label.length;
+// A row's number in the test file: the page may hold a sample.
+const numberOf = (row) => (rows.number ? rows.number[row] : row);
 const models = data.models;
 const byRole = (role) => models.filter((model) => model.role === role);
 const base = models.find((model) => model.key === "base" && model.role === "base");
@@ -59,15 +61,6 @@ function signed(value, digits = 3) {
 const percent = (share) => `${Math.round(share * 100)}%`;
 const counted = (number) => number.toLocaleString("en-US");
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-
-/** The span that holds nearly all scores and 0, with a little room: outliers are drawn at the edge. */
-function reachOf(scores) {
-  const ordered = Float64Array.from(scores).sort();
-  const low = Math.min(0, ordered[Math.floor((rowCount - 1) * 0.002)]);
-  const high = Math.max(0, ordered[Math.ceil((rowCount - 1) * 0.998)]);
-  const room = (high - low || 1) * 0.06;
-  return [low - room, high + room];
-}
 
 /** A linear scale from [low, high] to [from, to]. */
 function scale(low, high, from, to) {

@@ -5,9 +5,8 @@ const EDGE = { left: 38, right: 10, top: 10, bottom: 32 };
 const toX01 = scale(0, 1, EDGE.left, SIDE - EDGE.right);
 const toY01 = scale(0, 1, SIDE - EDGE.bottom, EDGE.top);
 
-/** The models whose curves are drawn, with their scores by row. */
-const curved = [["base", base, rows.base], ["adapter", adapter, rows.adapter], ["baseline", strongest, rows.best]]
-  .filter(([, model, scores]) => model && scores);
+/** The models whose curves are drawn; their shapes are counted over every row, also where the page holds a sample. */
+const curved = [["base", base], ["adapter", adapter], ["baseline", strongest]].filter(([role, model]) => model && data.shapes[role]);
 
 function caption(title, ...children) {
   return element("figcaption", {}, element("strong", {}, title), ...children);
@@ -41,7 +40,7 @@ function drawReliability() {
     const bins = data.calibration.reliability[model.key] || [];
     svg.append(drawn("polyline", { class: `curve ${role}`, points: bins.map((bin) => `${toX01(bin.mean_p_yes)},${toY01(bin.share_yes)}`).join(" ") }));
     for (const bin of bins) {
-      svg.append(drawn("circle", { class: `point ${role}`, cx: toX01(bin.mean_p_yes), cy: toY01(bin.share_yes), r: 1.5 + 9 * Math.sqrt(bin.rows / rowCount) },
+      svg.append(drawn("circle", { class: `point ${role}`, cx: toX01(bin.mean_p_yes), cy: toY01(bin.share_yes), r: 1.5 + 9 * Math.sqrt(bin.rows / data.samples) },
         drawn("title", {}, `${capital(model.name)}, P(Yes) ${figure(bin.low, 2)} to ${figure(bin.high, 2)}: ${counted(bin.rows)} rows, ${percent(bin.share_yes)} liked`)));
     }
   }
@@ -50,64 +49,34 @@ function drawReliability() {
     element("p", { class: "note" }, `ECE of ${data.calibration.ece_bins} bins: ${ece}. On the diagonal, P(Yes) means what it says.`));
 }
 
-/** Points of the ROC and of precision over recall, from the highest score down, ties as one step. */
-function rankCurves(scores) {
-  const order = Array.from(scores.keys()).sort((a, b) => scores[b] - scores[a]);
-  const yes = liked.reduce((sum, label) => sum + label, 0);
-  const no = rowCount - yes;
-  const roc = [[0, 0]];
-  const recall = [];
-  let hits = 0;
-  let misses = 0;
-  order.forEach((row, place_) => {
-    if (liked[row]) hits += 1;
-    else misses += 1;
-    const tied = place_ + 1 < order.length && scores[order[place_ + 1]] === scores[row];
-    if (tied) return;
-    roc.push([misses / no, hits / yes]);
-    recall.push([hits / yes, hits / (hits + misses)]);
-  });
-  return { roc: thin(roc), recall: thin(recall) };
-}
-
-/** At most 300 points, both ends kept. */
-function thin(points) {
-  const step = Math.ceil(points.length / 300);
-  return points.filter((_, index) => index % step === 0 || index === points.length - 1);
-}
-
 function drawRankCurves() {
-  const yes = liked.reduce((sum, label) => sum + label, 0);
-  if (yes === 0 || yes === rowCount) {
+  if (!data.shapes.base.roc) {
     const note = () => element("p", { class: "note" }, "Every answer is the same: this curve is undefined.");
     place("roc", caption("ROC"), note());
     place("precision-recall", caption("Precision and recall"), note());
     return;
   }
+  const likedShare = data.positive / data.samples;
   const roc = square("ROC curves", "disliked films said Yes", "liked films said Yes");
   const recall = square("Precision and recall curves", "recall", "precision");
   roc.append(drawn("line", { class: "diagonal", x1: toX01(0), y1: toY01(0), x2: toX01(1), y2: toY01(1) }));
-  recall.append(drawn("line", { class: "diagonal", x1: toX01(0), x2: toX01(1), y1: toY01(yes / rowCount), y2: toY01(yes / rowCount) }));
+  recall.append(drawn("line", { class: "diagonal", x1: toX01(0), x2: toX01(1), y1: toY01(likedShare), y2: toY01(likedShare) }));
   const path = (points) => points.map(([x, y]) => `${toX01(x).toFixed(1)},${toY01(y).toFixed(1)}`).join(" ");
-  for (const [role, , scores] of curved) {
-    const found = rankCurves(scores);
+  for (const [role] of curved) {
+    const found = data.shapes[role];
     roc.append(drawn("polyline", { class: `curve ${role}`, points: path(found.roc) }));
     recall.append(drawn("polyline", { class: `curve ${role}`, points: path(found.recall) }));
   }
   const areas = curved.map(([, model]) => `${model.name} ${figure(model.metrics.auc)}`).join(", ");
   place("roc", caption("ROC", legend()), roc, element("p", { class: "note" }, `Area: ${areas}.`));
   place("precision-recall", caption("Precision and recall", legend()), recall,
-    element("p", { class: "note" }, `Saying Yes to all has precision ${figure(yes / rowCount, 2)}.`));
+    element("p", { class: "note" }, `Saying Yes to all has precision ${figure(likedShare, 2)}.`));
 }
 
-function drawHistogram(id, model, scores) {
-  const bins = 40;
-  const [low, high] = reachOf(scores);
-  const counts = [new Uint32Array(bins), new Uint32Array(bins)];
-  for (let row = 0; row < rowCount; row += 1) {
-    const bin = Math.floor(((scores[row] - low) / (high - low)) * bins);
-    counts[liked[row]][Math.max(0, Math.min(bins - 1, bin))] += 1;
-  }
+function drawHistogram(id, model, shapes) {
+  const [low, high] = shapes.span;
+  const counts = shapes.histogram;
+  const bins = counts[0].length;
   const top = Math.max(...counts[0], ...counts[1]) || 1;
   const [width, height, middle] = [SIDE, 190, 86];
   const toX = scale(low, high, 8, width - 8);
@@ -125,9 +94,7 @@ function drawHistogram(id, model, scores) {
 }
 
 function drawConfusion() {
-  const tables = [[base, rows.base], [adapter, rows.adapter]].map(([model, scores]) => {
-    const cells = [[0, 0], [0, 0]];
-    for (let row = 0; row < rowCount; row += 1) cells[liked[row]][saidYes(scores, row) ? 1 : 0] += 1;
+  const tables = [[base, data.shapes.base], [adapter, data.shapes.adapter]].map(([model, { confusion: cells }]) => {
     const cell = (truth, said) => {
       const share = cells[truth][said] / (cells[truth][0] + cells[truth][1] || 1);
       const shade = element("td", { class: truth === said ? "right" : "wrong" }, counted(cells[truth][said]), element("small", {}, percent(share)));

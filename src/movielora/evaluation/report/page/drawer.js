@@ -33,7 +33,7 @@ function drawDrawer() {
   drawer.replaceChildren(
     element("div", { class: "bar" },
       element("span", { class: `mark ${bucket}` }, BUCKET_NAMES[bucket]),
-      element("span", { class: "where" }, `row ${counted(row)}`),
+      element("span", { class: "where" }, `row ${counted(numberOf(row))}`),
       element("button", { type: "button", "aria-label": "Previous row", onclick: () => moveCursor(-1) }, "↑"),
       element("button", { type: "button", "aria-label": "Next row", onclick: () => moveCursor(1) }, "↓"),
       element("button", { type: "button", "aria-label": "Close", onclick: closeDrawer }, "×")),

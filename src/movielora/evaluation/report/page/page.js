@@ -13,8 +13,8 @@ function drawFixed() {
   drawDifferences();
   drawReliability();
   drawRankCurves();
-  drawHistogram("histogram-base", base, rows.base);
-  drawHistogram("histogram-adapter", adapter, rows.adapter);
+  drawHistogram("histogram-base", base, data.shapes.base);
+  drawHistogram("histogram-adapter", adapter, data.shapes.adapter);
   drawConfusion();
   drawFitted();
   drawCurves();

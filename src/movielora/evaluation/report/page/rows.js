@@ -27,10 +27,8 @@ function buildGrid() {
 }
 
 function drawTools() {
-  const counts = new Array(data.buckets.length).fill(0);
-  for (let row = 0; row < rowCount; row += 1) counts[bucketOf[row]] += 1;
-  segments("bucket-choice", [{ key: null, name: "All", count: rowCount },
-    ...data.buckets.map((key, place_) => ({ key, name: BUCKET_NAMES[key], count: counts[place_] }))], state.bucket, (key) => update({ bucket: key }));
+  segments("bucket-choice", [{ key: null, name: "All", count: data.samples },
+    ...data.buckets.map((key, place_) => ({ key, name: BUCKET_NAMES[key], count: data.bucket_counts[place_] }))], state.bucket, (key) => update({ bucket: key }));
   const search = document.getElementById("search");
   if (search.value.trim() !== state.q.trim()) search.value = state.q;
   document.getElementById("sort").value = state.sort;
@@ -87,7 +85,7 @@ function rowElement(index, height) {
   return node;
 }
 
-const filmOf = (row) => (rows.candidate[row] >= 0 ? data.titles[rows.candidate[row]] : (rows.text[row] || `Row ${row}`).slice(0, 120));
+const filmOf = (row) => (rows.candidate[row] >= 0 ? data.titles[rows.candidate[row]] : (rows.text[row] || `Row ${numberOf(row)}`).slice(0, 120));
 
 /** P(Yes) as a bar that grows from the middle, right for Yes; the figure says it too. */
 function scoreCell(logOdds, truth, extra) {
@@ -128,7 +126,7 @@ function csvCell(value) {
 function exportCsv() {
   const lines = [["row", "bucket", "label", "user_id", "candidate_title", "base_log_odds", "base_p_yes", "adapter_log_odds", "adapter_p_yes"]];
   for (const row of selected) {
-    lines.push([row, data.buckets[bucketOf[row]], liked[row] ? "Yes" : "No", rows.user[row] < 0 ? "" : data.users[rows.user[row]], filmOf(row),
+    lines.push([numberOf(row), data.buckets[bucketOf[row]], liked[row] ? "Yes" : "No", rows.user[row] < 0 ? "" : data.users[rows.user[row]], filmOf(row),
       rows.base[row], probability(rows.base[row]).toFixed(4), rows.adapter[row], probability(rows.adapter[row]).toFixed(4)]);
   }
   const text = lines.map((line) => line.map(csvCell).join(",")).join("\r\n");

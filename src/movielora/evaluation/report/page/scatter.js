@@ -1,11 +1,15 @@
-// Base against adapter, a point a row: on a canvas, since 9,000 elements would be slow. A drag selects rows.
+// Base against adapter, a point a row: on a canvas, since 9,000 elements would be slow. A drag selects rows, and so do
+// the four numbers below it, for those who do not drag.
 
 const PLOT = { side: 560, left: 44, right: 12, top: 12, bottom: 40 };
-const scatter = { canvas: null, box: null, toX: null, toY: null, fromX: null, fromY: null };
+const scatter = { canvas: null, box: null, edges: [], toX: null, toY: null, fromX: null, fromY: null };
+// An edge so far out bounds nothing.
+const FAR = 1e4;
+const OPEN = [-FAR, FAR, -FAR, FAR];
 
 function buildScatter() {
-  const [lowX, highX] = reachOf(rows.base);
-  const [lowY, highY] = reachOf(rows.adapter);
+  const [lowX, highX] = data.shapes.base.span;
+  const [lowY, highY] = data.shapes.adapter.span;
   const [left, right] = [PLOT.left, PLOT.side - PLOT.right];
   const [low, high] = [PLOT.side - PLOT.bottom, PLOT.top];
   scatter.toX = scale(lowX, highX, left, right);
@@ -30,11 +34,26 @@ function buildScatter() {
   scatter.canvas = element("canvas", { "aria-hidden": "true" });
   scatter.box = element("div", { class: "box", hidden: true });
   const plot = element("div", { class: "plot", onpointerdown: startBox }, svg, scatter.canvas, scatter.box);
-  place("scatter", caption(`${capital(base.name)} against ${adapter.name}`), plot,
-    element("p", { class: "note" }, "Drag a box to see its rows below. Upper left: the adapter turned No into Yes; lower right: Yes into No."));
+  place("scatter", caption(`${capital(base.name)} against ${adapter.name}`), plot, edgeInputs(),
+    element("p", { class: "note" }, "Drag a box or write its edges to see its rows below. Upper left: the adapter turned No into Yes; lower right: Yes into No."));
 }
 
+/** The box as numbers, in the order of `state.box`; an empty one bounds nothing. */
+function edgeInputs() {
+  const axis = (model, from) => element("span", { class: "axis" }, element("span", { "aria-hidden": "true" }, `${model.name} log-odds`),
+    ...["from", "to"].map((end, place_) => element("label", {}, element("span", { class: "hidden" }, `${capital(model.name)} log-odds, `), `${end} `,
+      scatter.edges[from + place_] = element("input", { type: "number", step: "any", placeholder: place_ ? "highest" : "lowest", onchange: () => moveEdge(from + place_) }))));
+  return element("div", { class: "edges", role: "group", "aria-label": "Select rows by log-odds" }, axis(base, 0), axis(adapter, 2));
+}
 
+function moveEdge(edge) {
+  const box = [...(state.box || OPEN)];
+  const input = scatter.edges[edge];
+  box[edge] = input.value === "" ? OPEN[edge] : input.valueAsNumber;
+  const [left, right, low, high] = box;
+  const ordered = [Math.min(left, right), Math.max(left, right), Math.min(low, high), Math.max(low, high)];
+  update({ box: ordered.every((value, place_) => value === OPEN[place_]) ? null : ordered });
+}
 
 function drawScatter() {
   const { canvas, toX, toY } = scatter;
@@ -64,6 +83,9 @@ function drawScatter() {
 
 function showBox(box) {
   scatter.box.hidden = !box;
+  scatter.edges.forEach((input, edge) => {
+    input.value = !box || Math.abs(box[edge]) >= FAR ? "" : String(Number(box[edge].toFixed(2)));
+  });
   if (!box) return;
   const share = (pixels) => `${(100 * pixels) / PLOT.side}%`;
   const inside = (pixels) => Math.max(0, Math.min(PLOT.side, pixels));
@@ -101,11 +123,10 @@ function startBox(event) {
 
 /** The box in log-odds; one that touches the frame takes the points drawn at the frame, however far out they are. */
 function edges(x1, x2, y1, y2) {
-  const far = 1e4;
   const [left, right] = [Math.min(x1, x2), Math.max(x1, x2)];
   const [top, bottom] = [Math.min(y1, y2), Math.max(y1, y2)];
   return [
-    left <= PLOT.left + 2 ? -far : scatter.fromX(left), right >= PLOT.side - PLOT.right - 2 ? far : scatter.fromX(right),
-    bottom >= PLOT.side - PLOT.bottom - 2 ? -far : scatter.fromY(bottom), top <= PLOT.top + 2 ? far : scatter.fromY(top),
+    left <= PLOT.left + 2 ? -FAR : scatter.fromX(left), right >= PLOT.side - PLOT.right - 2 ? FAR : scatter.fromX(right),
+    bottom >= PLOT.side - PLOT.bottom - 2 ? -FAR : scatter.fromY(bottom), top <= PLOT.top + 2 ? FAR : scatter.fromY(top),
   ];
 }
