@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from places import PROJECT, WORK
+from places import PROJECT, WORK, data_name
 from report import Goal, build_report, judgement, save
 
 Side = Callable[[argparse.Namespace], dict[str, Any]]
@@ -45,7 +45,8 @@ class Benchmark:
     they differ. The measures that `goals` are about: `ratio` (second / first, in seconds), `memory_ratio` (first /
     second), the first side's `seconds` and `peak_bytes`, and with a sweep `memory_growth`, its peak at the last value
     over that at the first. `clock` is `inside` (the child's own `seconds`) or `process` (from start to exit); `facts`
-    names what the work was (`layers`, `rows`).
+    names what the work was (`layers`, `rows`). Options beside `own_names`, which give a benchmark another name, must
+    default to None: with one of them given, the report is no standard one and goes beside the work.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Benchmark:
     options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     facts: Callable[[argparse.Namespace], dict[str, Any]] = lambda options: {}
     sweep: Sweep | None = None
+    own_names: tuple[str, ...] = ()
 
 
 def run_benchmark(benchmark: Benchmark) -> None:
@@ -88,16 +90,25 @@ def _answer(benchmark: Benchmark, options: argparse.Namespace) -> None:
     """In the child: do one side's work and write what it found."""
     found = benchmark.sides[options.side](options)
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    found["peak_bytes"] = usage.ru_maxrss * 1024
+    found["peak_bytes"] = _peak_bytes()
     found["cpu_seconds"] = usage.ru_utime + usage.ru_stime
     options.answer.write_text(json.dumps(found), encoding="utf-8")
+
+
+def _peak_bytes() -> int:
+    """The largest resident set of this process. `ru_maxrss` would begin with that of the parent, which exec keeps."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        lines = status.read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _compare(benchmark: Benchmark, options: argparse.Namespace) -> None:
     print(f"{benchmark.name}: {benchmark.question}")
     WORK.mkdir(parents=True, exist_ok=True)
-    benchmark.prepare(options)
     load_before = os.getloadavg()[0]
+    benchmark.prepare(options)
     checked = {name: [_child(name, "--check")] for name in benchmark.sides}
     ours, *others = (runs[0]["result"] for runs in checked.values())
     compared: dict[str, Any] = {}
@@ -118,14 +129,20 @@ def _compare(benchmark: Benchmark, options: argparse.Namespace) -> None:
         _measures(sides, peaks),
         quick=options.quick,
         unit=benchmark.unit,
-        work=benchmark.facts(options),
+        work={"data": data_name(), **benchmark.facts(options)},
         options={key: value for key, value in vars(options).items() if key not in ("side", "answer", "check")},
         compared=compared,
         **({f"peak_bytes_by_{benchmark.sweep.option}": peaks} if benchmark.sweep else {}),
     )
     report["machine"]["load_before"] = load_before
     print(f"  {judgement(report)}")
-    save(report)
+    save(report, standard=_is_standard(benchmark, options))
+
+
+def _is_standard(benchmark: Benchmark, options: argparse.Namespace) -> bool:
+    """Whether the work is the one that the goals are about: options that change it have their defaults."""
+    free = {"quick", "rounds", "side", "answer", "check", *benchmark.own_names}
+    return all(value is None for key, value in vars(options).items() if key not in free)
 
 
 def _rounds(benchmark: Benchmark, rounds: int) -> dict[str, list[dict[str, Any]]]:
@@ -140,7 +157,8 @@ def _child(side: str, *words: str) -> dict[str, Any]:
     """One side in a process of its own, with this program's arguments and `words`, of which the last counts."""
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
-        command = [sys.executable, *sys.argv, *words, "--side", side, "--answer", str(answer)]
+        program = [sys.executable, str(Path(sys.argv[0]).resolve()), *sys.argv[1:]]
+        command = [*program, *words, "--side", side, "--answer", str(answer)]
         started = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
         seconds = time.perf_counter() - started
@@ -187,6 +205,7 @@ def _measures(sides: dict[str, Any], peaks: dict[str, dict[str, int]]) -> dict[s
         measures["ratio"] = peer["seconds"] / ours["seconds"]
         measures["memory_ratio"] = ours["peak_bytes"] / peer["peak_bytes"]
     for by_value in list(peaks.values())[:1]:
-        first, *_, last = by_value.values()
+        (fewest, first), *_, (most, last) = by_value.items()
         measures["memory_growth"] = last / first
+        measures["bytes_a_row"] = (last - first) / (int(most) - int(fewest))
     return measures

@@ -9,4 +9,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("MOVIELORA_SHARED") or PROJECT.parent / "shared")
 WORK = PROJECT / ".cache" / "bench"
 RESULTS = PROJECT / "bench" / "results"
-QUICK_RESULTS = WORK / "quick"
+# Of runs that are not the standard work: quick ones, and ones with other options.
+OTHER_RESULTS = WORK / "other"
+
+
+def data_name() -> str:
+    """What the ratings are of: the real ones where the shared folder is, else invented."""
+    return "ml-latest-small" if (SHARED / "ml-latest-small").is_dir() else "invented"

@@ -105,18 +105,19 @@ def _pandas(options: argparse.Namespace) -> dict[str, Any]:
         ratings = pd.read_csv(source / "ratings.csv").sort_values(["userId", "timestamp", "movieId"], kind="stable")
         splits: dict[str, list[dict[str, Any]]] = {"train": [], "eval": [], "test": []}
         for user, timeline in ratings.groupby("userId"):
+            films, stars = timeline["movieId"].tolist(), timeline["rating"].tolist()
             rows = []
-            for at in range(_HISTORY, len(timeline)):
-                shown, asked = timeline.iloc[at - _HISTORY : at], timeline.iloc[at]
+            for at in range(_HISTORY, len(films)):
+                shown = zip(films[at - _HISTORY : at], stars[at - _HISTORY : at], strict=True)
                 lines = [
-                    f"{number}. {' '.join(titles[row.movieId].split())}: {row.rating:g}"
-                    for number, row in enumerate(shown.itertuples(), 1)
+                    f"{number}. {' '.join(titles[film].split())}: {rating:g}"
+                    for number, (film, rating) in enumerate(shown, 1)
                 ]
                 text = "\n".join(
                     [
                         "Rated films:",
                         *lines,
-                        f"Candidate film: {' '.join(titles[int(asked.movieId)].split())}",
+                        f"Candidate film: {' '.join(titles[films[at]].split())}",
                         "Will this user like the candidate film? Answer Yes or No.",
                     ]
                 )
@@ -124,7 +125,7 @@ def _pandas(options: argparse.Namespace) -> dict[str, Any]:
                     {
                         "instruction": INSTRUCTION,
                         "input": text,
-                        "output": "Yes" if asked.rating >= _THRESHOLD else "No",
+                        "output": "Yes" if stars[at] >= _THRESHOLD else "No",
                         "system": SYSTEM,
                         "user_id": int(user),
                     }
@@ -165,7 +166,7 @@ def _against_pandas() -> Benchmark:
         prepare=lambda options: (_source(options), None)[1],
         options=_add_ratings,
         facts=lambda options: {"ratings": _rating_count(options)},
-        rounds=1,
+        own_names=("ratings",),
     )
 
 
@@ -182,8 +183,8 @@ def _against_a_million(count: int) -> Benchmark:
         unit="s/million examples",
         prepare=lambda options: (_invented(count), _invented(_MILLION), None)[2],
         options=_add_ratings,
-        facts=lambda options: {"ratings": count},
-        rounds=1,
+        facts=lambda options: {"data": "invented", "ratings": count},
+        own_names=("ratings",),
     )
 
 

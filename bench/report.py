@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from places import QUICK_RESULTS, RESULTS
+from places import OTHER_RESULTS, RESULTS
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "peft", "datasets", "polars", "pandas")
 
@@ -87,9 +87,9 @@ def judgement(report: dict[str, Any]) -> str:
     return "; ".join(said)
 
 
-def save(report: dict[str, Any]) -> None:
-    """Write `bench/results/NAME.json`; a quick run goes beside the work, for it judges nothing."""
-    folder = QUICK_RESULTS if report["quick"] else RESULTS
+def save(report: dict[str, Any], *, standard: bool = True) -> None:
+    """Write `bench/results/NAME.json`; a quick run, or one that is not of the standard work, goes beside the work."""
+    folder = RESULTS if standard and not report["quick"] else OTHER_RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{report['name']}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

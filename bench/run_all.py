@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from places import PROJECT, QUICK_RESULTS, RESULTS
+from places import OTHER_RESULTS, PROJECT, RESULTS
 from table import make_table
 
 _PROGRAMS = (
@@ -35,9 +35,9 @@ def main() -> None:
     options = parser.parse_args()
     programs = _PROGRAMS if options.quick else _PROGRAMS + _FULL_ONLY
     if options.quick:  # what an earlier quick run left is not of these programs
-        shutil.rmtree(QUICK_RESULTS, ignore_errors=True)
+        shutil.rmtree(OTHER_RESULTS, ignore_errors=True)
     failed = [program for program in programs if _run(program, quick=options.quick)]
-    print(f"\n{make_table(QUICK_RESULTS if options.quick else RESULTS)}", end="")
+    print(f"\n{make_table(OTHER_RESULTS if options.quick else RESULTS)}", end="")
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

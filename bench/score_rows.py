@@ -6,6 +6,7 @@ import argparse
 import json
 import tempfile
 import time
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from harness import Benchmark, run_benchmark, skip
 from report import Goal
 
 _NEW_TOKENS = 8
-# Below it bf16 itself cannot tell Yes from No: logits of 8 are 0.06 apart there.
-_UNSURE = 0.1
+# How far two log-odds of one row may be apart, and below which a decision may differ: in bf16 logits of 8 are 0.06
+# apart, and the peer's are read in bf16.
+_TOLERANCE = {"bfloat16": 0.1, "float32": 1e-3}
 
 
 def _base(options: argparse.Namespace) -> Path:
@@ -31,7 +33,7 @@ def _rows(options: argparse.Namespace) -> int:
 
 
 def _dtype(options: argparse.Namespace) -> str:
-    return "float32" if options.model == "tiny" else options.dtype
+    return "float32" if options.model == "tiny" else options.dtype or "bfloat16"
 
 
 def _movielora(options: argparse.Namespace) -> dict[str, Any]:
@@ -108,13 +110,15 @@ def _generate(model: Any, tokenizer: Any, record: Any, yes: int, no: int) -> flo
     return float(said.logits[0][0, yes] - said.logits[0][0, no])
 
 
-def _same(ours: Any, peers: Any) -> dict[str, Any]:
-    """The same decision on every row of both models, but where both log-odds are under the tolerance."""
+def _same(ours: Any, peers: Any, tolerance: float) -> dict[str, Any]:
+    """The same decision on every row of both models, but where both log-odds are under `tolerance`, and log-odds no
+    further apart."""
     pairs = [(one, other) for who in ("base", "adapter") for one, other in zip(ours[who], peers[who], strict=True)]
-    excused = [max(abs(one), abs(other)) < _UNSURE for one, other in pairs]
+    excused = [max(abs(one), abs(other)) < tolerance for one, other in pairs]
     differing = [(one > 0) != (other > 0) for one, other in pairs]
     for (one, other), is_excused, differs in zip(pairs, excused, differing, strict=True):
         assert is_excused or not differs, f"log-odds {one} and {other}"
+        assert abs(one - other) < tolerance, f"log-odds {one} and {other}"
     return {
         "answers": len(pairs),
         "excused_answers": sum(excused),
@@ -125,7 +129,7 @@ def _same(ours: Any, peers: Any) -> dict[str, Any]:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", choices=["tiny", "qwen"], default="qwen")
-    parser.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat16")
+    parser.add_argument("--dtype", choices=["bfloat16", "float32"], help="of the shape (bfloat16)")
     parser.add_argument("--rows", type=int, help="test rows (512; quick: 4)")
 
 
@@ -135,15 +139,16 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    import sys
-
-    tiny = "tiny" in sys.argv
+    first = argparse.ArgumentParser(add_help=False)
+    _options(first)
+    chosen = first.parse_known_args()[0]
+    tiny = chosen.model == "tiny"
     run_benchmark(
         Benchmark(
             name="score-tiny" if tiny else "score",
             question="base and adapter on the same rows, model loading included, against generating row by row",
             sides={"movielora": _movielora, "generate": _peer},
-            same=_same,
+            same=partial(_same, tolerance=_TOLERANCE[_dtype(chosen)]),
             goals=(Goal("ratio", at_least=6 if tiny else 2.2),),
             prepare=_prepare,
             facts=lambda options: {
@@ -152,6 +157,7 @@ if __name__ == "__main__":
                 "rows": _rows(options),
             },
             options=_options,
-            rounds=1,
+            rounds=3 if tiny else 1,  # the peer takes some minutes on the shape
+            own_names=("model",),
         )
     )

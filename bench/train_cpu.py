@@ -21,7 +21,7 @@ def _work(options: argparse.Namespace) -> Work:
         steps=1 if options.quick else 2 if options.check else 8,
         batch=2,
         accumulation=1,
-        dtype=options.dtype,
+        dtype=options.dtype or "bfloat16",
         # The two draw different masks; without dropout their losses can be held against each other.
         dropout=0.0 if options.check else 0.05,
         learning_rate=1.5e-4,
@@ -30,7 +30,7 @@ def _work(options: argparse.Namespace) -> Work:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layers", type=int, help="decoder layers (28 is Qwen3-0.6B; quick: 1)")
-    parser.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat16")
+    parser.add_argument("--dtype", choices=["bfloat16", "float32"], help="of the base (bfloat16)")
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def run_training(
                 "movielora": lambda chosen: movielora_side(work(chosen)),
                 "trl": lambda chosen: peer_side(work(chosen)),
             },
-            same=partial(_same_losses, tolerance=tolerance),
+            same=partial(_same_steps, tolerance=tolerance),
             goals=goals,
             unit="s/step",
             prepare=lambda chosen: (work(chosen), None)[1],
@@ -79,9 +79,12 @@ def run_training(
     )
 
 
-def _same_losses(ours: Any, peers: Any, *, tolerance: float) -> None:
-    for step, (one, other) in enumerate(zip(ours, peers, strict=True), 1):
+def _same_steps(ours: Any, peers: Any, *, tolerance: float) -> None:
+    """Losses and gradient norms of every step; the norms, of many small numbers, within four times the tolerance."""
+    for step, (one, other) in enumerate(zip(ours["losses"], peers["losses"], strict=True), 1):
         assert abs(one - other) <= tolerance * max(1.0, abs(other)), f"step {step}: losses {one} and {other}"
+    for step, (one, other) in enumerate(zip(ours["norms"], peers["norms"], strict=True), 1):
+        assert abs(one - other) <= 4 * tolerance * abs(other), f"step {step}: gradient norms {one} and {other}"
 
 
 def movielora_side(work: Work) -> dict[str, Any]:
@@ -199,8 +202,9 @@ def _train(trainer: Any, work: Work) -> dict[str, Any]:
     trainer.add_callback(Clock())
     trainer.train()
     steps = [after - before for before, after in pairwise(ends)][WARM_UP_STEPS - 1 :]
-    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    return {"seconds": statistics.median(steps), "step_seconds": steps, "result": losses}
+    logged = [row for row in trainer.state.log_history if "loss" in row]
+    result = {"losses": [row["loss"] for row in logged], "norms": [row["grad_norm"] for row in logged]}
+    return {"seconds": statistics.median(steps), "step_seconds": steps, "result": result}
 
 
 def _rates(trainer: Any, work: Work, found: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import json
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ sys.path.insert(0, {bench!r})
 import harness, report
 from harness import Benchmark, Goal, Sweep, run_benchmark
 
-harness.WORK = report.RESULTS = report.QUICK_RESULTS = __import__("pathlib").Path({work!r})
+harness.WORK = report.RESULTS = report.OTHER_RESULTS = __import__("pathlib").Path({work!r})
 
 def side(answer):
     def run(options):
@@ -62,13 +63,54 @@ def test_equal_results_are_timed_alternating_and_reported(tmp_path: Path) -> Non
     report = json.loads((tmp_path / "invented.json").read_text())
     assert report["measures"]["ratio"] == 3.0  # 6 s against 2 s
     assert report["goals"][0] == {"measure": "ratio", "at_least": 2}
-    assert report["work"] == {"layers": 3}
+    assert report["work"]["layers"] == 3
+    assert report["work"]["data"] in ("ml-latest-small", "invented")
     assert report["compared"] == {"difference": 4.0}
     assert list(report["peak_bytes_by_rows"]["ours"]) == ["1", "2"]
-    assert report["measures"]["memory_growth"] > 0
     assert "3.00× (goal ≥ 2×, reached)" in done.stdout
     assert report["sides"]["ours"]["all_seconds"] == [2.0, 2.0]
     assert report["sides"]["peer"]["peak_bytes"] > 0
+
+
+def test_a_run_of_other_work_does_not_stand_for_the_standard_one(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    program = PROGRAM.replace("report.RESULTS = report.OTHER_RESULTS", "report.RESULTS")
+    path = tmp_path / "program.py"
+    path.write_text(
+        program.format(bench=str(BENCH), work=str(tmp_path), peer=6.0).replace(
+            "def side", "report.OTHER_RESULTS = harness.WORK / 'other'\ndef side", 1
+        )
+    )
+    for words, kept in (("--rows", "3"), other), (("--rounds", "1"), tmp_path):
+        subprocess.run([sys.executable, str(path), *words], capture_output=True, check=True)
+        assert (kept / "invented.json").is_file()
+        (kept / "invented.json").unlink()
+
+
+def test_memory_growth_is_from_the_fewest_to_the_most_rows(bench: Any) -> None:
+    sides = {"ours": {"seconds": 1.0, "peak_bytes": 5}, "peer": {"seconds": 3.0, "peak_bytes": 10}}
+    found = bench("harness")._measures(sides, {"ours": {"250": 1000, "1000": 900, "4000": 1750}, "peer": {"250": 1}})
+    assert found == {
+        "seconds": 1.0,
+        "peak_bytes": 5,
+        "ratio": 3.0,
+        "memory_ratio": 0.5,
+        "memory_growth": 1.75,
+        "bytes_a_row": 0.2,
+    }
+
+
+def test_the_peak_of_a_child_is_not_its_parents(bench: Any, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        f"import sys; sys.path.insert(0, {str(BENCH)!r}); import harness, os\n"
+        "if len(sys.argv) > 1: sys.exit(print(harness._peak_bytes()))\n"
+        "large = b'x' * 500_000_000\n"
+        "import subprocess\n"
+        "subprocess.run([sys.executable, __file__, 'child'], check=True)\n"
+    )
+    said = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=True).stdout
+    assert 0 < int(said) < 300_000_000
 
 
 def test_a_quick_run_compares_and_judges_nothing(tmp_path: Path) -> None:
@@ -98,19 +140,19 @@ def test_the_machine_is_described_and_not_named(bench: Any) -> None:
 def test_results_that_are_kept_name_no_folder() -> None:
     for path in (BENCH / "results").glob("*.json"):
         text = path.read_text(encoding="utf-8")
-        assert socket.gethostname() not in text, path.name
         for folder in ('"/', "/work", "/home", "/tmp", "/root", str(BENCH.parent), str(Path.home())):
             assert folder not in text, f"{path.name} names {folder}"
 
 
 def test_a_row_without_a_decision_is_excused_only_where_both_are_unsure(bench: Any) -> None:
-    same = bench("score_rows")._same
-    found = same({"base": [0.05, 2.0], "adapter": [-0.5]}, {"base": [-0.09, 2.5], "adapter": [-0.5]})
+    same = partial(bench("score_rows")._same, tolerance=0.1)
+    found = same({"base": [0.02, 2.0], "adapter": [-0.5]}, {"base": [-0.03, 2.0625], "adapter": [-0.5]})
     assert found["answers"] == 3
     assert found["excused_answers"] == found["excused_answers_that_differ"] == 1
-    assert found["largest_log_odds_difference"] == 0.5
-    with pytest.raises(AssertionError, match="log-odds"):
-        same({"base": [0.05], "adapter": []}, {"base": [-0.11], "adapter": []})
+    assert found["largest_log_odds_difference"] == 0.0625
+    for ours, peers in ((0.05, -0.11), (2.0, 2.2)):
+        with pytest.raises(AssertionError, match="log-odds"):
+            same({"base": [ours], "adapter": []}, {"base": [peers], "adapter": []})
 
 
 def test_a_gpu_report_judges_speed_at_the_largest_batch_and_memory_at_two(bench: Any) -> None:
@@ -122,17 +164,3 @@ def test_a_gpu_report_judges_speed_at_the_largest_batch_and_memory_at_two(bench:
     assert report["measures"] == {"ratio": 4, "memory_ratio": 0.5, "peak_bytes": 3e9}
     assert report["work"]["layers"] == 28
     assert list(report["sides"])[:2] == ["movielora auto", "trl 2"]
-
-
-def test_arithmetic_of_the_decoder_is_the_known_one(bench: Any, tmp_path: Path) -> None:
-    """Qwen3-0.6B: 28 × (q 1024·2048 + k, v 2·1024·1024 + o 2048·1024 + 3·1024·3072) = 440,401,920 weights."""
-    shape = {
-        "hidden_size": 1024,
-        "intermediate_size": 3072,
-        "head_dim": 128,
-        "num_attention_heads": 16,
-        "num_key_value_heads": 8,
-        "num_hidden_layers": 28,
-    }
-    (tmp_path / "config.json").write_text(json.dumps(shape))
-    assert bench("gpu_train")._decoder_weights(tmp_path) == 440_401_920

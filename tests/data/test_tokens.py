@@ -202,6 +202,52 @@ def merging_tokenizer(tiny_tokenizer: Any) -> Any:
     )
 
 
+@pytest.mark.shared
+def test_a_tokenizer_that_splits_whitespace_otherwise_gets_plain_tokenizing(qwen_tokenizer: Any) -> None:
+    """GPT-2's pattern leaves the last of several whitespace characters to what follows; no ordinary row has several,
+    so a sample of them would not tell."""
+    import copy
+
+    from tokenizers import Regex, pre_tokenizers
+
+    gpt2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+    tokenizer = copy.deepcopy(qwen_tokenizer)
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(gpt2), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    rows = list(_ORDINARY_ROWS)
+    rows.insert(1, record("Rated films:\n1. A \n2. B \n\n\nCandidate film: C\nLike?"))
+    counting, template = CountingTokenizer(tokenizer), PromptTemplate(tokenizer)
+    found = tokenize_records(rows, template, counting, cutoff_len=_NO_CUTOFF, reporter=SILENT)
+    assert found.prompt(1).tolist() == plain_ids(tokenizer, template, rows[1])
+    assert counting.prompts >= len(rows)  # each row whole
+
+
+def test_pieces_are_forgotten_when_they_are_many(tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = ordinary(5000)
+    wanted = tokenize(tiny_tokenizer, rows).ids
+    monkeypatch.setattr(tokens, "_MOST_PIECES", 50)
+    assert np.array_equal(tokenize(tiny_tokenizer, rows).ids, wanted)
+
+
+def test_an_error_of_the_tokenizer_comes_through(tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Any, texts: list[str], **options: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(CountingTokenizer, "encode_batch_fast", broken)
+    with pytest.raises(ZeroDivisionError):
+        tokenize_records(
+            _ORDINARY_ROWS,
+            PromptTemplate(tiny_tokenizer),
+            CountingTokenizer(tiny_tokenizer),
+            cutoff_len=_NO_CUTOFF,
+            reporter=SILENT,
+        )
+
+
 def test_a_tokenizer_that_merges_across_cuts_gets_plain_tokenizing(merging_tokenizer: Any) -> None:
     rows = ordinary(300)
     template = PromptTemplate(merging_tokenizer)
@@ -288,7 +334,8 @@ def test_a_long_history_is_cut_in_few_looks(tiny_tokenizer: Any, monkeypatch: py
     looks: list[int] = []
 
     def counted(pieces: Any) -> list[str]:
-        looks.append(len(pieces.history))
+        if len(pieces.history) > 1000:  # the proof looks at short ones
+            looks.append(len(pieces.history))
         return cuts(pieces)
 
     cuts = tokens._cuts

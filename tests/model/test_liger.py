@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from movielora.config import Config
 from movielora.errors import ModelError
 from movielora.model import liger
-from movielora.model.answer_layer import reads_at_answers
+from movielora.model.answer_layer import has_answer_layer
 from movielora.model.base import Placement, choose_placement, load_base
 from movielora.model.child import Outcome
 from movielora.model.liger import LigerProbe, choose_liger, probe_liger, read_probe
@@ -97,7 +97,7 @@ def test_transformers_puts_the_kernels_on_the_model(tiny_base: Path, fake_liger:
     ((given, options),) = fake_liger
     assert given is model
     assert options == {"fused_linear_cross_entropy": False}  # the model's forward stays
-    assert reads_at_answers(model)
+    assert has_answer_layer(model)
 
 
 def test_kernels_that_change_nothing_agree(fake_liger: list[Any]) -> None:

@@ -115,11 +115,11 @@ def _kept_by_a_step(layers: int, setup: Setup, tokens: int) -> int:
     """Bytes that autograd keeps in a training step's forward pass over rows of `tokens` tokens."""
     import torch
 
-    from movielora.model.answer_layer import read_at_answers
+    from movielora.model.answer_layer import install_answer_layer
     from movielora.model.scoring import answer_loss
 
     model = _peft_model(layers, setup)
-    assert read_at_answers(model.get_base_model())
+    assert install_answer_layer(model.get_base_model())
     model.get_base_model().enable_input_require_grads()  # as if a layer stood before the first one
     ids = torch.zeros(ROWS, tokens, dtype=torch.long)
     lengths, answers = torch.full((ROWS,), tokens - 1), torch.ones(ROWS, 2, dtype=torch.long)

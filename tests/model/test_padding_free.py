@@ -14,7 +14,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from movielora.model import scoring
 from movielora.model.adapter import prepare_adapter
-from movielora.model.answer_layer import read_at_answers
+from movielora.model.answer_layer import install_answer_layer
 from movielora.model.padding_free import lay_end_to_end
 from movielora.model.scoring import answer_logits, answer_loss
 
@@ -25,7 +25,7 @@ ANSWERS = torch.tensor([[3, 1], [4, 1], [23, 1]])
 
 def _model(base: Path) -> Any:
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="sdpa")
-    assert read_at_answers(model)
+    assert install_answer_layer(model)
     return model
 
 

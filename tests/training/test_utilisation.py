@@ -8,7 +8,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from movielora.model.answer_layer import read_at_answers
+from movielora.model.answer_layer import install_answer_layer
 from movielora.training.utilisation import flops_per_token, measure_peak
 
 
@@ -23,7 +23,7 @@ def test_frozen_weights_cost_four_operations_and_trained_ones_six(tiny_base: Pat
 
 def test_of_a_last_layer_read_at_the_answers_only_keys_and_values_count(tiny_base: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny_base).requires_grad_(False)
-    assert read_at_answers(model)
+    assert install_answer_layer(model)
     assert flops_per_token(model) == 4 * (49_152 + 2 * 64 * 32)
     adapted = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=["q_proj", "v_proj"]))
     first, last = 6 * (4 * 64 + 64 * 4 + 4 * 64 + 32 * 4), 6 * (4 * 64 + 32 * 4)

@@ -119,7 +119,8 @@ class Config(_Keys):
     model_name_or_path: Filled = "Qwen/Qwen3-0.6B"
     """The base: a folder, a Hugging Face name, or `tiny`, the embedded base that is built on the spot."""
     flash_attn: Literal["auto", "flash_attention_2", "sdpa", "eager", False] = "auto"
-    """Attention kernel: `auto` takes the fastest that works here, `false` the library's default."""
+    """Attention kernel: `auto` takes the fastest that works here, `false` the library's default. The last layer, asked
+    at the answers alone, always takes torch's."""
     enable_liger_kernel: Literal["auto", True, False] = "auto"
     """Liger's fused kernels for normalisation, SwiGLU and rotary positions: `auto` takes them on CUDA where
     liger-kernel is installed and works, and not with `torch_compile`. Not yet run on a GPU."""

@@ -102,23 +102,28 @@ def _code_hash() -> str:
 
 
 def _load(folder: Path, template: PromptTemplate) -> TokenizedExamples | None:
-    """None where there is no cache. A damaged one (a power cut, a file removed) is taken away, to be made anew."""
+    """None where there is no cache, or it cannot be read now. A damaged one (a file removed or cut short) is taken
+    away, to be made anew."""
     if not folder.is_dir():
         return None
-    found = _read_whole(folder, (template.yes_id, template.no_id, template.end_id))
+    try:
+        found = _read_whole(folder, (template.yes_id, template.no_id, template.end_id))
+    except OSError:  # too many open files, no memory to map: no fault of the cache
+        return None
     if found is None:
         shutil.rmtree(folder, ignore_errors=True)
     return found
 
 
 def _read_whole(folder: Path, answer_ids: tuple[int, int, int]) -> TokenizedExamples | None:
-    """None where a file is missing, cut short, or of another size than was written."""
+    """None where a file is missing, cut short, or of another size than was written. Raises OSError where one cannot be
+    read."""
     try:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
         sizes = {name: len(array) for name, array in arrays.items()}
         examples, tokens = facts["examples"], facts["tokens"]
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, EOFError, ValueError, KeyError, TypeError):
         return None
     if sizes != {"ids": tokens, "offsets": examples + 1, "labels": examples, "dropped_lines": examples}:
         return None

@@ -4,8 +4,8 @@ The texts of a dataset are made of few distinct pieces: the fixed parts of the t
 lines, the titles and the ratings. Every piece is tokenized once and the ids are joined. That is exact only where
 the tokenizer never merges across a cut. Qwen's pre-tokenizer starts a new word at a space that follows a non-space,
 and after a newline unless more whitespace follows (the run is one word), so the cuts are there and nowhere
-else. Other tokenizers may differ: a sample is compared with plain tokenizing first, and a tokenizer that fails it
-gets plain tokenizing throughout.
+else. Other tokenizers may differ: a sample of the records, and histories made to be difficult, are compared with plain
+tokenizing first, and a tokenizer that fails gets plain tokenizing throughout.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -28,12 +28,18 @@ from movielora.data.records import Record
 from movielora.errors import DataError
 from movielora.progress import Reporter
 
-# Records held as text at once; ids are kept as 32-bit arrays, about 2 kB an example instead of 16 kB of Python ints.
+# Records tokenized at once, while as many are read; ids are kept as 32-bit arrays, about 2 kB an example instead of
+# 16 kB of Python ints.
 _CHUNK = 4096
-# Records whose joined ids are compared with plain tokenizing before joining is trusted.
+# Records whose joined ids are compared with plain tokenizing before joining is trusted, and histories with whitespace
+# and signs where tokenizers differ, which no record of the sample may have.
 _PROOF_SAMPLE = 256
+_PROOF_LINES = ("1. A\n", "2. B \n", "3.  C: 4\n", "4. D!\n", "5. \n", "6. 's. 'S.  7\n", "10. E. f\t\n")
+_PROOF_ENDS = ("Next: F\nG?", "\n\nNext: F \n\n G", "  \nNext", "\tNext\n \n", "!\nNext\n1. H")
 # Pieces remembered at most: a file whose texts do not recur must not fill the memory.
 _MOST_PIECES = 1 << 17
+# A longer text behind the history is no question that recurs, and is not remembered.
+_RECURS = 2000
 _LINE_CUT = re.compile(r"(?<=\n)(?=\S)")
 # Stands where a history is cut; a text that holds it is not cut there.
 _CUT = "\0"
@@ -201,8 +207,12 @@ def _history_cuts(history: str) -> list[str]:
     return cuts
 
 
-@lru_cache(maxsize=1024)  # the question and the template's end
 def _line_cuts(text: str) -> tuple[str, ...]:
+    return _short_line_cuts(text) if len(text) <= _RECURS else tuple(_LINE_CUT.split(text))
+
+
+@lru_cache(maxsize=1024)  # the question and the template's end
+def _short_line_cuts(text: str) -> tuple[str, ...]:
     return tuple(_LINE_CUT.split(text)) if text else ()
 
 
@@ -248,10 +258,21 @@ class _Joiner:
             self._learnt = None
         if self._joins is None:
             every = -(-len(cuts) // _PROOF_SAMPLE)
-            self._joins = self._join(cuts[::every]) == self._plain(prompts[::every])
+            self._joins = self._agrees(cuts[::every], prompts[::every]) and self._agrees_where_it_is_hard()
         rows = self._join(cuts) if self._joins else self._plain(prompts)
         ids = np.frombuffer(b"".join(rows), dtype=np.uint32)
         return ids, _offsets([len(row) // ids.itemsize for row in rows])
+
+    def _agrees(self, cuts: Sequence[list[str]], prompts: Sequence[PromptPieces]) -> bool:
+        return self._join(cuts) == self._plain(prompts)
+
+    def _agrees_where_it_is_hard(self) -> bool:
+        """Every end behind every two lines after one another."""
+        pairs = ["".join(pair) for pair in product(_PROOF_LINES, repeat=2)]
+        prompts = [PromptPieces("Rated:\n", history, end) for history, end in product(pairs, _PROOF_ENDS)]
+        cuts = [_cuts(prompt) for prompt in prompts]
+        self._known |= self._tokenize_pieces(sorted(set().union(*cuts).difference(self._known)))
+        return self._agrees(cuts, prompts)
 
     def _join(self, cuts: Sequence[list[str]]) -> list[bytes]:
         ids_of = self._known.__getitem__

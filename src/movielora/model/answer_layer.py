@@ -1,7 +1,7 @@
 """The last decoder layer at the answer's positions alone.
 
 Only two positions of a row are read from the last layer. Its keys and values need every position; its queries, its
-output projection and its MLP, four fifths of its arithmetic, need only those two. What the other positions would
+output projection and its MLP, seven eighths of its weights, need only those two. What the other positions would
 have held is never read, so losses, gradients and scores are those of the whole layer.
 """
 
@@ -14,16 +14,21 @@ from torch.nn import functional
 from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, rotate_half
 
 
-def read_at_answers(causal_lm: Any) -> bool:
-    """Let the last layer of `causal_lm` take `answer_positions`; False where it is of a form not known here."""
+def install_answer_layer(causal_lm: Any) -> bool:
+    """Let the last layer of `causal_lm` take `answer_positions`; False where it is of a form not known here.
+
+    Its few queries always go through torch's own attention, whichever kernel the other layers use.
+    """
     layer = _last_layer(causal_lm)
-    if type(layer) is not Qwen3DecoderLayer or layer.self_attn.sliding_window is not None:
+    if type(layer) is not Qwen3DecoderLayer:
+        return False
+    if layer.self_attn.sliding_window is not None or layer.self_attn.attention_dropout:
         return False
     layer.__class__ = AnswerLayer
     return True
 
 
-def reads_at_answers(causal_lm: Any) -> bool:
+def has_answer_layer(causal_lm: Any) -> bool:
     """Whether the decoder, given `answer_positions`, returns those positions alone."""
     return isinstance(_last_layer(causal_lm), AnswerLayer)
 

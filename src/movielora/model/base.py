@@ -117,7 +117,7 @@ def load_base(source: str, placement: Placement) -> Any:
     """
     from transformers import AutoModelForCausalLM
 
-    from movielora.model.answer_layer import read_at_answers
+    from movielora.model.answer_layer import install_answer_layer
 
     quiet_libraries()
     if Path(source).is_dir():
@@ -142,7 +142,7 @@ def load_base(source: str, placement: Placement) -> Any:
     if placement.quantized:
         keep_differentiable(model)
     model.requires_grad_(False)
-    read_at_answers(model)
+    install_answer_layer(model)
     if placement.liger:
         apply_liger(model)
     return model.eval()

@@ -44,6 +44,8 @@ class Shape:
     vocabulary: int
     tied: bool
     head_norms: bool
+    # Whether the last layer can be computed at the answers alone (`answer_layer.py`).
+    answer_layer: bool = False
 
     @property
     def linears(self) -> dict[str, tuple[int, int]]:
@@ -123,6 +125,9 @@ def read_shape(config: dict[str, Any]) -> Shape:
             vocabulary=int(config["vocab_size"]),
             tied=bool(config.get("tie_word_embeddings", False)),
             head_norms=kind.startswith("qwen3"),
+            answer_layer=kind == "qwen3"
+            and not config.get("use_sliding_window")
+            and not config.get("attention_dropout"),
         )
     except KeyError as error:
         raise ModelError(f"the model's config.json ({kind}) has no {error.args[0]}", "use a Qwen3 model") from None
@@ -205,7 +210,7 @@ def saved_bytes_of_a_layer(shape: Shape, setup: Setup) -> int:
 
 
 def saved_bytes_of_answer_layer(shape: Shape, setup: Setup) -> int:
-    """The same for the last layer of a Qwen3 (`answer_layer.py`): of a token that is no answer, keys and values."""
+    """The same for a last layer computed at the answers alone (`answer_layer.py`): keys and values, little else."""
     head = shape.query_width // shape.heads
     norms = _FP32 * (shape.hidden + 1 + shape.key_width + shape.key_width // head)
     return norms + 2 * setup.compute_bytes * shape.key_width + _lora_inputs(shape, setup, ("k_proj", "v_proj"))
@@ -237,7 +242,7 @@ def _step_activations(shape: Shape, setup: Setup) -> int:
     working = count * 6 * setup.compute_bytes * shape.mlp + _unpacked_layer(shape, setup)
     if setup.checkpointing:  # each layer's input, and one layer recomputed
         return count * (shape.layers * setup.compute_bytes * shape.hidden + layer) + working
-    last = saved_bytes_of_answer_layer(shape, setup) if shape.head_norms else layer
+    last = saved_bytes_of_answer_layer(shape, setup) if shape.answer_layer else layer
     return count * ((shape.layers - 1) * layer + last) + working
 
 

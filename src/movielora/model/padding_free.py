@@ -16,11 +16,11 @@ def lay_end_to_end(input_ids: torch.Tensor, lengths: torch.Tensor) -> tuple[dict
     where each row starts (rows,)."""
     rows, longest = input_ids.shape
     places = torch.arange(longest, device=input_ids.device).expand(rows, -1)
-    kept = places < lengths.unsqueeze(1)
+    kept = (places < lengths.unsqueeze(1)).flatten().nonzero().squeeze(1)  # found once: on a GPU this waits
     bounds = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))  # (rows + 1,)
     laid = {
-        "input_ids": input_ids[kept].unsqueeze(0),  # (1, tokens)
-        "position_ids": places[kept].unsqueeze(0),
+        "input_ids": input_ids.flatten()[kept].unsqueeze(0),  # (1, tokens)
+        "position_ids": places.flatten()[kept].unsqueeze(0),
         "cu_seq_lens_q": bounds.to(torch.int32),
         "cu_seq_lens_k": bounds.to(torch.int32),
         "max_length_q": longest,

@@ -1,6 +1,6 @@
 """Yes or No: one forward pass, read at the answer position. The only way movielora gets an answer from a model.
 
-Training's loss, the evaluation in training and `compare` all come through `answer_logits`, so what training shows is
+Training's loss, the evaluation in training and `compare` all come through `_answer_states`, so what training shows is
 what the finished adapter does.
 """
 
@@ -99,7 +99,7 @@ def _answer_states(
     """
     import torch
 
-    from movielora.model.answer_layer import reads_at_answers
+    from movielora.model.answer_layer import has_answer_layer
     from movielora.model.padding_free import lay_end_to_end
 
     positions = prompt_lengths.unsqueeze(1) - 1 + torch.arange(tokens, device=input_ids.device)
@@ -107,7 +107,7 @@ def _answer_states(
     if cache is None and _takes_rows_end_to_end(causal_lm):
         given, starts = lay_end_to_end(input_ids, prompt_lengths + tokens - 1)
         positions = (starts.unsqueeze(1) + positions).view(1, -1)
-    alone = reads_at_answers(causal_lm)
+    alone = has_answer_layer(causal_lm)
     if alone:
         given["answer_positions"] = positions
     decoder = causal_lm.get_decoder()
@@ -120,9 +120,9 @@ def _answer_states(
 def _takes_rows_end_to_end(causal_lm: Any) -> bool:
     """With flash attention, whose kernel keeps rows apart by their bounds; any other would compute a mask of all the
     rows' tokens against each other. Where the last layer is of a form not known here, padding is safe."""
-    from movielora.model.answer_layer import reads_at_answers
+    from movielora.model.answer_layer import has_answer_layer
 
-    return causal_lm.config._attn_implementation == "flash_attention_2" and reads_at_answers(causal_lm)
+    return causal_lm.config._attn_implementation == "flash_attention_2" and has_answer_layer(causal_lm)
 
 
 def answer_loss(model: Any, input_ids: torch.Tensor, prompt_lengths: torch.Tensor, answers: torch.Tensor) -> Any:

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from movielora.model.adapter import adapter_dtype
-from movielora.model.answer_layer import reads_at_answers
+from movielora.model.answer_layer import has_answer_layer
 
 # The product is large enough to be bound by arithmetic, and small enough to take well under a second on two cores.
 _SIZE = {"cpu": 1024, "cuda": 8192}
@@ -36,7 +36,7 @@ def flops_per_token(model: Any) -> int:
     `model` is a PEFT model. 4-bit weights are stored two to a byte and count as the weights they stand for.
     """
     causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
-    last = f"layers.{causal_lm.config.num_hidden_layers - 1}." if reads_at_answers(causal_lm) else None
+    last = f"layers.{causal_lm.config.num_hidden_layers - 1}." if has_answer_layer(causal_lm) else None
     total = 0
     for name, parameter in causal_lm.get_decoder().named_parameters():
         if "layers." not in name or not name.endswith("weight") or "norm" in name:
