@@ -218,12 +218,13 @@ def test_a_tokenizer_that_splits_whitespace_otherwise_gets_plain_tokenizing(qwen
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
+    tokenizer.chat_template = (
+        "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
     rows = list(_ORDINARY_ROWS)
     rows.insert(1, record("Rated films:\n1. A \n2. B \n\n\nCandidate film: C\nLike?"))
-    counting, template = CountingTokenizer(tokenizer), PromptTemplate(tokenizer)
-    found = tokenize_records(rows, template, counting, cutoff_len=_NO_CUTOFF, reporter=SILENT)
-    assert found.prompt(1).tolist() == plain_ids(tokenizer, template, rows[1])
-    assert counting.prompts >= len(rows)  # each row whole
+    assert tokenize(tokenizer, rows).prompt(1).tolist() == plain_ids(tokenizer, PromptTemplate(tokenizer), rows[1])
 
 
 def test_pieces_are_forgotten_when_they_are_many(tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
