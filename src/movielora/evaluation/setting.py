@@ -44,7 +44,7 @@ def open_setting(request: CompareRequest) -> Setting:
     quantized = None if request.base_precision is None else request.base_precision == "4bit"
     return Setting(
         source,
-        choose_placement(config, quantized=quantized),
+        choose_placement(config, quantized=quantized, base=source),
         tokenizer,
         PromptTemplate(tokenizer, request.system_prompt),
         config.cutoff_len,
