@@ -34,6 +34,7 @@ Found = TypeVar("Found")
 _CONFIG = """\
 model_name_or_path: tiny
 bf16: false
+enable_liger_kernel: false
 train_file: data/d/train.json
 eval_file: data/d/eval.json
 per_device_train_batch_size: 2

@@ -264,6 +264,14 @@ def test_liger_is_offered_where_it_is_absent_and_demanded_where_a_config_asks() 
     assert "c.yaml says `enable_liger_kernel: true`" in refused.needed
 
 
+def test_liger_that_a_config_asks_for_needs_a_gpu() -> None:
+    wish = Wishes(config="c.yaml", gpu="enable_liger_kernel: true", liger="enable_liger_kernel: true")
+    unasked = LigerProbe("0.8.5", False, "liger-kernel 0.8.5 fails: not asked")
+    found = check_liger(unasked, NO_DRIVER, wish)
+    assert (found.status, found.fix) == ("failure", "--set enable_liger_kernel=auto")
+    assert found.found == "Liger needs a CUDA GPU, and there is none"
+
+
 def test_flash_attention_that_works() -> None:
     good = AttentionProbe("2.8.3", True, "flash-attn 2.8.3 agrees with sdpa, forward and backward")
     assert _flash(good, DRIVER, FLASH).status == "ok"

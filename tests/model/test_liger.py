@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 import types
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers.integrations.liger
 from pydantic import ValidationError
+from transformers.models.qwen3 import modeling_qwen3
 
 from movielora.config import Config
 from movielora.errors import ModelError
-from movielora.model import liger
+from movielora.model import base, liger
 from movielora.model.answer_layer import has_answer_layer
 from movielora.model.base import Placement, choose_placement, load_base
 from movielora.model.child import Outcome
@@ -31,7 +34,7 @@ def test_auto_takes_what_works() -> None:
     assert choose_liger("auto", "cuda", compiled=False, probe=lambda: WORKS) == (True, WORKS.reason)
     taken, reason = choose_liger("auto", "cuda", compiled=False, probe=lambda: ABSENT)
     assert not taken
-    assert reason == "Qwen3's own: liger-kernel is not installed"
+    assert reason == "the model's own: liger-kernel is not installed"
 
 
 def test_auto_tries_nothing_on_a_cpu_or_behind_the_compiler() -> None:
@@ -49,14 +52,33 @@ def test_asked_for_by_name_and_unusable_is_an_error_with_its_cure() -> None:
         choose_liger(True, "cpu", compiled=False, probe=_never)
 
 
+def test_another_model_keeps_its_own_kernels() -> None:
+    taken, reason = choose_liger("auto", "cuda", compiled=False, probe=_never, model_type=lambda: "llama")
+    assert (taken, reason) == (False, "the model's own: Liger is not for this model (llama)")
+    with pytest.raises(ModelError, match="not for this model"):
+        choose_liger(True, "cuda", compiled=False, probe=_never, model_type=lambda: "llama")
+
+
+def test_the_placement_asks_the_bases_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(base, "probe_liger", _never)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    config = Config(bf16=False, flash_attn="sdpa")
+    placement = choose_placement(config, base=str(tmp_path))
+    assert not placement.liger
+    assert "not for this model (llama)" in placement.liger_reason
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3"}')
+    monkeypatch.setattr(base, "probe_liger", lambda: WORKS)
+    assert choose_placement(config, base=str(tmp_path)).liger
+
+
 def test_compiler_and_liger_exclude_each_other() -> None:
     with pytest.raises(ValidationError, match="fuse the same operations"):
         Config(enable_liger_kernel=True, torch_compile=True)
 
 
 def test_the_placement_says_what_was_chosen() -> None:
-    import torch
-
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     placement = choose_placement(Config())
@@ -96,8 +118,29 @@ def test_transformers_puts_the_kernels_on_the_model(tiny_base: Path, fake_liger:
     model = load_base(str(tiny_base), Placement("cpu", "float32", quantized=False, attention="sdpa", liger=True))
     ((given, options),) = fake_liger
     assert given is model
-    assert options == {"fused_linear_cross_entropy": False}  # the model's forward stays
+    # The model's forward stays, and what belongs to the process.
+    assert options == {"rope": False, "cross_entropy": False, "fused_linear_cross_entropy": False}
     assert has_answer_layer(model)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_of_liger_stays_in_transformers(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    names = ("Qwen3RMSNorm", "Qwen3MLP", "apply_rotary_pos_emb")
+    own = [getattr(modeling_qwen3, name) for name in names]
+    spoilt: list[str] = []
+
+    def spoil(model: Any, options: dict[str, Any]) -> None:
+        for name in names:
+            monkeypatch.setattr(modeling_qwen3, name, None)
+            spoilt.append(name)
+        if fails:
+            raise RuntimeError("no kernel")
+
+    monkeypatch.setattr(transformers.integrations.liger, "apply_liger_kernel", spoil)
+    with pytest.raises(RuntimeError) if fails else nullcontext():
+        liger.apply_liger(None)
+    assert spoilt == list(names)
+    assert [getattr(modeling_qwen3, name) for name in names] == own
 
 
 def test_kernels_that_change_nothing_agree(fake_liger: list[Any]) -> None:

@@ -74,6 +74,18 @@ def test_logits_are_those_of_padded_rows(tiny_base: Path, end_to_end: Any, monke
     torch.testing.assert_close(found, padded, rtol=1e-5, atol=1e-5)
 
 
+def test_logits_of_long_rows_are_those_of_padded_rows(
+    tiny_base: Path, end_to_end: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1,000 tokens in all: the CPU's kernel takes keys in blocks of 512, and a row begins inside one."""
+    torch.manual_seed(0)
+    ids, prompts = torch.randint(3, 900, (3, 601)), torch.tensor([600, 300, 97])
+    found = answer_logits(end_to_end, ids, prompts, 2)
+    monkeypatch.undo()
+    padded = answer_logits(_model(tiny_base), ids, prompts, 2)
+    torch.testing.assert_close(found, padded, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_gradients_are_those_of_padded_rows(
     tiny_base: Path, end_to_end: Any, monkeypatch: pytest.MonkeyPatch, checkpointing: bool

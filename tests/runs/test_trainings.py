@@ -214,6 +214,12 @@ def test_a_changed_number_is_said_and_allowed(workplace: Workplace, half_done: s
     assert said in listener.said
 
 
+def test_other_kernels_are_said(workplace: Workplace, half_done: str) -> None:
+    listener = Listener()
+    workplace.train_here(half_done, "flash_attn=sdpa", mode="resume", reporter=listener)
+    assert "flash_attn was auto and is sdpa: the losses will not be an uninterrupted run's" in listener.said
+
+
 def test_another_metric_finds_its_own_best_among_what_is_kept(workplace: Workplace, half_done: str) -> None:
     """AUC of old evaluations, near 0.6, is never compared with a log loss, near 0.7 and better when lower."""
     listener = Listener()

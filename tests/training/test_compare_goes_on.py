@@ -89,6 +89,24 @@ def test_what_the_scores_depend_on_is_named_where_it_changed(
     assert again["samples"] == _ROWS
 
 
+def test_a_comparison_from_before_liger_was_recorded_goes_on(
+    request_for: Callable[..., CompareRequest], parts: dict[str, Path]
+) -> None:
+    """What it recorded names no `liger`; other kernels in training than now are said."""
+    compare(request_for(), SILENT)
+    interrupt(parts["folder"])
+    assert "liger" not in json.loads((parts["folder"] / "inputs.json").read_text(encoding="utf-8"))["placement"]
+    record = json.loads((parts["adapter"] / "run.json").read_text(encoding="utf-8"))
+    change_json(parts["adapter"] / "run.json", placement=record["placement"] | {"liger": True})
+    warned: list[str] = []
+
+    class Listening:
+        phase, note, warn = SILENT.phase, SILENT.note, staticmethod(warned.append)
+
+    assert compare(request_for(), Listening())["samples"] == _ROWS
+    assert [said for said in warned if "sdpa attention and Liger's kernels and is scored with sdpa attention" in said]
+
+
 def test_a_finished_comparison_is_not_torn_by_the_same_command(
     request_for: Callable[..., CompareRequest], parts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,6 +91,32 @@ def test_data_that_has_gone_does_not_hinder_the_merge(trained: Any, tmp_path: Pa
     assert any("--test-file" in text for text in warned)
 
 
+def test_a_run_with_a_gpus_kernels_is_merged_without_a_gpu(trained: Any, tmp_path: Path) -> None:
+    _, result = trained
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("adapter_model.safetensors", "adapter_config.json", "config.yaml", "run.json"):
+        shutil.copy(result.run_dir / name, run / name)
+    text = (run / "config.yaml").read_text(encoding="utf-8")
+    assert "flash_attn: auto\n" in text
+    assert "enable_liger_kernel: false\n" in text
+    text = text.replace("flash_attn: auto\n", "flash_attn: flash_attention_2\n")
+    (run / "config.yaml").write_text(
+        text.replace("enable_liger_kernel: false\n", "enable_liger_kernel: true\n"), encoding="utf-8"
+    )
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    record["placement"] |= {"attention": "flash_attention_2", "liger": True}
+    (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    warned: list[str] = []
+
+    class Listening:
+        phase, note, warn = SILENT.phase, SILENT.note, staticmethod(warned.append)
+
+    assert merge(MergeRequest(run, tmp_path / "merged", rows=4), Listening()).change
+    (said,) = warned
+    assert said.startswith(f"{run} was trained with flash_attention_2 attention and Liger's kernels and is scored")
+
+
 def test_a_folder_without_an_adapter_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = _run(capsys, str(tmp_path), "--output-dir", str(tmp_path / "merged"))
     assert (code, out) == (2, "")

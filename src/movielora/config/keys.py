@@ -122,8 +122,8 @@ class Config(_Keys):
     """Attention kernel: `auto` takes the fastest that works here, `false` the library's default. The last layer, asked
     at the answers alone, always takes torch's."""
     enable_liger_kernel: Literal["auto", True, False] = "auto"
-    """Liger's fused kernels for normalisation, SwiGLU and rotary positions: `auto` takes them on CUDA where
-    liger-kernel is installed and works, and not with `torch_compile`. Not yet run on a GPU."""
+    """Liger's fused kernels for a Qwen3's norms and MLPs; rotary positions stay Qwen3's own. `auto` takes them on CUDA
+    where liger-kernel is installed and works, and not with `torch_compile`. Not yet run on a GPU."""
     use_qlora: bool | None = None
     """Load the base in 4-bit (nf4); default: true on CUDA, false elsewhere."""
     trust_remote_code: Literal[False] = False

@@ -16,9 +16,10 @@ def check_liger(probe: LigerProbe, driver: Driver, wishes: Wishes) -> Check:
     if probe.usable:
         return ok("liger_kernel", probe.reason)
     if wishes.liger:
+        reason = probe.reason if driver.gpus else "Liger needs a CUDA GPU, and there is none"
         needed = f"Liger kernels that run: {wishes.config} says `{wishes.liger}`"
         fix = _INSTALL if driver.gpus and not probe.installed else "--set enable_liger_kernel=auto"
-        return missing("liger_kernel", probe.reason, needed, fix, demanded=True)
+        return missing("liger_kernel", reason, needed, fix, demanded=True)
     if not driver.gpus:
         return skipped("liger_kernel", "no GPU: the model's own kernels are used")
     if not probe.installed:

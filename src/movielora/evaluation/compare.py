@@ -27,6 +27,7 @@ from movielora.evaluation.contenders import CONTROLS, MAIN_MODELS, Names, strong
 from movielora.evaluation.external import read_scores
 from movielora.evaluation.folder import ComparisonFolder, write_json, write_lines
 from movielora.evaluation.genres import read_genres
+from movielora.evaluation.kernels import warn_of_other_kernels
 from movielora.evaluation.predict import described, is_complete, predict
 from movielora.evaluation.predictions import read_predictions
 from movielora.evaluation.provenance import provenance
@@ -173,6 +174,7 @@ def _score(
         reporter.note(f"all {len(records):,} rows were scored already")
         return
     config = request.config.values
+    warn_of_other_kernels(each.adapter, setting.placement, reporter)
     pair = load_pair(setting, each.adapter, reporter)
     chunk = config.inference.chunk_size
     result = predict(

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from movielora.config import ResolvedConfig, resolve_config
+from movielora.config import Config, ResolvedConfig, resolve_config
 from movielora.data.dataset_files import find_test_file
 from movielora.data.prompt import PromptTemplate
 from movielora.data.records import Record, read_records
 from movielora.errors import DataError, OutputError
+from movielora.evaluation.kernels import warn_of_other_kernels
 from movielora.evaluation.predict import Pair
 from movielora.evaluation.score_change import ScoreChange, log_odds, rows_for_change, score_change
 from movielora.model.base import Placement, choose_placement, find_base, load_base
@@ -71,7 +72,7 @@ def merge(request: MergeRequest, reporter: Reporter) -> Merged:
     )
     records = _rows(request, resolved, reporter)
     tokenizer = load_tokenizer(base)
-    placement = choose_placement(resolved.values, quantized=False)
+    placement = choose_placement(_with_kernels_of_this_machine(resolved.values), quantized=False, base=base)
     pair = Pair(
         None, tokenizer, PromptTemplate(tokenizer), resolved.values.cutoff_len,
         resolved.values.per_device_eval_batch_size,
@@ -79,6 +80,7 @@ def merge(request: MergeRequest, reporter: Reporter) -> Merged:
 
     before = None
     if records:
+        warn_of_other_kernels(request.run, placement, reporter)
         model = load_adapter(load_base(base, placement), request.run)
         before = log_odds(replace(pair, model=model), records, reporter, "Scoring before")
         del model
@@ -124,6 +126,13 @@ def _config_of(run: Path) -> ResolvedConfig:
     if config.is_file():
         return resolve_config(config)
     return resolve_config(None, [f"model_name_or_path={base_of_adapter(run)}"])
+
+
+def _with_kernels_of_this_machine(config: Config) -> Config:
+    """A run that asked for a GPU's kernels can be merged where there is no GPU: before and after are scored alike."""
+    flash = "auto" if config.flash_attn == "flash_attention_2" else config.flash_attn
+    liger = "auto" if config.enable_liger_kernel is True else config.enable_liger_kernel
+    return config.model_copy(update={"flash_attn": flash, "enable_liger_kernel": liger})
 
 
 def _rows(request: MergeRequest, resolved: ResolvedConfig, reporter: Reporter) -> list[Record]:

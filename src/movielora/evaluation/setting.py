@@ -44,7 +44,7 @@ def open_setting(request: CompareRequest) -> Setting:
     quantized = None if request.base_precision is None else request.base_precision == "4bit"
     return Setting(
         source,
-        choose_placement(config, quantized=quantized),
+        choose_placement(config, quantized=quantized, base=source),
         tokenizer,
         PromptTemplate(tokenizer, request.system_prompt),
         config.cutoff_len,
@@ -78,6 +78,8 @@ def score_inputs(
     placement = setting.placement.to_json()
     for words in ("attention_reason", "liger_reason"):  # about the choice; the scores depend on the choice
         placement.pop(words)
+    if not setting.placement.liger:  # comparisons that began before the key was recorded go on
+        placement.pop("liger")
     paths = [RunPaths(adapter) for adapter in adapters]
     return {
         "test_file": file_sha256(files.test),

@@ -14,8 +14,8 @@ from movielora.errors import ModelError, first_line
 from movielora.model import tiny
 from movielora.model.attention import AttentionProbe, choose_attention, probe_flash_attention, without_gpu
 from movielora.model.folder import check_weights, read_model_config
-from movielora.model.hub import stays_local
-from movielora.model.liger import apply_liger, choose_liger, probe_liger
+from movielora.model.hub import config_file, stays_local
+from movielora.model.liger import MODEL_TYPE, apply_liger, choose_liger, probe_liger
 from movielora.model.processor import computes_bf16_fast, cpu_flags
 from movielora.model.quantization import keep_differentiable, quantization_config
 
@@ -57,11 +57,15 @@ def find_base(name: str, cache_dir: Path, located: Path) -> str:
 
 
 def choose_placement(
-    config: Config, probe: Callable[[], AttentionProbe] = probe_flash_attention, quantized: bool | None = None
+    config: Config,
+    probe: Callable[[], AttentionProbe] = probe_flash_attention,
+    quantized: bool | None = None,
+    base: str | None = None,
 ) -> Placement:
     """Device, precision and attention for this machine: bf16 only where it is fast, 4-bit by default only on CUDA.
 
-    `quantized` wins over the config. Raises ModelError for what the config names and this machine cannot do.
+    `quantized` wins over the config. `base` is what `find_base` gave; None stands for a Qwen3.
+    Raises ModelError for what the config names and this machine cannot do.
     """
     _take_one_gpu()
     import torch
@@ -76,9 +80,16 @@ def choose_placement(
     asked = probe if device == "cuda" else without_gpu
     attention = choose_attention(config.flash_attn, asked, half_precision=half_precision)
     liger, liger_reason = choose_liger(
-        config.enable_liger_kernel, device, compiled=config.torch_compile, probe=probe_liger
-    )
+        config.enable_liger_kernel, device, compiled=config.torch_compile, probe=probe_liger,
+        model_type=lambda: _model_type(base) if base else MODEL_TYPE,
+    )  # fmt: skip
     return Placement(device, dtype, quantized, attention.implementation, attention.reason, liger, liger_reason)
+
+
+def _model_type(base: str) -> str:
+    """Raises ModelError where the base's config cannot be had."""
+    folder = Path(base) if Path(base).is_dir() else config_file(base).parent
+    return str(read_model_config(folder)["model_type"])
 
 
 def _take_one_gpu() -> None:

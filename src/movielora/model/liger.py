@@ -1,8 +1,9 @@
-"""Liger's fused Triton kernels (Hsu et al. 2024, arXiv:2410.10989) for normalisation, SwiGLU and rotary positions.
+"""Liger's fused Triton kernels (Hsu et al. 2024, arXiv:2410.10989) for Qwen3's norms and MLPs.
 
-transformers puts them on the model as it is loaded, so that training, its evaluation and `compare` compute alike;
-the trainer's own switch would reach training alone. A child process tries them first: Triton compiles at the first
-call, and what it lacks (a C compiler, a driver that fits) shows only then.
+The norms of the layers and of the heads; rotary positions stay Qwen3's own, since their function belongs to the
+process and not to a model. transformers puts the kernels on the model as it is loaded, so that training, its
+evaluation and `compare` compute alike; the trainer's own switch would reach training alone. A child process tries them
+first: Triton compiles at the first call, and what it lacks (a C compiler, a driver that fits) shows only then.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from movielora.model.child import Outcome, run_probes
 
 # What `run_probes` is told to run.
 PROBE_TARGET = "movielora.model.liger:run_liger"
+MODEL_TYPE = "qwen3"
 # Liger's fused loss would replace the model's forward; only the answer's positions meet the vocabulary here anyway.
-_KERNELS = {"fused_linear_cross_entropy": False}
+# Its rotary function and its plain loss would replace the library's own, for every model of the process.
+_KERNELS = {"rope": False, "cross_entropy": False, "fused_linear_cross_entropy": False}
 # A cold CUDA start on a loaded machine, and Triton's first compilation.
 _PROBE_SECONDS = 120.0
 # bf16 gradients through two layers, as a share of the largest.
@@ -36,21 +39,32 @@ class LigerProbe:
 
 
 def choose_liger(
-    requested: bool | str, device: str, *, compiled: bool, probe: Callable[[], LigerProbe]
+    requested: bool | str,
+    device: str,
+    *,
+    compiled: bool,
+    probe: Callable[[], LigerProbe],
+    model_type: Callable[[], str] = lambda: MODEL_TYPE,
 ) -> tuple[bool, str]:
     """Turn the key `enable_liger_kernel` into whether the kernels are put on the model, and why.
 
-    `compiled`: torch.compile fuses the same operations. Raises ModelError where they are asked for and cannot run.
+    `compiled`: torch.compile fuses the same operations; `model_type` is the base's, asked for on a GPU alone.
+    Raises ModelError where they are asked for and cannot run.
     """
     if requested is False:
-        return False, "Qwen3's own (enable_liger_kernel: false)"
+        return False, "the model's own (enable_liger_kernel: false)"
     if requested == "auto" and compiled:
-        return False, "torch.compile's"
-    verdict = probe() if device == "cuda" else LigerProbe(None, False, "Liger needs a CUDA GPU, and torch sees none")
+        return False, "torch.compile fuses them, so Liger is not taken"
+    if device != "cuda":
+        verdict = LigerProbe(None, False, "Liger needs a CUDA GPU, and torch sees none")
+    elif (kind := model_type()) != MODEL_TYPE:
+        verdict = LigerProbe(None, False, f"Liger is not for this model ({kind})")
+    else:
+        verdict = probe()
     if verdict.usable:
         return True, verdict.reason
     if requested == "auto":
-        return False, f"Qwen3's own: {verdict.reason}"
+        return False, f"the model's own: {verdict.reason}"
     raise ModelError(
         f"enable_liger_kernel: true cannot work here: {verdict.reason}",
         "write enable_liger_kernel: auto, which takes the model's own kernels here, or pip install 'movielora[liger]'",
@@ -58,10 +72,18 @@ def choose_liger(
 
 
 def apply_liger(model: Any) -> None:
-    """Put the kernels on `model`. Models made later in this process have them too, and must be on the GPU to run."""
-    from transformers.integrations.liger import apply_liger_kernel
+    """Put the kernels on this `model` alone, which must be on the GPU to run.
 
-    apply_liger_kernel(model, _KERNELS)
+    Liger also puts its classes in place of Qwen3's own, for every model made later: they are put back.
+    """
+    from transformers.integrations.liger import apply_liger_kernel
+    from transformers.models.qwen3 import modeling_qwen3
+
+    own = dict(vars(modeling_qwen3))
+    try:
+        apply_liger_kernel(model, _KERNELS)
+    finally:
+        vars(modeling_qwen3).update(own)
 
 
 def installed_version() -> str | None:

@@ -26,7 +26,8 @@ _FOLLOWS = dict.fromkeys(
     (
         "max_samples", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate",
         "lr_scheduler_type", "warmup_ratio", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon",
-        "max_grad_norm", "seed", "lora_dropout", "use_qlora", "bf16", "fp16", "num_train_epochs", "max_steps",
+        "max_grad_norm", "seed", "lora_dropout", "use_qlora", "bf16", "fp16", "flash_attn",
+        "enable_liger_kernel", "torch_compile", "num_train_epochs", "max_steps",
     ),
     _OTHER_LOSSES,
 ) | {

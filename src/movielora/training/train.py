@@ -187,7 +187,7 @@ def _load_libraries(told: Reporter) -> None:
 
 
 def _choose_placement(work: _Work) -> Placement:
-    placement = choose_placement(work.config)
+    placement = choose_placement(work.config, base=work.base)
     work.session.describe(placement=placement.to_json(), versions=_versions())
     work.told.note(f"Attention: {placement.attention_reason}")
     if placement.device == "cpu":
