@@ -44,9 +44,10 @@ class Benchmark:
     `same` raises AssertionError where the first side's result is not the second's, and may return facts about how
     they differ. The measures that `goals` are about: `ratio` (second / first, in seconds), `memory_ratio` (first /
     second), the first side's `seconds` and `peak_bytes`, and with a sweep `memory_growth`, its peak at the last value
-    over that at the first. `clock` is `inside` (the child's own `seconds`) or `process` (from start to exit); `facts`
-    names what the work was (`layers`, `rows`). Options beside `own_names`, which give a benchmark another name, must
-    default to None: with one of them given, the report is no standard one and goes beside the work.
+    over that at the first. Where `rounds` is 0 the compared round counts, for a peer that takes minutes. `clock` is
+    `inside` (the child's own `seconds`) or `process` (from start to exit); `facts` names what the work was (`layers`,
+    `rows`). Options beside `own_names`, which give a benchmark another name, must default to None: with one of them
+    given, the report is no standard one and goes beside the work.
     """
 
     name: str
