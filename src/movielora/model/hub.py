@@ -88,7 +88,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _ask(name: str) -> str:
     try:
         from huggingface_hub import hf_hub_url
-        from huggingface_hub.utils import build_hf_headers
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
         url = hf_hub_url(name, "config.json")
         request = urllib.request.Request(url, method="HEAD", headers=build_hf_headers())  # noqa: S310 (the hub's URL)
