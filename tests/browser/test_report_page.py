@@ -160,7 +160,7 @@ def test_the_box_can_be_written_and_follows_the_drag(page: Any, analysis: Analys
         return page.tab.get_by_role("spinbutton", name=f"{model} log-odds, {end}")
 
     page.tab.get_by_role("group", name="Select rows by log-odds").get_by_role("spinbutton").first.focus()
-    page.tab.keyboard.type("0.5")
+    page.tab.keyboard.type("0.5004")
     page.tab.keyboard.press("Tab")
     assert page.counted()[0] == int((base.round(3) >= 0.5).sum())
     page.tab.keyboard.press("Tab")
@@ -317,6 +317,7 @@ def test_a_page_with_a_sample_says_so_and_counts_every_row(
     sampled = open_page(written)
     assert "random sample of 100 of the" in sampled.tab.inner_text("#sampled")
     assert page.tab.locator("#sampled").count() == 0
+    assert sampled.tab.inner_text("#rows-title") == "A sample of rows"
     assert sampled.counted() == (100, 100)
     for same in ("#bucket-choice", "#confusion", "#leaders", "#differences", "#slices", "#roc", "#reliability"):
         assert sampled.tab.inner_text(same) == page.tab.inner_text(same)
@@ -325,8 +326,15 @@ def test_a_page_with_a_sample_says_so_and_counts_every_row(
     sampled.tab.select_option("#sort", "row")
     sampled.tab.click("#grid .row >> nth=20")
     title, where = sampled.tab.inner_text("#drawer-title"), sampled.tab.inner_text("#drawer .where")
-    question = load_analysis(invented.folder.root).question(int(where.removeprefix("row ").replace(",", "")))
+    number = int(where.removeprefix("row ").replace(",", ""))
+    question = load_analysis(invented.folder.root).question(number)
     assert title == " ".join((question.candidate or "").split())
+    assert f"row={number}" in sampled.address()
+    again = open_page(written, sampled.address())
+    assert (again.tab.inner_text("#drawer-title"), again.address()) == (title, sampled.address())
+    numbers = again.tab.evaluate("JSON.parse(document.getElementById('data').textContent).rows.number")
+    absent = next(row for row in range(len(numbers)) if row not in numbers)
+    assert open_page(written, f"#row={absent}").address() == ""
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pytest
 from movielora.data.prepare import prepare
 from movielora.data.prepare_options import PrepareOptions
 from movielora.data.synthetic import SyntheticSize, write_synthetic_movielens
-from movielora.errors import DataError
+from movielora.errors import DataError, OutputError
 from movielora.progress import SILENT
 
 FILES = ["eval.json", "meta.json", "movies.jsonl", "test_raw.jsonl", "train.json"]
@@ -195,49 +197,62 @@ def test_a_full_disk_leaves_the_earlier_dataset_as_it_was(source: Path, tmp_path
     assert everything_below(tmp_path) == before
 
 
-def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
-    big = tmp_path / "big"
-    write_synthetic_movielens(big, SyntheticSize(users=4000, films=300, mean_ratings=100))
-    command = [
-        sys.executable,
-        "-m",
-        "movielora",
-        "prepare",
-        "--source",
-        str(big),
-        "--output-dir",
-        str(tmp_path / "d/set"),
-    ]
+# `prepare` that stands still, for ever, once the examples are written.
+STANDING_STILL = """
+import importlib, signal
+from movielora.cli import main
+importlib.import_module("movielora.data.prepare")._write_movies = lambda *_: signal.pause()
+main()
+"""
+
+
+@contextmanager
+def half_way(source: Path, target: Path, written: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A `prepare` that has begun to write the file that the pattern `written` finds, and never ends by itself."""
+    command = [sys.executable, "-c", STANDING_STILL, "prepare", "--source", str(source), "--output-dir", str(target)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        while process.poll() is None and not list(tmp_path.glob("d/.set.partial-*/train.json")):
-            time.sleep(0.01)
+        try:
+            while process.poll() is None and not list(target.parent.parent.glob(written)):
+                time.sleep(0.01)
+            yield process
+        finally:
+            process.kill()
+
+
+def test_an_interruption_leaves_nothing(source: Path, tmp_path: Path) -> None:
+    with half_way(source, tmp_path / "d" / "set", "d/.set.partial-*/train.json") as process:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors.decode()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["big"]
+    assert everything_below(tmp_path) == {}
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["new", "over an earlier one"])
 def test_what_a_killed_one_left_is_removed_and_told(source: Path, tmp_path: Path, again: bool) -> None:
-    big, target = tmp_path / "big", tmp_path / "d" / "set"
-    write_synthetic_movielens(big, SyntheticSize(users=4000, films=300, mean_ratings=100))
+    target = tmp_path / "d" / "set"
     if again:
         prepare(source, target, PrepareOptions(), SILENT)
     pattern = "d/set/.set.partial-*/train.json" if again else "d/.set.partial-*/train.json"
-    command = [sys.executable, "-m", "movielora", "prepare", "--source", str(big), "--output-dir", str(target)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not list(tmp_path.glob(pattern)):
-            time.sleep(0.01)
+    with half_way(source, target, pattern) as process:
         process.send_signal(signal.SIGSTOP)  # it lives, and its folder is not touched
         living = run("--source", source, "--output-dir", target)
         assert "Removed" not in living.stderr
-        process.kill()
     [left] = tmp_path.glob("d/**/.set.partial-*")
     done = run("--source", source, "--output-dir", target, "--json")
     assert f"Removed {left}: left by a `prepare` that was killed" in done.stderr
     json.loads(done.stdout)
     assert not left.exists()
     assert sorted(path.name for path in target.iterdir()) == FILES
+
+
+def test_another_process_s_folder_is_never_touched(source: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    other = tmp_path / ".set.partial-1-00000000"
+    other.mkdir()
+    (other / "train.json").write_text("[")
+    monkeypatch.setattr("movielora.data.dataset_folder.owned_path", lambda *_: other)
+    with pytest.raises(OutputError, match="File exists"):
+        prepare(source, tmp_path / "set", PrepareOptions(), SILENT)
+    assert (other / "train.json").read_text() == "["
 
 
 def test_an_error_while_writing_is_not_taken_for_a_full_disk(source: Path, tmp_path: Path, monkeypatch: Any) -> None:

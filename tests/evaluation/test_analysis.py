@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from invented_comparison import HOSTILE_TITLES, Invented, invent_comparison, score
 from movielora.console.analyze_view import show_analysis
@@ -132,6 +134,24 @@ def test_a_title_that_a_spreadsheet_would_run_is_made_text(tmp_path: Path) -> No
     found = analyze(request(invented, sort="row", export="csv"), SILENT)
     with Path(found["export"]).open(newline="", encoding="utf-8") as file:
         assert next(csv.DictReader(file))["candidate_title"] == '\'=HYPERLINK("http://evil")'
+
+
+def test_where_texts_were_generated_the_answers_read_from_them_are_shown(
+    invented: Invented, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The scores say otherwise in both answers; titles of two cells a character are cut by cells."""
+    record = json.loads(invented.folder.predictions.read_text().partition("\n")[0])
+    record |= {"candidate_title": "映画" * 30, "user_id": "u", "label": "Yes"}
+    record["base"] |= {"log_odds": 2.0, "text": "I cannot say", "prediction": None}
+    record["adapter"] |= {"log_odds": 2.0, "text": "No.", "prediction": "No"}
+    path = tmp_path / "predictions.jsonl"
+    path.write_text(f"{json.dumps(record)}\n")
+    rows = first_rows(path, 3)
+    assert [rows[0][model]["prediction"] for model in ("base", "adapter")] == [None, "No"]
+    show_comparison(json.loads(invented.folder.comparison.read_text()) | {"output_dir": None}, rows)
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "映画" in line]
+    assert re.fullmatch(r"(映画)+映? *… +u +Yes +– \.88 +No \.88", line.strip())
+    assert cell_len(line) <= 80
 
 
 def test_pages_fit_80_columns_and_show_titles_as_written(

@@ -13,7 +13,7 @@ from movielora.data.prompt import render_input
 from movielora.evaluation.analysis import load_analysis
 from movielora.evaluation.report.build import embed_json, render_report, write_report
 from movielora.evaluation.report.curves import training_curves
-from movielora.evaluation.report.payload import prompt_pattern
+from movielora.evaluation.report.payload import _short, prompt_pattern
 from movielora.evaluation.report.shapes import score_shapes
 
 
@@ -56,6 +56,7 @@ def test_above_the_limit_a_stated_sample_is_embedded_and_the_figures_stay(
     assert {key: sampled[key] for key in same} == {key: whole[key] for key in same}
     assert sampled_page.count(f"a random sample of 100 of the {count:,} rows (seed 0)") == 2  # in the data and shown
     assert whole["rows"]["number"] is None
+    assert ("A sample of rows</h2>" in sampled_page, "A sample of rows" in page) == (True, False)
     assert 'id="sampled"' not in page
 
 
@@ -76,6 +77,14 @@ def test_shapes_by_hand() -> None:
     assert found["histogram"][1][-3] == 1  # 2.0, of bins 0.14 wide
     one_answer = score_shapes(np.array([True, True]), np.array([0.0, np.inf]))
     assert (one_answer["roc"], one_answer["histogram"][1][-1]) == (None, 1)
+
+
+def test_infinite_scores_are_one_tie_and_stay_yes_or_no() -> None:
+    far = np.array([np.inf, np.inf, 0.0004, -np.inf, -np.inf, np.nan])
+    assert _short(far) == [1e6, 1e6, 0.001, -1e6, -1e6, None]
+    found = score_shapes(np.array([True, False, True, False]), np.array([np.inf, np.inf, -np.inf, -np.inf]))
+    assert found["roc"] == [[0, 0], [0.5, 0.5], [1, 1]]
+    assert found["recall"] == [[0.5, 0.5], [1, 0.5]]
 
 
 def test_titles_cannot_leave_the_data(page: str) -> None:

@@ -1,11 +1,17 @@
-"""What is best, read from the log."""
+"""What is best, read from the log, and what a log ends."""
 
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from movielora.config import resolve_config
+from movielora.progress import SILENT
+from movielora.runs.stop_request import StopRequest
+from movielora.training.callbacks import RunCallback
 from movielora.training.early_stopping import best_evaluation
 
 LOG = [
@@ -32,3 +38,17 @@ LOG = [
 )
 def test_best_evaluation_among_the_kept(metric: str, kept: set[int], best: tuple[int, float] | None) -> None:
     assert best_evaluation(LOG, metric, kept.__contains__) == best
+
+
+@pytest.mark.parametrize(
+    ("stop", "saves"), [(StopRequest(), True), (StopRequest(requested=True, save=False), False)], ids=["none", "stop"]
+)
+def test_a_log_without_gain_saves_unless_a_stop_said_otherwise(stop: StopRequest, saves: bool) -> None:
+    session = SimpleNamespace(stop=stop, log_metrics=lambda _: None)
+    config = resolve_config(None, ["loss_plateau_patience=1"]).values
+    with SILENT.phase("Training") as phase:
+        callback = RunCallback(session, phase, config, SimpleNamespace(), None, SILENT)
+    state = TrainerState(log_history=[{"step": 1, "loss": 1.0}, {"step": 2, "loss": 1.0}], global_step=2, max_steps=9)
+    control = TrainerControl(should_training_stop=stop.requested)
+    callback.on_log(TrainingArguments(), state, control, logs={"grad_norm": 1.0})
+    assert (control.should_training_stop, control.should_save) == (True, saves)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -55,7 +56,7 @@ def _show_examples(console: Console, comparison: dict[str, Any], examples: Seque
     names = [escape(short_title(comparison["models"][key]["name"], _NAME_WIDTH)) for key in ("base", "adapter")]
     table = plain_table(f"the first {len(examples):,} rows: is it liked?", "user", "truth", *names)
     for example in examples:
-        answers = [f"{example[key]['prediction']} {figure(example[key]['p_yes'], 2)}" for key in ("base", "adapter")]
+        answers = [_answer(example[key]) for key in ("base", "adapter")]
         asked = short_title(example.get("candidate_title") or example.get("input"), _ASKED_WIDTH)
         user = short_title(str(example.get("user_id", "–")), _USER_WIDTH)
         table.add_row(escape(asked), escape(user), example["label"], *answers)
@@ -64,10 +65,15 @@ def _show_examples(console: Console, comparison: dict[str, Any], examples: Seque
     console.print("each answer with P(Yes)", style="dim")
 
 
+def _answer(answer: dict[str, Any]) -> str:
+    """`Yes .73`; `– .73` where the generated text held no answer."""
+    return f"{answer['prediction'] or '–'} {figure(answer['p_yes'], 2)}"
+
+
 def short_title(title: str | None, width: int) -> str:
-    """Text from data on one line of at most `width` characters."""
+    """Text from data on one line of at most `width` cells of the terminal: some characters take two."""
     shown = visible(" ".join((title or "no title").split()))
-    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+    return shown if cell_len(shown) <= width else f"{set_cell_size(shown, width - 1)}…"
 
 
 def figure(value: float | None, digits: int = 3) -> str:

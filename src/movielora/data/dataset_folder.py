@@ -19,7 +19,7 @@ from typing import Any
 from movielora.data.prepare_options import Format
 from movielora.errors import DataError, OutputError
 from movielora.progress import SILENT, Reporter
-from movielora.runs.owned_folder import disown, make_owned, owned_path, remove_abandoned
+from movielora.runs.owned_folder import OWNER, disown, make_owned, owned_path, remove_abandoned
 
 META = "meta.json"
 MOVIES = "movies.jsonl"
@@ -47,6 +47,7 @@ def staged_folder(output_dir: Path, reporter: Reporter = SILENT) -> Iterator[Pat
     """
     target = Path(os.path.abspath(output_dir))  # noqa: PTH100 - resolve() would follow the user's symlinks
     made: list[Path] = []
+    is_ours = False
     staging = owned_path(target if target.is_dir() else target.parent, target.name)
     try:
         if target.exists() and not target.is_dir():
@@ -55,12 +56,13 @@ def staged_folder(output_dir: Path, reporter: Reporter = SILENT) -> Iterator[Pat
         if left := remove_abandoned((target.parent, target), target.name):
             reporter.note(f"Removed {', '.join(map(str, left))}: left by a `prepare` that was killed")
         make_owned(staging)
+        is_ours = True
         yield staging
-        disown(staging)
         if target.is_dir():
             _move_files(staging, target)
         else:
             staging.rename(target)
+            disown(target)
         made = []
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -68,7 +70,8 @@ def staged_folder(output_dir: Path, reporter: Reporter = SILENT) -> Iterator[Pat
             f"{output_dir} cannot be written: {reason}.", "Free some space, mend its permissions, or give another one."
         ) from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        if is_ours:
+            shutil.rmtree(staging, ignore_errors=True)
         for folder in reversed(made):  # only what this call made, and only where nothing else came in
             _remove_if_empty(folder)
 
@@ -87,7 +90,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def _move_files(staging: Path, target: Path) -> None:
-    names = sorted(path.name for path in staging.iterdir())
+    names = sorted(path.name for path in staging.iterdir() if path.name != OWNER)
     for name in [*(name for name in names if name != META), META]:
         (staging / name).replace(target / name)
     for stale in set(_OURS) - set(names):

@@ -149,7 +149,10 @@ def first_rows(path: Path, most: int) -> list[dict[str, Any]]:
 
 
 def described_row(record: dict[str, Any]) -> dict[str, Any]:
-    """Label, both answers with P(Yes), and the question by its form, of a line of predictions.jsonl."""
+    """Label, both answers with P(Yes), and the question by its form, of a line of predictions.jsonl.
+
+    Where texts were generated, `prediction` is what was read from them: None where that is no answer.
+    """
     asked = question_of(record)
     found: dict[str, Any] = {
         "label": "Yes" if read_label(record["label"], "label") else "No",
@@ -171,7 +174,7 @@ def _answer(score: dict[str, Any]) -> dict[str, Any]:
     p_yes = float(probability(np.array(log_odds)))
     answer = {"log_odds": log_odds, "p_yes": p_yes, "prediction": "Yes" if log_odds > 0 else "No"}
     text = score.get("text")
-    return answer if text is None else answer | {"text": text}
+    return answer if text is None else answer | {"text": text, "prediction": score.get("prediction")}
 
 
 def question_of(record: dict[str, Any]) -> Question:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import http.client
+import functools
 import queue
 import re
 import ssl
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from movielora.errors import ModelError, first_line
 
 _SECONDS = 5.0
+_TOKENIZER = "tokenizer.json"
 _ELSEWHERE = "connect to the network, or set model_name_or_path to a local folder or to tiny"
 _NEITHER = "it is neither a folder nor a Hugging Face name"
 _REFUSALS = {
@@ -29,14 +31,18 @@ def is_hub_name(name: str) -> bool:
 
 
 def is_cached(name: str) -> bool:
-    """Whether the cache holds the model's config and weights."""
-    return _is_file_cached(name, "config.json") and (
+    """Whether the cache holds the model whole: its config, tokenizer and weights."""
+    return all(_is_file_cached(name, file) for file in ("config.json", _TOKENIZER)) and (
         _is_file_cached(name, "model.safetensors") or _is_file_cached(name, "model.safetensors.index.json")
     )
 
 
-def stays_local(source: str) -> bool:
-    """Whether `source` must be read from this machine alone: a folder, or a cached name while the hub is silent.
+def is_tokenizer_cached(name: str) -> bool:
+    return _is_file_cached(name, _TOKENIZER)
+
+
+def stays_local(source: str, is_here: Callable[[str], bool] = is_cached) -> bool:
+    """Whether `source` must be read from this machine alone: a folder, or what `is_here` while the hub is silent.
 
     Left to themselves, transformers ask a silent hub for two minutes, even about files that the cache holds.
     Raises ModelError where it is neither here nor to be had.
@@ -46,7 +52,7 @@ def stays_local(source: str) -> bool:
     problem = why_unreachable(source) if is_hub_name(source) else _NEITHER
     if not problem:
         return False
-    if is_hub_name(source) and any(_is_file_cached(source, file) for file in ("config.json", "tokenizer.json")):
+    if is_hub_name(source) and is_here(source):
         return True
     raise ModelError(f"the model {source} is not on this machine and cannot be fetched: {problem}", _ELSEWHERE)
 
@@ -55,12 +61,15 @@ def why_unreachable(name: str) -> str:
     """Ask the hub for the model's config by HTTP HEAD: why it does not answer, empty where it does.
 
     After five seconds that is the answer, however many addresses the hub's name stands for: a firewall that drops
-    packets would cost a timeout for each.
+    packets would cost a timeout for each. A process asks once for a name and keeps the answer.
     """
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE:
-        return "offline mode is on"
+    return "offline mode is on" if constants.HF_HUB_OFFLINE else _answer(name)
+
+
+@functools.cache
+def _answer(name: str) -> str:
     answers: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=lambda: answers.put(_ask(name)), daemon=True).start()
     try:
@@ -77,18 +86,17 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _ask(name: str) -> str:
-    from huggingface_hub import get_token, hf_hub_url
-
-    token = get_token()
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
+        from huggingface_hub import hf_hub_url
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
         url = hf_hub_url(name, "config.json")
-        request = urllib.request.Request(url, method="HEAD", headers=headers)  # noqa: S310 (the hub's URL)
+        request = urllib.request.Request(url, method="HEAD", headers=build_hf_headers())  # noqa: S310 (the hub's URL)
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=_SECONDS):
             return ""
     except urllib.error.HTTPError as error:
         return "" if error.code < 400 else _REFUSALS.get(error.code, f"the hub answers HTTP {error.code}")
-    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: HF_ENDPOINT is no address
+    except Exception as error:  # noqa: BLE001 - HF_ENDPOINT may be no address, and whatever it is, it is the answer
         reason = getattr(error, "reason", error)
         if isinstance(reason, ssl.SSLError):
             return ""  # somebody answers, and the hub's client has certificates of its own

@@ -9,7 +9,7 @@ from typing import Any
 from movielora.data.collector import collector_paused
 from movielora.data.quiet import quiet_libraries
 from movielora.errors import ModelError, first_line
-from movielora.model.hub import stays_local
+from movielora.model.hub import is_tokenizer_cached, stays_local
 
 # Classes of `tokenizer_config.json` that AutoTokenizer takes as named.
 _DIRECT_CLASSES = ("Qwen2Tokenizer", "TokenizersBackend")
@@ -27,7 +27,9 @@ def load_tokenizer(name_or_path: str) -> Any:
         with collector_paused():  # a library of 1,000 modules, a vocabulary of 150,000 entries
             quiet_libraries()
             tokenizer = _tokenizer_class(folder).from_pretrained(
-                name_or_path, trust_remote_code=False, local_files_only=stays_local(name_or_path)
+                name_or_path,
+                trust_remote_code=False,
+                local_files_only=stays_local(name_or_path, is_tokenizer_cached),
             )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(

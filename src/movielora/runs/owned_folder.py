@@ -4,45 +4,49 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-import psutil
-
 from movielora.runs.atomic import read_json, write_json_atomically
 from movielora.runs.process import host, identity_from, is_alive, this_process
 
-_OWNER = ".owner.json"
+OWNER = ".owner.json"
 
 
 def owned_path(parent: Path, name: str) -> Path:
-    """`.NAME.partial-PID` in `parent`: this process's working folder for `name`."""
-    return parent / f".{name}.partial-{os.getpid()}"
+    """`.NAME.partial-PID-RANDOM` in `parent`, for `make_owned`: containers that share a folder may share a PID."""
+    return parent / f".{name}.partial-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def make_owned(folder: Path) -> None:
-    """Make `folder` and sign it. Raises OSError."""
+    """Make `folder` and sign it, so that other users can read whose it is. Raises OSError, leaving nothing of it."""
     folder.mkdir()
-    write_json_atomically(folder / _OWNER, {**this_process().to_json(), "host": host()}, durable=False)
+    try:
+        signature = folder / OWNER
+        write_json_atomically(signature, {**this_process().to_json(), "host": host()}, durable=False)
+        signature.chmod(0o644)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def disown(folder: Path) -> None:
-    """Take the signature off, before the folder's files take their place."""
-    (folder / _OWNER).unlink(missing_ok=True)
+    """Take the signature off, once the folder's files are in their place."""
+    (folder / OWNER).unlink(missing_ok=True)
 
 
 def remove_abandoned(parents: Iterable[Path], name: str) -> list[Path]:
     """Remove the working folders for `name` whose process is gone; returns those removed.
 
-    A folder that another machine signed stays: its processes cannot be seen from here. Raises OSError where a parent
-    cannot be read.
+    In doubt a folder stays: one whose signature is missing or cannot be read, and one that another machine signed,
+    whose processes cannot be seen from here. A parent that cannot be listed is passed over.
     """
-    pattern = re.compile(rf"\.{re.escape(name)}\.partial-(\d+)")
+    pattern = re.compile(rf"\.{re.escape(name)}\.partial-\d+-[0-9a-f]+")
     removed = []
-    for folder in sorted(entry for parent in parents if parent.is_dir() for entry in parent.iterdir()):
-        found = pattern.fullmatch(folder.name)
-        if found is None or folder.is_symlink() or not folder.is_dir() or _may_live(folder, int(found[1])):
+    for folder in (found for parent in parents for found in _folders(parent)):
+        if pattern.fullmatch(folder.name) is None or _may_live(folder):
             continue
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
@@ -50,9 +54,15 @@ def remove_abandoned(parents: Iterable[Path], name: str) -> list[Path]:
     return removed
 
 
-def _may_live(folder: Path, pid: int) -> bool:
-    signed = read_json(folder / _OWNER) or {}
-    owner = identity_from(signed)
-    if owner is None:  # killed before it signed, or after it took the signature off: the name's PID must do
-        return psutil.pid_exists(pid)
-    return signed.get("host") != host() or is_alive(owner)
+def _folders(parent: Path) -> list[Path]:
+    try:
+        with os.scandir(parent) as entries:
+            return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
+
+
+def _may_live(folder: Path) -> bool:
+    signed = read_json(folder / OWNER) or {}
+    owner = identity_from(signed, accept_init=True)
+    return owner is None or signed.get("host") != host() or is_alive(owner)

@@ -66,12 +66,15 @@ def this_process() -> Identity:
     return Identity(pid, psutil.Process(pid).create_time(), _start_ticks(pid), boot_id())
 
 
-def identity_from(value: Mapping[str, Any]) -> Identity | None:
-    """The identity in a record or lock; None where it is no identity at all (PID 1, a negative one, wrong types)."""
+def identity_from(value: Mapping[str, Any], *, accept_init: bool = False) -> Identity | None:
+    """The identity in a record or lock; None where it is no identity at all (PID 1, a negative one, wrong types).
+
+    `accept_init` takes PID 1 too, which a container's only program has: never for what may be signalled.
+    """
     pid = fields.count(value.get("pid"))
     started = fields.number(value.get("process_started"))
     boot = fields.text(value.get("boot_id"))
-    if pid is None or not 1 < pid <= _LARGEST_PID or started is None or not boot:
+    if pid is None or not (1 if accept_init else 2) <= pid <= _LARGEST_PID or started is None or not boot:
         return None
     return Identity(pid, started, fields.count(value.get("start_ticks")), boot)
 

@@ -125,8 +125,8 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         self._beat(state, phase="training")
 
     def _stop_early(self, state: TrainerState, control: TrainerControl) -> None:
-        """After every log, evaluations included: the rule that a resume asks too."""
-        if early_stop_reason(state.log_history, self._config):
+        """After every log, evaluations included: the rule that a resume asks too. A requested stop goes before it."""
+        if not self._session.stop.requested and early_stop_reason(state.log_history, self._config):
             control.should_training_stop = True
             control.should_save = True  # more patience can take it up here
 

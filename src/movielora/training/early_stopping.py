@@ -18,8 +18,10 @@ def early_stop_reason(log_history: Sequence[LogRow], config: Config) -> str:
     patience, plateau = config.early_stopping_patience, config.loss_plateau_patience
     if patience is not None and evaluations_without_gain(log_history, config.best_metric) >= patience:
         return f"{patience} evaluations without a better {config.best_metric} (early_stopping_patience)"
+    if plateau is None:
+        return ""
     losses = [row["loss"] for row in log_history if "loss" in row]
-    if plateau is not None and logs_without_gain(losses, config.loss_plateau_min_delta) >= plateau:
+    if logs_without_gain(losses, config.loss_plateau_min_delta) >= plateau:
         return f"{plateau} logs without a better loss (loss_plateau_patience)"
     return ""
 

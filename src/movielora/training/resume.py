@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from movielora.config import Config, ResolvedConfig, resolve_config
 from movielora.errors import ConfigError, ModelError, NoLiveRunError
+from movielora.evaluation.kernels import recorded_placement
 from movielora.progress import Reporter
 from movielora.runs import fields
 from movielora.runs.atomic import read_json
@@ -20,16 +21,17 @@ from movielora.runs.record import Record, read_record
 from movielora.training.early_stopping import early_stop_reason
 from movielora.training.identity import differences
 
-# A change of one of these is allowed and said, with what follows from it.
-_OTHER_LOSSES = "the losses will not be an uninterrupted run's"
+# A change of one of these is allowed and said, with what follows from it. The kernels are held against the record once
+# they are chosen: `auto` may mean others on another machine.
+OTHER_LOSSES = "the losses will not be an uninterrupted run's"
 _FOLLOWS = dict.fromkeys(
     (
         "max_samples", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate",
         "lr_scheduler_type", "warmup_ratio", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon",
-        "max_grad_norm", "seed", "lora_dropout", "use_qlora", "bf16", "fp16", "flash_attn",
-        "enable_liger_kernel", "torch_compile", "num_train_epochs", "max_steps",
+        "max_grad_norm", "seed", "lora_dropout", "use_qlora", "bf16", "fp16",
+        "torch_compile", "num_train_epochs", "max_steps",
     ),
-    _OTHER_LOSSES,
+    OTHER_LOSSES,
 ) | {
     "max_eval_samples": "evaluations before and after are of different rows",
     "metric_for_best_model": "the best is chosen anew, among the checkpoints that are kept",
@@ -57,13 +59,15 @@ class ResumeState:
 
 @dataclass(frozen=True)
 class ResumePlan:
-    """Where training goes on. `state` is None for a checkpoint that another program wrote."""
+    """Where training goes on. `state` is None for a checkpoint that another program wrote; `placement` is what the run
+    trained on until then, kernels included, and empty where its record does not say."""
 
     checkpoint: Path
     step: int
     total_steps: int
     epoch: float
     state: ResumeState | None
+    placement: dict[str, Any] = field(default_factory=dict)
 
     @property
     def remaining(self) -> int:
@@ -126,6 +130,7 @@ def plan_resume(
         total_steps=_total_steps(resolved.values, state, trainer),
         epoch=fields.number(trainer.get("epoch")) or 0.0,
         state=state,
+        placement=recorded_placement(record),
     )
     _refuse_finished(plan, record, paths, resolved.values, trainer)
     name = record.name if record and record.name else paths.root.name

@@ -22,6 +22,7 @@ from movielora.data.quiet import quiet_libraries
 from movielora.data.token_cache import clear_cache, tokenize_file
 from movielora.data.tokens import TokenizedExamples
 from movielora.errors import DataError, StoppedError
+from movielora.evaluation.kernels import other_kernels
 from movielora.model.allocator import return_freed_memory
 from movielora.model.base import Placement, choose_placement, find_base, load_base
 from movielora.model.quantization import CPU_SPEED_WARNING
@@ -36,6 +37,7 @@ from movielora.training.batch import StepDown, settle_batch
 from movielora.training.identity import run_identity
 from movielora.training.result import TrainResult
 from movielora.training.resume import (
+    OTHER_LOSSES,
     ResumePlan,
     choose_checkpoint,
     plan_resume,
@@ -190,6 +192,9 @@ def _choose_placement(work: _Work) -> Placement:
     placement = choose_placement(work.config, base=work.base)
     work.session.describe(placement=placement.to_json(), versions=_versions())
     work.told.note(f"Attention: {placement.attention_reason}")
+    if work.plan and (other := other_kernels(work.plan.placement, placement)):
+        before, now = other
+        work.told.warn(f"the run was trained with {before} and goes on with {now}: {OTHER_LOSSES}")
     if placement.device == "cpu":
         if placement.quantized:
             work.told.warn(CPU_SPEED_WARNING)

@@ -20,6 +20,8 @@ from movielora.evaluation.sentences import describe_rows, provenance_lines, trap
 
 _METRICS = ("auc", "accuracy", "precision", "recall", "f1", "uauc", "log_loss", "brier", "ece", "answer_mass")
 _LOG_ODDS_DIGITS = 3
+# JSON has no infinities; the page's scatter calls an edge this far out none.
+_INFINITE = 1e6
 _MOST_ROWS = 20_000
 _SAMPLE_SEED = 0
 
@@ -66,7 +68,8 @@ def _sampled(rows: Ints, count: int) -> str:
         return ""
     return (
         f"The scatter, and the rows here with what is counted among them, are a random sample of {len(rows):,} of the "
-        f"{count:,} rows (seed {_SAMPLE_SEED}); every other figure and chart on this page is over all {count:,}."
+        f"{count:,} rows (seed {_SAMPLE_SEED}); every other figure and chart on this page, the counts of buckets and "
+        f"slices included, is over all {count:,}."
     )
 
 
@@ -167,10 +170,12 @@ class _Table:
 
 
 def _short(column: Floats) -> list[float | None]:
-    """Three decimals; a score just above 0 stays above 0, so that rounding never turns a Yes into a No."""
+    """Three decimals, ±1,000,000 for infinities, None for NaN. A score just above 0 stays above 0, so that no rounding
+    turns a Yes into a No."""
     least = 10.0**-_LOG_ODDS_DIGITS
-    rounded = [round(value, _LOG_ODDS_DIGITS) if math.isfinite(value) else None for value in column.tolist()]
-    return [least if value == 0 and exact > 0 else value for value, exact in zip(rounded, column.tolist(), strict=True)]
+    exactly = np.clip(column, -_INFINITE, _INFINITE).tolist()
+    rounded = [None if math.isnan(value) else round(value, _LOG_ODDS_DIGITS) for value in exactly]
+    return [least if value == 0 and exact > 0 else value for value, exact in zip(rounded, exactly, strict=True)]
 
 
 def _plain(rating: float) -> float | int:

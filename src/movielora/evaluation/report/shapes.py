@@ -52,8 +52,8 @@ def span(log_odds: Floats) -> tuple[float, float]:
 def _rank_curves(labels: Bools, log_odds: Floats) -> tuple[list[list[float]], list[list[float]]]:
     """ROC and precision over recall, from the highest score down, ties as one step."""
     order = np.argsort(-log_odds, kind="stable")
-    hits = np.cumsum(labels[order])
-    step = np.flatnonzero(np.append(np.diff(log_odds[order]) != 0, True))  # the last row of each tie
+    ranked, hits = log_odds[order], np.cumsum(labels[order])
+    step = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # the last row of each tie
     found, taken = hits[step], step + 1
     yes, no = int(hits[-1]), len(labels) - int(hits[-1])
     roc = np.column_stack([(taken - found) / no, found / yes])

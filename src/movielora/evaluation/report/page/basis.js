@@ -5,6 +5,7 @@ const rows = data.rows;
 const rowCount = rows.label.length;
 // A row's number in the test file: the page may hold a sample.
 const numberOf = (row) => (rows.number ? rows.number[row] : row);
+const rowNumbered = (number) => (rows.number ? rows.number.indexOf(number) : number);
 const models = data.models;
 const byRole = (role) => models.filter((model) => model.role === role);
 const base = models.find((model) => model.key === "base" && model.role === "base");

@@ -44,6 +44,8 @@ function drawDrawer() {
   drawer.scrollTop = 0;
 }
 
+const shownLogOdds = (value) => (Math.abs(value) < FAR ? signed(value, 2) : value > 0 ? "+∞" : "−∞");
+
 function answersTable(row) {
   const lines = [[base, rows.base, rows.base_mass], [adapter, rows.adapter, rows.adapter_mass]];
   if (strongest && rows.best) lines.push([strongest, rows.best, null]);
@@ -53,7 +55,7 @@ function answersTable(row) {
       const right = saidYes(scores, row) === (liked[row] === 1);
       return element("tr", {}, element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }), capital(model.name)),
         element("td", { class: right ? "right" : "wrong" }, `${saidYes(scores, row) ? "Yes" : "No"} ${right ? "✓" : "✗"}`),
-        element("td", {}, figure(probability(scores[row]))), element("td", {}, signed(scores[row], 2)), element("td", {}, mass && mass[row] !== null ? figure(mass[row], 2) : ""));
+        element("td", {}, figure(probability(scores[row]))), element("td", {}, shownLogOdds(scores[row])), element("td", {}, mass && mass[row] !== null ? figure(mass[row], 2) : ""));
     })));
 }
 

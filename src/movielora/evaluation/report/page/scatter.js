@@ -3,9 +3,11 @@
 
 const PLOT = { side: 560, left: 44, right: 12, top: 12, bottom: 40 };
 const scatter = { canvas: null, box: null, edges: [], toX: null, toY: null, fromX: null, fromY: null };
-// An edge so far out bounds nothing.
-const FAR = 1e4;
+// An edge so far out bounds nothing: infinite scores stand there.
+const FAR = 1e6;
 const OPEN = [-FAR, FAR, -FAR, FAR];
+// The scores have three decimals, and so have the edges.
+const rounded = (value) => Number(value.toFixed(3));
 
 function buildScatter() {
   const [lowX, highX] = data.shapes.base.span;
@@ -42,14 +44,14 @@ function buildScatter() {
 function edgeInputs() {
   const axis = (model, from) => element("span", { class: "axis" }, element("span", { "aria-hidden": "true" }, `${model.name} log-odds`),
     ...["from", "to"].map((end, place_) => element("label", {}, element("span", { class: "hidden" }, `${capital(model.name)} log-odds, `), `${end} `,
-      scatter.edges[from + place_] = element("input", { type: "number", step: "any", placeholder: place_ ? "highest" : "lowest", onchange: () => moveEdge(from + place_) }))));
+      scatter.edges[from + place_] = element("input", { type: "number", step: "any", placeholder: place_ ? "highest" : "lowest", onchange: () => moveEdge(from + place_), onblur: () => showBox(state.box) }))));
   return element("div", { class: "edges", role: "group", "aria-label": "Select rows by log-odds" }, axis(base, 0), axis(adapter, 2));
 }
 
 function moveEdge(edge) {
   const box = [...(state.box || OPEN)];
   const input = scatter.edges[edge];
-  box[edge] = input.value === "" ? OPEN[edge] : input.valueAsNumber;
+  box[edge] = input.value === "" ? OPEN[edge] : rounded(input.valueAsNumber);
   const [left, right, low, high] = box;
   const ordered = [Math.min(left, right), Math.max(left, right), Math.min(low, high), Math.max(low, high)];
   update({ box: ordered.every((value, place_) => value === OPEN[place_]) ? null : ordered });
@@ -84,7 +86,9 @@ function drawScatter() {
 function showBox(box) {
   scatter.box.hidden = !box;
   scatter.edges.forEach((input, edge) => {
-    input.value = !box || Math.abs(box[edge]) >= FAR ? "" : String(Number(box[edge].toFixed(2)));
+    // Somebody writes there; only edges that changed places are shown at once.
+    if (input === document.activeElement && box && rounded(input.valueAsNumber) === box[edge]) return;
+    input.value = !box || Math.abs(box[edge]) >= FAR ? "" : String(rounded(box[edge]));
   });
   if (!box) return;
   const share = (pixels) => `${(100 * pixels) / PLOT.side}%`;
@@ -126,7 +130,7 @@ function edges(x1, x2, y1, y2) {
   const [left, right] = [Math.min(x1, x2), Math.max(x1, x2)];
   const [top, bottom] = [Math.min(y1, y2), Math.max(y1, y2)];
   return [
-    left <= PLOT.left + 2 ? -FAR : scatter.fromX(left), right >= PLOT.side - PLOT.right - 2 ? FAR : scatter.fromX(right),
-    bottom >= PLOT.side - PLOT.bottom - 2 ? -FAR : scatter.fromY(bottom), top <= PLOT.top + 2 ? FAR : scatter.fromY(top),
+    left <= PLOT.left + 2 ? -FAR : rounded(scatter.fromX(left)), right >= PLOT.side - PLOT.right - 2 ? FAR : rounded(scatter.fromX(right)),
+    bottom >= PLOT.side - PLOT.bottom - 2 ? -FAR : rounded(scatter.fromY(bottom)), top <= PLOT.top + 2 ? FAR : rounded(scatter.fromY(top)),
   ];
 }

@@ -78,10 +78,10 @@ function writeAddress() {
   const written = new URLSearchParams();
   const plain = fresh();
   for (const key of ["bucket", "q", "user", "sort", "row", "metric", "way"]) {
-    if (state[key] !== plain[key] && state[key] !== "") written.set(key, state[key]);
+    if (state[key] !== plain[key] && state[key] !== "") written.set(key, key === "row" ? numberOf(state.row) : state[key]);
   }
   for (const [by, name] of Object.entries(state.slices)) written.append("slice", `${by}:${name}`);
-  if (state.box) written.set("box", state.box.map((edge) => edge.toFixed(2)).join(","));
+  if (state.box) written.set("box", state.box.map((edge) => edge.toFixed(3)).join(","));
   const hash = written.toString();
   if (hash !== location.hash.slice(1)) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
 }
@@ -103,8 +103,9 @@ function readAddress() {
   }
   const box = (asked.get("box") || "").split(",").map(Number);
   if (box.length === 4 && box.every(Number.isFinite)) found.box = box;
-  const row = asked.get("row");
-  if (row !== null && /^\d+$/.test(row) && Number(row) < rowCount) found.row = Number(row);
+  const number = asked.get("row");
+  const row = number !== null && /^\d+$/.test(number) ? rowNumbered(Number(number)) : -1;
+  if (row >= 0 && row < rowCount) found.row = row;
   return found;
 }
 
