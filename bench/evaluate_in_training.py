@@ -130,7 +130,7 @@ if __name__ == "__main__":
             same=_same,
             # A row leaves its text, its ids and two numbers, and among more rows the longest is longer: that is all.
             goals=(Goal("ratio", at_least=3), Goal("memory_growth", at_most=1.1)),
-            prepare=lambda options: (dataset(), tiny_base(), None)[2],
+            prepare=lambda options: (dataset(), tiny_base()),
             facts=lambda options: {"layers": layers_of(tiny_base()), "rows": _count(options)},
             sweep=Sweep(
                 "rows",

@@ -57,7 +57,7 @@ class Benchmark:
     goals: tuple[Goal, ...]
     unit: str = "s"
     clock: str = "inside"
-    prepare: Callable[[argparse.Namespace], None] = lambda options: None
+    prepare: Callable[[argparse.Namespace], object] = lambda options: None
     rounds: int = 3
     quick_rounds: int = 0
     options: Callable[[argparse.ArgumentParser], None] = lambda parser: None

@@ -82,7 +82,7 @@ if __name__ == "__main__":
             same=_same,
             goals=(Goal("ratio", at_least=8),),
             clock="process",
-            prepare=lambda options: (training_records(quick=options.quick), None)[1],
+            prepare=lambda options: training_records(quick=options.quick),
             facts=lambda options: {"records": record_count(training_records(quick=options.quick))},
         )
     )

@@ -95,7 +95,7 @@ if __name__ == "__main__":
             same=_same,
             goals=(Goal("seconds", at_most=2),),
             quick_rounds=1,  # the first fills the caches
-            prepare=lambda options: (training_records(quick=options.quick), None)[1],
+            prepare=lambda options: training_records(quick=options.quick),
             facts=lambda options: {"records": record_count(training_records(quick=options.quick))},
         )
     )

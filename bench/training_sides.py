@@ -71,7 +71,7 @@ def run_training(
             same=partial(_same_steps, tolerance=tolerance),
             goals=goals,
             unit="s/step",
-            prepare=lambda chosen: (work(chosen), None)[1],
+            prepare=lambda chosen: work(chosen),
             facts=lambda chosen: work(chosen).facts,
             options=options,
             rounds=rounds,

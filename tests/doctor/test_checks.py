@@ -22,9 +22,7 @@ from movielora.doctor.liger_check import check_liger
 from movielora.doctor.python_checks import check_platform, check_python
 from movielora.doctor.wheels import Machine, choose_wheel
 from movielora.doctor.wishes import Wishes
-from movielora.model.attention import AttentionProbe
-from movielora.model.child import Outcome
-from movielora.model.liger import LigerProbe
+from movielora.model.child import KernelProbe, Outcome
 
 GIB = 1 << 30
 A100 = Gpu("NVIDIA A100-SXM4-40GB", 40 * GIB, GIB, "8.0")
@@ -233,13 +231,13 @@ def test_bf16_speed() -> None:
     assert torch_checks.check_bf16_speed(slow, wish, gpu=True).status == "skipped"
 
 
-def _flash(probe: AttentionProbe, driver: Driver, wishes: Wishes, **torch: object) -> Check:
+def _flash(probe: KernelProbe, driver: Driver, wishes: Wishes, **torch: object) -> Check:
     facts = torch_checks.torch_facts(_torch(**torch))
     return check_flash_attention(judge(probe, facts, driver), driver, wishes)
 
 
-ABSENT = AttentionProbe(None, False, "flash-attn is not installed")
-BROKEN = AttentionProbe(
+ABSENT = KernelProbe(None, False, "flash-attn is not installed")
+BROKEN = KernelProbe(
     "2.8.3",
     False,
     "flash-attn 2.8.3 does not load",
@@ -249,9 +247,9 @@ BROKEN = AttentionProbe(
 
 def test_liger_is_offered_where_it_is_absent_and_demanded_where_a_config_asks() -> None:
     wish = Wishes(config="c.yaml", gpu="enable_liger_kernel: true", liger="enable_liger_kernel: true")
-    absent = LigerProbe(None, False, "liger-kernel is not installed")
-    broken = LigerProbe("0.8.5", False, "liger-kernel 0.8.5 fails: RuntimeError: Failed to find C compiler.")
-    works = LigerProbe("0.8.5", True, "liger-kernel 0.8.5 agrees with Qwen3's own, forward and backward")
+    absent = KernelProbe(None, False, "liger-kernel is not installed")
+    broken = KernelProbe("0.8.5", False, "liger-kernel 0.8.5 fails: RuntimeError: Failed to find C compiler.")
+    works = KernelProbe("0.8.5", True, "liger-kernel 0.8.5 agrees with Qwen3's own, forward and backward")
     assert check_liger(works, DRIVER, wish).status == "ok"
     assert check_liger(absent, NO_DRIVER, Wishes()).status == "skipped"
     offered = check_liger(absent, DRIVER, Wishes())
@@ -266,14 +264,14 @@ def test_liger_is_offered_where_it_is_absent_and_demanded_where_a_config_asks() 
 
 def test_liger_that_a_config_asks_for_needs_a_gpu() -> None:
     wish = Wishes(config="c.yaml", gpu="enable_liger_kernel: true", liger="enable_liger_kernel: true")
-    unasked = LigerProbe("0.8.5", False, "liger-kernel 0.8.5 fails: not asked")
+    unasked = KernelProbe("0.8.5", False, "liger-kernel 0.8.5 fails: not asked")
     found = check_liger(unasked, NO_DRIVER, wish)
     assert (found.status, found.fix) == ("failure", "--set enable_liger_kernel=auto")
     assert found.found == "Liger needs a CUDA GPU, and there is none"
 
 
 def test_flash_attention_that_works() -> None:
-    good = AttentionProbe("2.8.3", True, "flash-attn 2.8.3 agrees with sdpa, forward and backward")
+    good = KernelProbe("2.8.3", True, "flash-attn 2.8.3 agrees with sdpa, forward and backward")
     assert _flash(good, DRIVER, FLASH).status == "ok"
 
 

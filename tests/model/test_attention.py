@@ -14,7 +14,6 @@ from movielora.config import Config
 from movielora.errors import ModelError
 from movielora.model import attention
 from movielora.model.attention import (
-    AttentionProbe,
     choose_attention,
     probe_flash_attention,
     read_probe,
@@ -22,13 +21,13 @@ from movielora.model.attention import (
     worst_disagreement,
 )
 from movielora.model.base import choose_placement
-from movielora.model.child import Outcome, run_probes
+from movielora.model.child import KernelProbe, Outcome, run_probes
 
-WORKS = AttentionProbe("2.8.3", True, "flash-attn 2.8.3 agrees with sdpa, forward and backward")
-ABSENT = AttentionProbe(None, False, "flash-attn is not installed")
+WORKS = KernelProbe("2.8.3", True, "flash-attn 2.8.3 agrees with sdpa, forward and backward")
+ABSENT = KernelProbe(None, False, "flash-attn is not installed")
 
 
-def _never() -> AttentionProbe:
+def _never() -> KernelProbe:
     raise AssertionError("the probe ran where nothing depends on it")
 
 

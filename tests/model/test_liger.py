@@ -19,14 +19,14 @@ from movielora.errors import ModelError
 from movielora.model import base, liger
 from movielora.model.answer_layer import has_answer_layer
 from movielora.model.base import Placement, choose_placement, load_base
-from movielora.model.child import Outcome
-from movielora.model.liger import LigerProbe, choose_liger, probe_liger, read_probe
+from movielora.model.child import KernelProbe, Outcome
+from movielora.model.liger import choose_liger, probe_liger, read_probe
 
-WORKS = LigerProbe("0.8.5", True, "liger-kernel 0.8.5 agrees with Qwen3's own, forward and backward")
-ABSENT = LigerProbe(None, False, "liger-kernel is not installed")
+WORKS = KernelProbe("0.8.5", True, "liger-kernel 0.8.5 agrees with Qwen3's own, forward and backward")
+ABSENT = KernelProbe(None, False, "liger-kernel is not installed")
 
 
-def _never() -> LigerProbe:
+def _never() -> KernelProbe:
     raise AssertionError("nothing needs to be tried")
 
 

@@ -11,7 +11,8 @@ from movielora.doctor.hardware import Driver
 from movielora.doctor.torch_checks import TorchFacts
 from movielora.doctor.wheels import Choice, Machine, choose_wheel
 from movielora.doctor.wishes import Wishes
-from movielora.model.attention import AttentionProbe, installed_version
+from movielora.model.attention import installed_version
+from movielora.model.child import KernelProbe
 
 _NEEDED = "a flash-attn that runs"
 
@@ -20,7 +21,7 @@ _NEEDED = "a flash-attn that runs"
 class FlashAttention:
     """What `doctor --json` says of flash attention: the probe's verdict and the wheel for this machine."""
 
-    probe: AttentionProbe
+    probe: KernelProbe
     choice: Choice
 
     def as_json(self) -> dict[str, object]:
@@ -51,14 +52,14 @@ def this_machine(facts: TorchFacts | None, driver: Driver) -> Machine:
     )
 
 
-def judge(probe: AttentionProbe, facts: TorchFacts | None, driver: Driver) -> FlashAttention:
+def judge(probe: KernelProbe, facts: TorchFacts | None, driver: Driver) -> FlashAttention:
     return FlashAttention(probe, choose_wheel(this_machine(facts, driver)))
 
 
 def not_examined() -> FlashAttention:
     """What is said where `--only` leaves this check out."""
     reason = "not examined (--only leaves flash_attention out)"
-    return FlashAttention(AttentionProbe(installed_version(), False, reason), Choice(None, reason))
+    return FlashAttention(KernelProbe(installed_version(), False, reason), Choice(None, reason))
 
 
 def check_flash_attention(found: FlashAttention, driver: Driver, wishes: Wishes) -> Check:
@@ -80,7 +81,7 @@ def check_flash_attention(found: FlashAttention, driver: Driver, wishes: Wishes)
     return skipped("flash_attention", f"sdpa is used: {found.choice.reason if not probe.installed else probe.reason}")
 
 
-def _with_cause(probe: AttentionProbe) -> str:
+def _with_cause(probe: KernelProbe) -> str:
     """The probe's reason, and its cause where the error's text is a known one."""
     known = explain(probe.error)
     return f"flash-attn {probe.installed} does not load: {known[0].cause}" if known else probe.reason

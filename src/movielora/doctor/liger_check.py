@@ -5,12 +5,12 @@ from __future__ import annotations
 from movielora.doctor.check import Check, missing, ok, skipped
 from movielora.doctor.hardware import Driver
 from movielora.doctor.wishes import Wishes
-from movielora.model.liger import LigerProbe
+from movielora.model.child import KernelProbe
 
 _INSTALL = "pip install 'movielora[liger]'"
 
 
-def check_liger(probe: LigerProbe, driver: Driver, wishes: Wishes) -> Check:
+def check_liger(probe: KernelProbe, driver: Driver, wishes: Wishes) -> Check:
     """Absent is no fault, and broken is a warning, because `auto` takes the model's own kernels then; both are
     failures where the config asks for Liger."""
     if probe.usable:

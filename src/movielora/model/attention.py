@@ -15,7 +15,7 @@ from importlib import metadata
 from typing import Any, Literal
 
 from movielora.errors import ModelError
-from movielora.model.child import Outcome, run_probes
+from movielora.model.child import KernelProbe, Outcome, run_probes
 
 Requested = Literal["auto", "flash_attention_2", "sdpa", "eager", False]
 
@@ -30,16 +30,6 @@ _LENGTHS = (77, 130)
 
 
 @dataclass(frozen=True)
-class AttentionProbe:
-    """Whether flash attention runs here. `error` is the text of a failed import or run, for those who explain it."""
-
-    installed: str | None
-    usable: bool
-    reason: str
-    error: str = ""
-
-
-@dataclass(frozen=True)
 class AttentionChoice:
     """`implementation` is what the loader takes; None leaves the library's default."""
 
@@ -48,7 +38,7 @@ class AttentionChoice:
 
 
 def choose_attention(
-    requested: Requested, probe: Callable[[], AttentionProbe], *, half_precision: bool = True
+    requested: Requested, probe: Callable[[], KernelProbe], *, half_precision: bool = True
 ) -> AttentionChoice:
     """Turn the key `flash_attn` into an implementation that works here.
 
@@ -75,22 +65,22 @@ def choose_attention(
     )
 
 
-def _verdict(probe: Callable[[], AttentionProbe], half_precision: bool) -> AttentionProbe:
+def _verdict(probe: Callable[[], KernelProbe], half_precision: bool) -> KernelProbe:
     if not half_precision:
-        return AttentionProbe(None, False, "flash attention computes in bf16 or fp16 only, and these weights are fp32")
+        return KernelProbe(None, False, "flash attention computes in bf16 or fp16 only, and these weights are fp32")
     return probe()
 
 
-def probe_flash_attention(seconds: float = _PROBE_SECONDS) -> AttentionProbe:
+def probe_flash_attention(seconds: float = _PROBE_SECONDS) -> KernelProbe:
     """Ask a child process to load flash-attn and hold it against sdpa; without the package no child is started."""
     if installed_version() is None:
-        return AttentionProbe(None, False, "flash-attn is not installed")
+        return KernelProbe(None, False, "flash-attn is not installed")
     return read_probe(run_probes({"flash_attention": PROBE_TARGET}, seconds)["flash_attention"])
 
 
-def without_gpu() -> AttentionProbe:
+def without_gpu() -> KernelProbe:
     """The verdict where torch sees no GPU: nothing needs to be asked."""
-    return AttentionProbe(installed_version(), False, "flash attention needs a CUDA GPU, and torch sees none")
+    return KernelProbe(installed_version(), False, "flash attention needs a CUDA GPU, and torch sees none")
 
 
 # What `run_probes` is told to run.
@@ -105,15 +95,15 @@ def installed_version() -> str | None:
         return "unknown" if importlib.util.find_spec("flash_attn") else None
 
 
-def read_probe(outcome: Outcome) -> AttentionProbe:
+def read_probe(outcome: Outcome) -> KernelProbe:
     """The verdict over what the child said, or over how it died."""
     version = installed_version()
     if version is None:
-        return AttentionProbe(None, False, "flash-attn is not installed")
+        return KernelProbe(None, False, "flash-attn is not installed")
     if outcome.value is None:
-        return AttentionProbe(version, False, f"flash-attn {version} fails: {outcome.last_line}", outcome.error)
+        return KernelProbe(version, False, f"flash-attn {version} fails: {outcome.last_line}", outcome.error)
     usable, reason = bool(outcome.value["usable"]), str(outcome.value["reason"])
-    return AttentionProbe(version, usable, f"flash-attn {version} {reason}", str(outcome.value.get("error", "")))
+    return KernelProbe(version, usable, f"flash-attn {version} {reason}", str(outcome.value.get("error", "")))
 
 
 def run_flash_attention() -> dict[str, Any]:

@@ -12,7 +12,8 @@ from movielora.config import Config
 from movielora.data.quiet import quiet_libraries
 from movielora.errors import ModelError, first_line
 from movielora.model import tiny
-from movielora.model.attention import AttentionProbe, choose_attention, probe_flash_attention, without_gpu
+from movielora.model.attention import choose_attention, probe_flash_attention, without_gpu
+from movielora.model.child import KernelProbe
 from movielora.model.folder import check_weights, read_model_config
 from movielora.model.hub import config_file, stays_local
 from movielora.model.liger import MODEL_TYPE, apply_liger, choose_liger, probe_liger
@@ -58,7 +59,7 @@ def find_base(name: str, cache_dir: Path, located: Path) -> str:
 
 def choose_placement(
     config: Config,
-    probe: Callable[[], AttentionProbe] = probe_flash_attention,
+    probe: Callable[[], KernelProbe] = probe_flash_attention,
     quantized: bool | None = None,
     base: str | None = None,
 ) -> Placement:

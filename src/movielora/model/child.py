@@ -23,6 +23,16 @@ _ERROR_CHARACTERS = 4000
 
 
 @dataclass(frozen=True)
+class KernelProbe:
+    """Whether a package's kernels run here, and why (not). `error` is the text of a failed import or run."""
+
+    installed: str | None
+    usable: bool
+    reason: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a probe gave: its value, or the text of why there is none."""
 

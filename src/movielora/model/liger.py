@@ -9,12 +9,11 @@ first: Triton compiles at the first call, and what it lacks (a C compiler, a dri
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
 from movielora.errors import ModelError
-from movielora.model.child import Outcome, run_probes
+from movielora.model.child import KernelProbe, Outcome, run_probes
 
 # What `run_probes` is told to run.
 PROBE_TARGET = "movielora.model.liger:run_liger"
@@ -28,22 +27,12 @@ _PROBE_SECONDS = 120.0
 _ALLOWED_ERROR = 0.05
 
 
-@dataclass(frozen=True)
-class LigerProbe:
-    """Whether Liger's kernels run here, and why (not). `error` is the text of a failed run."""
-
-    installed: str | None
-    usable: bool
-    reason: str
-    error: str = ""
-
-
 def choose_liger(
     requested: bool | str,
     device: str,
     *,
     compiled: bool,
-    probe: Callable[[], LigerProbe],
+    probe: Callable[[], KernelProbe],
     model_type: Callable[[], str] = lambda: MODEL_TYPE,
 ) -> tuple[bool, str]:
     """Turn the key `enable_liger_kernel` into whether the kernels are put on the model, and why.
@@ -56,9 +45,9 @@ def choose_liger(
     if requested == "auto" and compiled:
         return False, "torch.compile fuses them, so Liger is not taken"
     if device != "cuda":
-        verdict = LigerProbe(None, False, "Liger needs a CUDA GPU, and torch sees none")
+        verdict = KernelProbe(None, False, "Liger needs a CUDA GPU, and torch sees none")
     elif (kind := model_type()) != MODEL_TYPE:
-        verdict = LigerProbe(None, False, f"Liger is not for this model ({kind})")
+        verdict = KernelProbe(None, False, f"Liger is not for this model ({kind})")
     else:
         verdict = probe()
     if verdict.usable:
@@ -93,24 +82,24 @@ def installed_version() -> str | None:
         return None
 
 
-def probe_liger(seconds: float = _PROBE_SECONDS) -> LigerProbe:
+def probe_liger(seconds: float = _PROBE_SECONDS) -> KernelProbe:
     """Try the kernels in a child process; without the package no child is started."""
     if installed_version() is None:
-        return LigerProbe(None, False, "liger-kernel is not installed")
+        return KernelProbe(None, False, "liger-kernel is not installed")
     return read_probe(run_probes({"liger": PROBE_TARGET}, seconds)["liger"])
 
 
-def read_probe(outcome: Outcome) -> LigerProbe:
+def read_probe(outcome: Outcome) -> KernelProbe:
     """The verdict over what the child said, or over how it died."""
     version = installed_version()
     if version is None:
-        return LigerProbe(None, False, "liger-kernel is not installed")
+        return KernelProbe(None, False, "liger-kernel is not installed")
     if outcome.value is None:
-        return LigerProbe(version, False, f"liger-kernel {version} fails: {outcome.last_line}", outcome.error)
+        return KernelProbe(version, False, f"liger-kernel {version} fails: {outcome.last_line}", outcome.error)
     error = float(outcome.value["error"])
     if not error < _ALLOWED_ERROR:
-        return LigerProbe(version, False, f"liger-kernel {version} gives gradients that are off by {error:.0%}")
-    return LigerProbe(version, True, f"liger-kernel {version} agrees with Qwen3's own, forward and backward")
+        return KernelProbe(version, False, f"liger-kernel {version} gives gradients that are off by {error:.0%}")
+    return KernelProbe(version, True, f"liger-kernel {version} agrees with Qwen3's own, forward and backward")
 
 
 def run_liger(device: str = "cuda") -> dict[str, Any]:
