@@ -91,6 +91,9 @@ def random_adapter(base: Path) -> Path:
     folder = WORK / f"adapter-{base.name}"
     if (folder / "adapter_model.safetensors").is_file():
         return folder
+    from movielora.data.quiet import quiet_libraries
+
+    quiet_libraries()
     import torch
     from peft import get_peft_model
     from transformers import AutoModelForCausalLM
