@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,54 @@ def training_records(*, quick: bool) -> Path:
 def record_count(records: Path) -> int:
     """How many a file of a prepared dataset holds, as its `meta.json` says."""
     return int(json.loads((records.parent / "meta.json").read_text(encoding="utf-8"))["counts"][records.stem])
+
+
+def tokenized(base: Path, records: Path, count: int, cutoff_len: int = 4096) -> Any:
+    """The first `count` records of a file as movielora's token ids."""
+    from movielora.data.prompt import PromptTemplate
+    from movielora.data.records import read_records
+    from movielora.data.tokens import tokenize_records
+    from movielora.model.tokenizer import load_tokenizer
+
+    tokenizer = load_tokenizer(str(base))
+    first = islice(read_records(records), count)
+    return tokenize_records(first, PromptTemplate(tokenizer), tokenizer, cutoff_len=cutoff_len, reporter=SILENT)
+
+
+def conversation(system: str, instruction: str, text: str) -> list[dict[str, str]]:
+    """A record as a chat template takes it."""
+    return [{"role": "system", "content": system}, {"role": "user", "content": f"{instruction}\n{text}"}]
+
+
+def answer_trainer(
+    config: Any, placement: Any, base: Path, examples: Any, folder: Path, steps: int, *, evaluates: bool = False
+) -> Any:
+    """movielora's trainer over all `examples`, or one that `evaluates` them; it saves nothing into `folder`."""
+    import numpy as np
+
+    from movielora.model.base import load_base
+    from movielora.model.lora import lora_config
+    from movielora.model.tokenizer import load_tokenizer
+    from movielora.runs.paths import RunPaths
+    from movielora.training.trainer import AnswerTrainer, training_arguments
+
+    arguments = training_arguments(config, folder, placement, steps)
+    arguments.save_strategy = "no"
+    rows = np.arange(len(examples))
+    return AnswerTrainer(
+        model=load_base(str(base), placement),
+        args=arguments,
+        train=examples,
+        train_rows=rows[:2] if evaluates else rows,
+        evaluation=examples if evaluates else None,
+        eval_rows=rows if evaluates else rows[:0],
+        peft_config=lora_config(config),
+        tokenizer=load_tokenizer(str(base)),
+        paths=RunPaths(folder),
+        keep_checkpoints=None,
+        identity={},
+        steps_per_epoch=steps,
+    )
 
 
 def completion_rows(examples: Any, order: Any) -> list[dict[str, list[int]]]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from datasets_here import completion_rows, dataset, layers_of, peer_lora, tiny_base
+from datasets_here import answer_trainer, completion_rows, dataset, layers_of, peer_lora, tiny_base, tokenized
 from harness import Benchmark, Sweep, run_benchmark
 from report import Goal
 
@@ -19,47 +18,21 @@ def _count(options: argparse.Namespace) -> int:
 
 
 def _examples(options: argparse.Namespace) -> Any:
-    from movielora.data.prompt import PromptTemplate
-    from movielora.data.records import read_records
-    from movielora.data.tokens import tokenize_records
-    from movielora.model.tokenizer import load_tokenizer
-    from movielora.progress import SILENT
-
-    tokenizer = load_tokenizer(str(tiny_base()))
-    records = list(islice(read_records(dataset() / "eval.json"), _count(options)))
-    if len(records) < _count(options):
-        raise SystemExit(f"the dataset here has {len(records)} evaluation rows: --rows {len(records)}")
-    return tokenize_records(records, PromptTemplate(tokenizer), tokenizer, cutoff_len=4096, reporter=SILENT)
+    examples = tokenized(tiny_base(), dataset() / "eval.json", _count(options))
+    if len(examples) < _count(options):
+        raise SystemExit(f"the dataset here has {len(examples)} evaluation rows: --rows {len(examples)}")
+    return examples
 
 
 def _movielora(options: argparse.Namespace) -> dict[str, Any]:
-    import numpy as np
-
     from movielora.config import Config
-    from movielora.model.base import Placement, load_base
-    from movielora.model.lora import lora_config
-    from movielora.model.tokenizer import load_tokenizer
-    from movielora.runs.paths import RunPaths
-    from movielora.training.trainer import AnswerTrainer, training_arguments
+    from movielora.model.base import Placement
 
     examples = _examples(options)
     config = Config(lora_dropout=0.0, report_to=["none"], metric_for_best_model="accuracy")
     placement = Placement("cpu", "float32", False, "sdpa")
     with tempfile.TemporaryDirectory() as folder:
-        trainer = AnswerTrainer(
-            model=load_base(str(tiny_base()), placement),
-            args=training_arguments(config, Path(folder), placement, 1),
-            train=examples,
-            train_rows=np.arange(2),
-            evaluation=examples,
-            eval_rows=np.arange(len(examples)),
-            peft_config=lora_config(config),
-            tokenizer=load_tokenizer(str(tiny_base())),
-            paths=RunPaths(Path(folder)),
-            keep_checkpoints=None,
-            identity={},
-            steps_per_epoch=1,
-        )
+        trainer = answer_trainer(config, placement, tiny_base(), examples, Path(folder), 1, evaluates=True)
         started = time.perf_counter()
         metrics = trainer.evaluate()
         seconds = time.perf_counter() - started

@@ -17,11 +17,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from datasets_here import completion_rows, dataset, layers_of, peer_lora, qwen_shape, tiny_base
+from datasets_here import (
+    answer_trainer,
+    completion_rows,
+    dataset,
+    layers_of,
+    peer_lora,
+    qwen_shape,
+    tiny_base,
+    tokenized,
+)
 from harness import skip
 from places import PROJECT, WORK
 from report import Goal, build_report, judgement, save
@@ -151,7 +160,8 @@ def _measure(case: dict[str, Any]) -> dict[str, Any]:
 
     from movielora.training.utilisation import flops_per_token
 
-    examples = _examples(case)
+    count = (case["steps"] + _WARM_UP) * _EFFECTIVE_BATCH
+    examples = tokenized(Path(case["base"]), dataset() / "train.json", count, cutoff_len=1024)
     ends: list[float] = []
 
     class Clock(TrainerCallback):  # type: ignore[misc]
@@ -178,28 +188,9 @@ def _measure(case: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _examples(case: dict[str, Any]) -> Any:
-    from movielora.data.prompt import PromptTemplate
-    from movielora.data.records import read_records
-    from movielora.data.tokens import tokenize_records
-    from movielora.model.tokenizer import load_tokenizer
-    from movielora.progress import SILENT
-
-    tokenizer = load_tokenizer(case["base"])
-    count = (case["steps"] + _WARM_UP) * _EFFECTIVE_BATCH
-    records = list(islice(read_records(dataset() / "train.json"), count))
-    return tokenize_records(records, PromptTemplate(tokenizer), tokenizer, cutoff_len=1024, reporter=SILENT)
-
-
 def _ours(case: dict[str, Any], examples: Any, folder: Path) -> Any:
-    import numpy as np
-
     from movielora.config import Config
-    from movielora.model.base import choose_placement, load_base
-    from movielora.model.lora import lora_config
-    from movielora.model.tokenizer import load_tokenizer
-    from movielora.runs.paths import RunPaths
-    from movielora.training.trainer import AnswerTrainer, training_arguments
+    from movielora.model.base import choose_placement
 
     steps = case["steps"] + _WARM_UP
     config = Config(
@@ -215,23 +206,7 @@ def _ours(case: dict[str, Any], examples: Any, folder: Path) -> Any:
         save_steps=steps + 1,
         report_to=["none"],
     )
-    placement = choose_placement(config)
-    arguments = training_arguments(config, folder, placement, steps)
-    arguments.save_strategy = "no"
-    return AnswerTrainer(
-        model=load_base(case["base"], placement),
-        args=arguments,
-        train=examples,
-        train_rows=np.arange(len(examples)),
-        evaluation=None,
-        eval_rows=np.empty(0, np.int64),
-        peft_config=lora_config(config),
-        tokenizer=load_tokenizer(case["base"]),
-        paths=RunPaths(folder),
-        keep_checkpoints=None,
-        identity={},
-        steps_per_epoch=steps,
-    )
+    return answer_trainer(config, choose_placement(config), Path(case["base"]), examples, folder, steps)
 
 
 def _peer(case: dict[str, Any], examples: Any, folder: Path) -> Any:

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from datasets_here import dataset, layers_of, qwen_shape, random_adapter, tiny_base
+from datasets_here import conversation, dataset, layers_of, qwen_shape, random_adapter, tiny_base
 from harness import Benchmark, run_benchmark, skip
 from report import Goal
 
@@ -92,10 +92,7 @@ def _generate(model: Any, tokenizer: Any, record: Any, yes: int, no: int) -> flo
     """Eight tokens, greedily; returns logit(Yes) − logit(No) of the first, by which a decision is checked."""
     import torch
 
-    messages = [
-        {"role": "system", "content": record.system},
-        {"role": "user", "content": f"{record.instruction}\n{record.input}"},
-    ]
+    messages = conversation(record.system, record.instruction, record.input)
     inputs = tokenizer.apply_chat_template(
         messages, add_generation_prompt=True, enable_thinking=False, return_tensors="pt", return_dict=True
     )

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from datasets_here import record_count, tokenizer_folder, training_records
+from datasets_here import conversation, record_count, tokenizer_folder, training_records
 from harness import Benchmark, run_benchmark
 from report import Goal
 
@@ -44,10 +44,7 @@ def _peer(options: argparse.Namespace) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder())
     texts = []
     for row in json.loads(training_records(quick=options.quick).read_text(encoding="utf-8")):
-        messages = [
-            {"role": "system", "content": row["system"]},
-            {"role": "user", "content": f"{row['instruction']}\n{row['input']}"},
-        ]
+        messages = conversation(row["system"], row["instruction"], row["input"])
         texts.append(
             tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
         )

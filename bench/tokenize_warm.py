@@ -7,7 +7,7 @@ import hashlib
 import time
 from typing import Any
 
-from datasets_here import record_count, tokenizer_folder, training_records
+from datasets_here import conversation, record_count, tokenizer_folder, training_records
 from harness import Benchmark, run_benchmark
 from places import WORK
 from report import Goal
@@ -61,7 +61,7 @@ class _Encode:
     def __call__(self, rows: dict[str, list[str]]) -> dict[str, Any]:
         texts = []
         for system, instruction, text in zip(rows["system"], rows["instruction"], rows["input"], strict=True):
-            messages = [{"role": "system", "content": system}, {"role": "user", "content": f"{instruction}\n{text}"}]
+            messages = conversation(system, instruction, text)
             texts.append(
                 self.tokenizer.apply_chat_template(
                     messages, tokenize=False, add_generation_prompt=True, enable_thinking=False

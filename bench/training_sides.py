@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from datasets_here import completion_rows, layers_of, peer_lora
+from datasets_here import answer_trainer, completion_rows, layers_of, peer_lora, tokenized
 from harness import Benchmark, run_benchmark
 from report import Goal
 
@@ -88,14 +88,8 @@ def _same_steps(ours: Any, peers: Any, *, tolerance: float) -> None:
 
 
 def movielora_side(work: Work) -> dict[str, Any]:
-    import numpy as np
-
     from movielora.config import Config
-    from movielora.model.base import Placement, load_base
-    from movielora.model.lora import lora_config
-    from movielora.model.tokenizer import load_tokenizer
-    from movielora.runs.paths import RunPaths
-    from movielora.training.trainer import AnswerTrainer, training_arguments
+    from movielora.model.base import Placement
 
     examples, _ = _examples(work)
     config = Config(
@@ -116,22 +110,7 @@ def movielora_side(work: Work) -> dict[str, Any]:
     )
     placement = Placement("cpu", work.dtype, False, "sdpa")
     with tempfile.TemporaryDirectory() as folder:
-        arguments = training_arguments(config, Path(folder), placement, work.all_steps)
-        arguments.save_strategy = "no"
-        trainer = AnswerTrainer(
-            model=load_base(str(work.base), placement),
-            args=arguments,
-            train=examples,
-            train_rows=np.arange(len(examples)),
-            evaluation=None,
-            eval_rows=np.empty(0, np.int64),
-            peft_config=lora_config(config),
-            tokenizer=load_tokenizer(str(work.base)),
-            paths=RunPaths(Path(folder)),
-            keep_checkpoints=None,
-            identity={},
-            steps_per_epoch=work.all_steps,
-        )
+        trainer = answer_trainer(config, placement, work.base, examples, Path(folder), work.all_steps)
         found = _train(trainer, work)
     return found | _rates(trainer, work, found)
 
@@ -176,16 +155,9 @@ def peer_side(work: Work) -> dict[str, Any]:
 
 def _examples(work: Work) -> tuple[Any, list[int]]:
     """The first rows of the file that the training needs, and the order in which movielora's sampler takes them."""
-    from movielora.data.prompt import PromptTemplate
-    from movielora.data.records import read_records
-    from movielora.data.tokens import tokenize_records
-    from movielora.model.tokenizer import load_tokenizer
-    from movielora.progress import SILENT
     from movielora.training.sampler import LengthGroupedSampler
 
-    tokenizer = load_tokenizer(str(work.base))
-    records = list(islice(read_records(work.records), work.rows))
-    examples = tokenize_records(records, PromptTemplate(tokenizer), tokenizer, cutoff_len=4096, reporter=SILENT)
+    examples = tokenized(work.base, work.records, work.rows)
     order = LengthGroupedSampler(examples.lengths, work.batch, work.batch * work.accumulation, work.seed)
     return examples, list(order)
 

@@ -246,8 +246,10 @@ class _Joiner:
             return
         if len(self._known) > _MOST_PIECES:
             self._known = {}
-        new = sorted(set().union(*cuts).difference(self._known))
-        self._learnt = self._thread.submit(self._tokenize_pieces, new)
+        self._learnt = self._thread.submit(self._tokenize_pieces, self._new_pieces(cuts))
+
+    def _new_pieces(self, cuts: Sequence[list[str]]) -> list[str]:
+        return sorted(set().union(*cuts).difference(self._known))
 
     def encode(
         self, cuts: Sequence[list[str]], prompts: Sequence[PromptPieces]
@@ -271,7 +273,7 @@ class _Joiner:
         pairs = ["".join(pair) for pair in product(_PROOF_LINES, repeat=2)]
         prompts = [PromptPieces("Rated:\n", history, end) for history, end in product(pairs, _PROOF_ENDS)]
         cuts = [_cuts(prompt) for prompt in prompts]
-        self._known |= self._tokenize_pieces(sorted(set().union(*cuts).difference(self._known)))
+        self._known |= self._tokenize_pieces(self._new_pieces(cuts))
         return self._agrees(cuts, prompts)
 
     def _join(self, cuts: Sequence[list[str]]) -> list[bytes]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any
 
+from movielora.model.causal_lm import causal_lm_of
+
 
 def compile_layers(model: Any) -> int:
     """Let torch.compile take every decoder layer of `model` (base or PEFT) at its first call; returns how many.
@@ -12,7 +14,7 @@ def compile_layers(model: Any) -> int:
     Lengths are dynamic: a batch of another length does not compile again. The first training step waits for the
     compiler (29 s of one core were measured).
     """
-    causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
+    causal_lm = causal_lm_of(model)
     layers = causal_lm.get_decoder().layers
     for layer in layers:
         layer.compile(dynamic=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.data.tokens import TokenizedExamples
+from movielora.model.causal_lm import causal_lm_of
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +31,7 @@ class Opening:
         import torch
         from transformers import DynamicCache
 
-        causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
+        causal_lm = causal_lm_of(model)
         length = shared_length(examples, rows)
         if length < _LEAST_TOKENS or not _attends_to_everything(causal_lm.config):
             return cls(0, ())

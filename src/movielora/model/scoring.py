@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.data.tokens import TokenizedExamples
+from movielora.model.causal_lm import causal_lm_of
 from movielora.model.opening import Opening
 
 if TYPE_CHECKING:
@@ -79,14 +80,10 @@ def answer_logits(model: Any, input_ids: torch.Tensor, prompt_lengths: torch.Ten
     Only these positions meet the vocabulary. The hidden states are picked into a 2-D matrix before the head: a
     slice of the 3-D tensor would become a batched product that copies the head's weight for every row on a CPU.
     """
-    causal_lm = _causal_lm(model)
+    causal_lm = causal_lm_of(model)
     hidden = _answer_states(causal_lm, input_ids, prompt_lengths, tokens)
     logits = causal_lm.get_output_embeddings()(hidden.flatten(0, 1))
     return logits.view(len(input_ids), tokens, -1)  # type: ignore[no-any-return]
-
-
-def _causal_lm(model: Any) -> Any:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _answer_states(
@@ -173,7 +170,7 @@ def _log_probs(model: Any, batch: Batch, opening: Opening, answer_ids: tuple[int
     """
     import torch
 
-    causal_lm = _causal_lm(model)
+    causal_lm = causal_lm_of(model)
     head = causal_lm.get_output_embeddings()
     device = head.weight.device
     picked = _answer_states(

@@ -12,6 +12,7 @@ from typing import Any
 
 from movielora.model.adapter import adapter_dtype
 from movielora.model.answer_layer import has_answer_layer
+from movielora.model.causal_lm import causal_lm_of
 
 # The product is large enough to be bound by arithmetic, and small enough to take well under a second on two cores.
 _SIZE = {"cpu": 1024, "cuda": 8192}
@@ -35,7 +36,7 @@ def flops_per_token(model: Any) -> int:
 
     `model` is a PEFT model. 4-bit weights are stored two to a byte and count as the weights they stand for.
     """
-    causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
+    causal_lm = causal_lm_of(model)
     last = f"layers.{causal_lm.config.num_hidden_layers - 1}." if has_answer_layer(causal_lm) else None
     total = 0
     for name, parameter in causal_lm.get_decoder().named_parameters():
