@@ -15,9 +15,9 @@ from places import PROJECT, SHARED, WORK
 
 def dataset() -> Path:
     """The prepared dataset folder: of ml-latest-small, or of invented ratings where that is absent."""
-    from movielora.data.prepare import prepare
-    from movielora.data.prepare_options import PrepareOptions
-    from movielora.data.synthetic import SyntheticSize, write_synthetic_movielens
+    from movielora.dataset.options import PrepareOptions
+    from movielora.preparation.prepare import prepare
+    from movielora.sources.synthetic import SyntheticSize, write_synthetic_movielens
 
     real = SHARED / "ml-latest-small"
     folder = WORK / ("movielens" if real.is_dir() else "synthetic")
@@ -70,10 +70,10 @@ def record_count(records: Path) -> int:
 
 def tokenized(base: Path, records: Path, count: int, cutoff_len: int = 4096) -> Any:
     """The first `count` records of a file as movielora's token ids."""
-    from movielora.data.prompt import PromptTemplate
-    from movielora.data.records import read_records
-    from movielora.data.tokens import tokenize_records
+    from movielora.examples.records import read_records
     from movielora.model.tokenizer import load_tokenizer
+    from movielora.prompt.template import PromptTemplate
+    from movielora.prompt.tokens import tokenize_records
 
     tokenizer = load_tokenizer(str(base))
     first = islice(read_records(records), count)
@@ -95,7 +95,7 @@ def answer_trainer(
     from movielora.model.lora import lora_config
     from movielora.model.tokenizer import load_tokenizer
     from movielora.runs.paths import RunPaths
-    from movielora.training.trainer import AnswerTrainer, training_arguments
+    from movielora.training.loop.trainer import AnswerTrainer, training_arguments
 
     arguments = training_arguments(config, folder, placement, steps)
     arguments.save_strategy = "no"
@@ -140,7 +140,7 @@ def random_adapter(base: Path) -> Path:
     folder = WORK / f"adapter-{base.name}"
     if (folder / "adapter_model.safetensors").is_file():
         return folder
-    from movielora.data.quiet import quiet_libraries
+    from movielora.machine.library_output import quiet_libraries
 
     quiet_libraries()
     import torch

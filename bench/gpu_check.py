@@ -26,9 +26,9 @@ from typing import Any
 
 from measure_memory import write_rows
 from movielora.config import resolve_config
-from movielora.model.attention import probe_flash_attention
 from movielora.model.folder import read_model_config
-from movielora.model.liger import probe_liger
+from movielora.model.kernels.attention import probe_flash_attention
+from movielora.model.kernels.liger import probe_liger
 from movielora.model.memory import estimate, read_shape, setup_of
 from places import SHARED
 

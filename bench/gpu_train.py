@@ -158,7 +158,7 @@ def _measure(case: dict[str, Any]) -> dict[str, Any]:
     import torch
     from transformers import TrainerCallback
 
-    from movielora.training.utilisation import flops_per_token
+    from movielora.training.loop.utilisation import flops_per_token
 
     count = (case["steps"] + _WARM_UP) * _EFFECTIVE_BATCH
     examples = tokenized(Path(case["base"]), dataset() / "train.json", count, cutoff_len=1024)
@@ -215,7 +215,7 @@ def _peer(case: dict[str, Any], examples: Any, folder: Path) -> Any:
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
-    from movielora.training.sampler import LengthGroupedSampler
+    from movielora.training.loop.sampler import LengthGroupedSampler
 
     rows = completion_rows(examples, LengthGroupedSampler(examples.lengths, case["batch"], _EFFECTIVE_BATCH, 42))
     four_bit = BitsAndBytesConfig(

@@ -17,9 +17,9 @@ import sys
 from pathlib import Path
 
 from movielora.config import resolve_config
+from movielora.machine.processor import computes_bf16_fast, cpu_flags
 from movielora.model.folder import read_model_config
 from movielora.model.memory import estimate, read_shape, setup_of
-from movielora.model.processor import computes_bf16_fast, cpu_flags
 from places import SHARED
 
 ROWS, STEPS = 16, 3

@@ -26,7 +26,7 @@ _RATINGS_A_USER, _NEWEST, _MILLION = 160, 10, 1_000_000
 
 
 def _source(options: argparse.Namespace) -> Path:
-    from movielora.data.synthetic import SyntheticSize, write_synthetic_movielens
+    from movielora.sources.synthetic import SyntheticSize, write_synthetic_movielens
 
     real = SHARED / "ml-latest-small"
     if real.is_dir() and not options.quick:
@@ -62,8 +62,8 @@ def _invented(count: int) -> Path:
 
 
 def _movielora(options: argparse.Namespace) -> dict[str, Any]:
-    from movielora.data.prepare import prepare
-    from movielora.data.prepare_options import PrepareOptions
+    from movielora.dataset.options import PrepareOptions
+    from movielora.preparation.prepare import prepare
     from movielora.progress import SILENT
 
     source = _source(options)
@@ -76,8 +76,8 @@ def _movielora(options: argparse.Namespace) -> dict[str, Any]:
 
 def _invented_side(count: int) -> dict[str, Any]:
     """Seconds a million examples; the result is how many examples a user gave."""
-    from movielora.data.prepare import prepare
-    from movielora.data.prepare_options import PrepareOptions
+    from movielora.dataset.options import PrepareOptions
+    from movielora.preparation.prepare import prepare
     from movielora.progress import SILENT
 
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
@@ -132,7 +132,7 @@ def _by_lists(rated: Any) -> Iterator[tuple[list[Any], Any]]:
 
 
 def _example(user: int, shown: list[Any], asked: Any, titles: dict[int, str]) -> dict[str, Any]:
-    from movielora.data.prompt import INSTRUCTION, SYSTEM
+    from movielora.prompt.template import INSTRUCTION, SYSTEM
 
     lines = [f"{number}. {' '.join(titles[film].split())}: {stars:g}" for number, (film, stars) in enumerate(shown, 1)]
     candidate = f"Candidate film: {' '.join(titles[asked[0]].split())}"

@@ -42,13 +42,13 @@ def _movielora(options: argparse.Namespace) -> dict[str, Any]:
     import peft
     from transformers import AutoModelForCausalLM
 
-    from movielora.data.prompt import PromptTemplate
-    from movielora.data.records import read_records
-    from movielora.evaluation.predict import Pair, predict
+    from movielora.examples.records import read_records
     from movielora.model.base import Placement, load_base
     from movielora.model.lora import load_adapter
     from movielora.model.tokenizer import load_tokenizer
     from movielora.progress import SILENT
+    from movielora.prompt.template import PromptTemplate
+    from movielora.scoring.predict import Pair, predict
 
     base, count = _base(options), _rows(options)
     adapter, rows_file = random_adapter(base), dataset() / "test_raw.jsonl"
@@ -71,7 +71,7 @@ def _peer(options: argparse.Namespace) -> dict[str, Any]:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from movielora.data.records import read_records
+    from movielora.examples.records import read_records
 
     base, count = _base(options), _rows(options)
     adapter, rows_file = random_adapter(base), dataset() / "test_raw.jsonl"

@@ -17,10 +17,10 @@ from report import Goal
 
 def _movielora(options: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
-    from movielora.data.prompt import PromptTemplate
-    from movielora.data.token_cache import tokenize_file
     from movielora.model.tokenizer import load_tokenizer
     from movielora.progress import SILENT
+    from movielora.prompt.template import PromptTemplate
+    from movielora.prompt.token_cache import tokenize_file
 
     tokenizer = load_tokenizer(str(tokenizer_folder()))
     with tempfile.TemporaryDirectory() as folder:

@@ -18,10 +18,10 @@ _CACHE = WORK / "warm"
 def _movielora(options: argparse.Namespace) -> dict[str, Any]:
     import transformers
 
-    from movielora.data.prompt import PromptTemplate
-    from movielora.data.token_cache import tokenize_file
     from movielora.model.tokenizer import load_tokenizer
     from movielora.progress import SILENT
+    from movielora.prompt.template import PromptTemplate
+    from movielora.prompt.token_cache import tokenize_file
 
     _ = transformers.PreTrainedTokenizerFast  # imported, as it is for the peer
     started = time.perf_counter()

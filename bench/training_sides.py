@@ -155,7 +155,7 @@ def peer_side(work: Work) -> dict[str, Any]:
 
 def _examples(work: Work) -> tuple[Any, list[int]]:
     """The first rows of the file that the training needs, and the order in which movielora's sampler takes them."""
-    from movielora.training.sampler import LengthGroupedSampler
+    from movielora.training.loop.sampler import LengthGroupedSampler
 
     examples = tokenized(work.base, work.records, work.rows)
     order = LengthGroupedSampler(examples.lengths, work.batch, work.batch * work.accumulation, work.seed)

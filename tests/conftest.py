@@ -63,8 +63,8 @@ def qwen_tokenizer(shared: Path) -> Any:
 def real_data(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A `data` folder with the dataset `movielens_qwen3`: the newest 6 examples of each user of the real ratings
     (2,440 for training, 610 each for evaluation and test). Tests that use it carry `@pytest.mark.shared`."""
-    from movielora.data.prepare import prepare
-    from movielora.data.prepare_options import PrepareOptions
+    from movielora.dataset.options import PrepareOptions
+    from movielora.preparation.prepare import prepare
     from movielora.progress import SILENT
 
     source = shared / "ml-latest-small"

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from movielora.data.prepare import prepare
-from movielora.data.prepare_options import PrepareOptions
-from movielora.evaluation.folder import ComparisonFolder, write_json
-from movielora.evaluation.genres import read_genres
-from movielora.evaluation.predictions import read_predictions
-from movielora.evaluation.reference import DatasetFiles, build_reference
-from movielora.evaluation.summary import summarise
+from movielora.dataset.options import PrepareOptions
+from movielora.evaluation.analysis.genres import read_genres
+from movielora.evaluation.baselines.fitted import DatasetFiles, build_reference
+from movielora.evaluation.comparison.folder import ComparisonFolder, write_json
+from movielora.evaluation.comparison.summary import summarise
+from movielora.preparation.prepare import prepare
+from movielora.scoring.predictions import read_predictions
 
 HOSTILE_TITLES = (
     "<script>alert(1)</script> (1999)",

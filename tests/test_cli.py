@@ -70,7 +70,7 @@ def _functions(app: typer.Typer) -> list[Any]:
 def test_each_help_line_is_the_commands_own(name: str) -> None:
     firsts = [
         (inspect.getdoc(function) or "").split("\n")[0]
-        for function in _functions(import_module(f"movielora.commands.{name}").app)
+        for function in _functions(import_module(f"movielora.commands.{cli.COMMANDS[name][2]}").app)
     ]
     assert cli.COMMANDS[name][1] in firsts
 
@@ -84,11 +84,13 @@ def test_each_command_shows_an_example_that_is_a_command(name: str, capsys: pyte
 
 def test_every_command_file_is_named_in_the_table() -> None:
     folder = Path(cli.__file__).parent / "commands"
-    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
-    assert set(cli.COMMANDS) <= files
-    source = "".join(file.read_text() for file in folder.glob("*.py"))
-    called = set(re.findall(r"movielora\.commands\.(\w+)", source))
-    assert files - set(cli.COMMANDS) <= called  # a sub-command's file belongs to a command
+    modules = {".".join(path.relative_to(folder).with_suffix("").parts) for path in folder.rglob("*.py")}
+    files = {module for module in modules if not module.endswith("__init__")}
+    listed = {module for _, _, module in cli.COMMANDS.values()}
+    assert listed <= files
+    source = "".join(file.read_text() for file in folder.rglob("*.py"))
+    called = set(re.findall(r"movielora\.commands\.([\w.]+)", source)) | {"table"}
+    assert files - listed <= called  # a sub-command's file belongs to a command
 
 
 def test_help_lists_every_command_with_its_line_within_80_columns() -> None:
@@ -96,7 +98,7 @@ def test_help_lists_every_command_with_its_line_within_80_columns() -> None:
     assert done.returncode == 0
     assert max(map(len, done.stdout.split("\n"))) <= 80
     page = " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.stdout).split())
-    for name, (panel, line) in cli.COMMANDS.items():
+    for name, (panel, line, _) in cli.COMMANDS.items():
         assert panel in page
         words = line.split()
         assert re.search(rf"\b{name} {re.escape(words[0])}", page), name

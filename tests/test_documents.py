@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from movielora.cli import COMMANDS
-from movielora.commands.loading import load_command
+from movielora.commands.table import load_command
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psutil
 
 from movielora.progress import SILENT, Reporter
-from movielora.runs import lock
-from movielora.runs.history import read_metrics
 from movielora.runs.paths import RunPaths
-from movielora.runs.process import Identity, is_alive
+from movielora.runs.status.history import read_metrics
+from movielora.storage import lock
+from movielora.storage.process import Identity, is_alive
 
 if TYPE_CHECKING:
     from movielora.training.result import TrainResult
@@ -142,7 +142,7 @@ class Listener:
 
 def make_workplace(folder: Path) -> Workplace:
     """Invented ratings, prepared, and the config; nothing trained yet."""
-    from movielora.data.synthetic import SyntheticSize, write_synthetic_movielens
+    from movielora.sources.synthetic import SyntheticSize, write_synthetic_movielens
 
     write_synthetic_movielens(folder / "data" / "raw", SyntheticSize(30, 60, 20, 30))
     (folder / "tiny.yaml").write_text(_CONFIG, encoding="utf-8")

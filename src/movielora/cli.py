@@ -1,7 +1,6 @@
 """The app: names every command and imports one only when it runs.
 
-`movielora --help` must answer at once on a laptop and over SSH, so the table below is all that it reads. A command
-is `movielora.commands.<name>`, a module with a Typer `app`.
+`movielora --help` must answer at once on a laptop and over SSH, so it reads the table of commands and nothing else.
 """
 
 from __future__ import annotations
@@ -14,29 +13,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from movielora import __version__
-from movielora.commands.loading import CONTEXT, load_command
+from movielora.commands.table import COMMANDS, CONTEXT, load_command
 from movielora.errors import MovieloraError, ReaderGoneError, WorkError
-
-# name → (panel, one line of help); the order is the order of the road. A test holds each line to its command's own.
-COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("Start here", "Walk the whole road on invented ratings, in three minutes, without a GPU."),
-    "prepare": ("Data", "Turn MovieLens ratings into training, evaluation and test examples."),
-    "audit": ("Data", "Measure how long the examples are before you train."),
-    "config": ("Training", "Show the resolved config, or the JSON Schema that editors complete with."),
-    "train": ("Training", "Train a LoRA adapter, evaluate it as it grows, and keep the best."),
-    "resume": ("Training", "Continue a run from its newest complete checkpoint, from its record alone."),
-    "status": ("Runs", "See what a run is doing now, or how it ended."),
-    "logs": ("Runs", "Read what a run has written, or follow it as it writes."),
-    "stop": ("Runs", "Ask a run to save and end, and wait until it has."),
-    "runs": ("Runs", "List the runs under output/, the newest first."),
-    "board": ("Runs", "Show runs' curves in TensorBoard, on this machine only, until Ctrl-C."),
-    "merge": ("Results", "Fold the adapter into 16-bit weights, and prove that the answers stay."),
-    "doctor": ("Machine", "See whether this machine is ready, and the command that mends it where not."),
-    "fit": ("Machine", "Estimate the memory a training needs, and what to set so that it fits."),
-    "compare": ("Results", "Score base and adapter on the same rows, beside simple baselines."),
-    "analyze": ("Results", "Read where the adapter fixed the base, and where it broke it."),
-    "report": ("Results", "Build the page of a comparison, one file that works offline, and open it."),
-}
 
 
 class LazyGroup(TyperGroup):
@@ -48,7 +26,7 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        panel, line = COMMANDS[cmd_name]
+        panel, line, _ = COMMANDS[cmd_name]
         return TyperCommand(cmd_name, help=line, rich_help_panel=panel)
 
     def invoke(self, ctx: Any) -> Any:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from invented_comparison import HOSTILE_TITLES, Invented, finish, invent_comparison
-from movielora.data.prompt import render_input
-from movielora.evaluation.analysis import Analysis, RowFilter, load_analysis, parse_slice, select_rows
+from movielora.evaluation.analysis.rows import Analysis, RowFilter, load_analysis, parse_slice, select_rows
 from movielora.evaluation.report.build import render_report, write_report
+from movielora.prompt.template import render_input
 
 pytestmark = pytest.mark.browser
 

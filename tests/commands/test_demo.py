@@ -11,7 +11,7 @@ import pytest
 
 from movielora import cli
 from movielora.commands.demo import _steps
-from movielora.data import synthetic
+from movielora.sources import synthetic
 
 STEPS = ["prepare", "audit", "train", "compare", "analyze"]
 CONFIG = """\

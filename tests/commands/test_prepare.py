@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from movielora.data.prepare import prepare
-from movielora.data.prepare_options import PrepareOptions
-from movielora.data.synthetic import SyntheticSize, write_synthetic_movielens
+from movielora.dataset.options import PrepareOptions
 from movielora.errors import DataError, OutputError
+from movielora.preparation.prepare import prepare
 from movielora.progress import SILENT
+from movielora.sources.synthetic import SyntheticSize, write_synthetic_movielens
 
 FILES = ["eval.json", "meta.json", "movies.jsonl", "test_raw.jsonl", "train.json"]
 
@@ -201,7 +201,7 @@ def test_a_full_disk_leaves_the_earlier_dataset_as_it_was(source: Path, tmp_path
 STANDING_STILL = """
 import importlib, signal
 from movielora.cli import main
-importlib.import_module("movielora.data.prepare")._write_movies = lambda *_: signal.pause()
+importlib.import_module("movielora.preparation.prepare")._write_movies = lambda *_: signal.pause()
 main()
 """
 
@@ -249,7 +249,7 @@ def test_another_process_s_folder_is_never_touched(source: Path, tmp_path: Path,
     other = tmp_path / ".set.partial-1-00000000"
     other.mkdir()
     (other / "train.json").write_text("[")
-    monkeypatch.setattr("movielora.data.dataset_folder.owned_path", lambda *_: other)
+    monkeypatch.setattr("movielora.dataset.folder.owned_path", lambda *_: other)
     with pytest.raises(OutputError, match="File exists"):
         prepare(source, tmp_path / "set", PrepareOptions(), SILENT)
     assert (other / "train.json").read_text() == "["
@@ -261,7 +261,7 @@ def test_an_error_while_writing_is_not_taken_for_a_full_disk(source: Path, tmp_p
     def fail(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("movielora.data.prepare._write_movies", fail)
+    monkeypatch.setattr("movielora.preparation.prepare._write_movies", fail)
     with pytest.raises(ZeroDivisionError):
         prepare(source, tmp_path / "a" / "set", PrepareOptions(), SILENT)
     assert everything_below(tmp_path) == {}

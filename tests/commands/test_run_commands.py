@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from movielora.console.status_view import sparkline
-from movielora.runs.heartbeat import read_heartbeat
+from movielora.console.training.status_view import sparkline
 from movielora.runs.paths import RunPaths
+from movielora.runs.status.heartbeat import read_heartbeat
 from tiny_training import wait_for
 
 _SMALL_RUN = Path(__file__).parents[1] / "runs" / "small_run.py"

@@ -11,18 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from movielora.doctor import hardware, services, torch_checks
-from movielora.doctor.bitsandbytes_check import check_bitsandbytes
 from movielora.doctor.check import Check, failure, ok, overall, skipped, verdict, warning
-from movielora.doctor.flash_attention import check_flash_attention, judge
-from movielora.doctor.folders import check_disk, check_write_permission
-from movielora.doctor.hardware import Driver, Gpu
-from movielora.doctor.libraries import check_library, requirements
-from movielora.doctor.liger_check import check_liger
-from movielora.doctor.python_checks import check_platform, check_python
+from movielora.doctor.checks import hardware, services
+from movielora.doctor.checks import pytorch as torch_checks
+from movielora.doctor.checks.bitsandbytes import check_bitsandbytes
+from movielora.doctor.checks.flash_attention import check_flash_attention, judge
+from movielora.doctor.checks.folders import check_disk, check_write_permission
+from movielora.doctor.checks.hardware import Driver, Gpu
+from movielora.doctor.checks.libraries import check_library, requirements
+from movielora.doctor.checks.liger import check_liger
+from movielora.doctor.checks.python import check_platform, check_python
+from movielora.doctor.requirements import Wishes
 from movielora.doctor.wheels import Machine, choose_wheel
-from movielora.doctor.wishes import Wishes
-from movielora.model.child import KernelProbe, Outcome
+from movielora.machine.child import KernelProbe, Outcome
 
 GIB = 1 << 30
 A100 = Gpu("NVIDIA A100-SXM4-40GB", 40 * GIB, GIB, "8.0")

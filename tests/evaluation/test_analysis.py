@@ -11,10 +11,11 @@ import pytest
 from rich.cells import cell_len
 
 from invented_comparison import HOSTILE_TITLES, Invented, invent_comparison, score
-from movielora.console.analyze_view import show_analysis
-from movielora.console.compare_view import show_comparison
+from movielora.console.results.analyze_view import show_analysis
+from movielora.console.results.compare_view import show_comparison
 from movielora.errors import ConfigError, DataError
-from movielora.evaluation.analysis import (
+from movielora.evaluation.analysis.analyze import AnalyzeRequest, analyze
+from movielora.evaluation.analysis.rows import (
     BUCKETS,
     Analysis,
     RowFilter,
@@ -25,8 +26,7 @@ from movielora.evaluation.analysis import (
     question_of,
     select_rows,
 )
-from movielora.evaluation.analyze import AnalyzeRequest, analyze
-from movielora.evaluation.folder import ComparisonFolder
+from movielora.evaluation.comparison.folder import ComparisonFolder
 from movielora.progress import SILENT
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from movielora.evaluation.baselines import BASELINES, fit_baselines
-from movielora.evaluation.metrics import Bools, all_metrics, probability
-from movielora.evaluation.questions import Questions, read_questions
-from movielora.evaluation.training_counts import Tally
+from movielora.evaluation.baselines.baselines import BASELINES, fit_baselines
+from movielora.evaluation.baselines.features import Questions, read_questions
+from movielora.evaluation.baselines.training_counts import Tally
+from movielora.evaluation.metrics.formulas import all_metrics
+from movielora.scoring.log_odds import Bools, probability
 
 
 def write_split(path: Path, rows: list[tuple[int | None, int | None, list[float] | None, str]]) -> Path:
@@ -104,7 +105,7 @@ def test_one_answer_in_training_gives_that_answer(tmp_path: Path) -> None:
 
 
 def test_both_record_forms_give_the_same_columns(tmp_path: Path) -> None:
-    from movielora.data.prompt import render_input
+    from movielora.prompt.template import render_input
 
     stars = [4.5, 2.0, 5.0]
     test = {"history_titles": ["A", "B", "C"], "history_ratings": stars, "candidate_title": "D", "label": "No"}
@@ -129,8 +130,8 @@ REAL = {
 
 @pytest.mark.shared
 def test_real_movielens_gives_the_published_figures(shared: Path, tmp_path: Path) -> None:
-    from movielora.data.prepare import prepare
-    from movielora.data.prepare_options import PrepareOptions
+    from movielora.dataset.options import PrepareOptions
+    from movielora.preparation.prepare import prepare
 
     prepare(shared / "ml-latest-small", tmp_path / "d", PrepareOptions())
     train = read_questions(tmp_path / "d" / "train.json", 4.0)

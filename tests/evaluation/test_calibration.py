@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from movielora.evaluation.calibration import best_f1_threshold, fit_temperature, reliability
-from movielora.evaluation.mcnemar import mcnemar_exact
-from movielora.evaluation.metrics import log_odds_of, probability
-from movielora.evaluation.slices import holm
+from movielora.evaluation.metrics.calibration import best_f1_threshold, fit_temperature, reliability
+from movielora.evaluation.metrics.mcnemar import mcnemar_exact
+from movielora.evaluation.metrics.slices import holm
+from movielora.scoring.log_odds import log_odds_of, probability
 
 
 def test_temperature_undoes_a_known_overconfidence() -> None:

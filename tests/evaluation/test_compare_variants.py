@@ -7,9 +7,9 @@ import pytest
 
 from invented_comparison import invent_dataset
 from movielora.errors import ConfigError, DataError, OutputError
-from movielora.evaluation.analysis import load_analysis
-from movielora.evaluation.compare import CompareRequest, compare
-from movielora.evaluation.reference import DatasetFiles
+from movielora.evaluation.analysis.rows import load_analysis
+from movielora.evaluation.baselines.fitted import DatasetFiles
+from movielora.evaluation.comparison.compare import CompareRequest, compare
 from movielora.progress import SILENT
 
 

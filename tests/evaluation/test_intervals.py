@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from movielora.evaluation.intervals import Resampling, Scored, draw_metrics, interval
-from movielora.evaluation.metrics import ALL_METRICS, all_metrics
+from movielora.evaluation.metrics.bootstrap import Resampling, Scored, draw_metrics, interval
+from movielora.evaluation.metrics.formulas import ALL_METRICS, all_metrics
 
 
 def invented_rows(rows: int, users: int, seed: int = 3) -> tuple[np.ndarray, ...]:

@@ -8,20 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from movielora.evaluation.metrics import (
+from movielora.evaluation.metrics.formulas import (
     ALL_METRICS,
     ANSWER_METRICS,
     all_metrics,
     answer_metrics,
     auc,
-    log_odds_of,
     metrics_from_sums,
-    probability,
     row_terms,
     uauc,
     user_aucs,
     weighted_auc,
 )
+from movielora.scoring.log_odds import log_odds_of, probability
 
 # Five rows whose metrics fit on a page. P(Yes) = .8, .6, .5, .25, .1 ; truth = Y, N, Y, N, Y.
 # Decisions at .5 (a tie is No): Y, Y, N, N, N. TP 1, FP 1, FN 2, TN 1.

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from invented_comparison import HOSTILE_TITLES, Invented
-from movielora.data.prompt import render_input
-from movielora.evaluation.analysis import load_analysis
+from movielora.evaluation.analysis.rows import load_analysis
 from movielora.evaluation.report.build import embed_json, render_report, write_report
 from movielora.evaluation.report.curves import training_curves
 from movielora.evaluation.report.payload import _short, prompt_pattern
 from movielora.evaluation.report.shapes import score_shapes
+from movielora.prompt.template import render_input
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from sklearn.metrics import roc_auc_score
 
 from invented_comparison import Invented, finish, invent_dataset, write_predictions
 from movielora.errors import DataError
-from movielora.evaluation.baselines import BASELINES
-from movielora.evaluation.folder import ComparisonFolder
-from movielora.evaluation.metrics import ALL_METRICS, ANSWER_METRICS
-from movielora.evaluation.predictions import read_predictions
-from movielora.evaluation.reference import DatasetFiles, build_reference
-from movielora.evaluation.summary import summarise
+from movielora.evaluation.baselines.baselines import BASELINES
+from movielora.evaluation.baselines.fitted import DatasetFiles, build_reference
+from movielora.evaluation.comparison.folder import ComparisonFolder
+from movielora.evaluation.comparison.summary import summarise
+from movielora.evaluation.metrics.formulas import ALL_METRICS, ANSWER_METRICS
+from movielora.scoring.predictions import read_predictions
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from movielora.evaluation.verdict import Difference, Verdict, decide, short, signed
+from movielora.evaluation.comparison.verdict import Difference, Verdict, decide, short, signed
 
 BEATS = Difference(0.21, 0.18, 0.24)
 LEVEL = Difference(-0.01, -0.03, 0.01)

@@ -23,8 +23,8 @@ def _cuda() -> None:
 @pytest.fixture
 def flash(tiny_base: Path) -> tuple[Any, Any]:
     """The embedded base in bf16 with sdpa, rows padded, and with flash attention, rows end to end."""
-    from movielora.model.attention import probe_flash_attention
     from movielora.model.base import Placement, load_base
+    from movielora.model.kernels.attention import probe_flash_attention
 
     verdict = probe_flash_attention()
     if not verdict.usable:
@@ -46,7 +46,7 @@ def _rows() -> tuple[Any, Any]:
 def test_rows_end_to_end_give_the_padded_rows_logits_and_gradients(flash: tuple[Any, Any]) -> None:
     import torch
 
-    from movielora.model.scoring import answer_logits
+    from movielora.scoring.answer_position import answer_logits
 
     ids, prompts = _rows()
     found = []
@@ -62,7 +62,7 @@ def test_rows_end_to_end_give_the_padded_rows_logits_and_gradients(flash: tuple[
 def test_a_row_does_not_see_its_neighbour(flash: tuple[Any, Any]) -> None:
     import torch
 
-    from movielora.model.scoring import answer_logits
+    from movielora.scoring.answer_position import answer_logits
 
     ids, prompts = _rows()
     changed = ids.clone()
@@ -74,7 +74,7 @@ def test_a_row_does_not_see_its_neighbour(flash: tuple[Any, Any]) -> None:
 
 
 def test_ligers_kernels_agree_with_the_models_own() -> None:
-    from movielora.model.liger import installed_version, probe_liger
+    from movielora.model.kernels.liger import installed_version, probe_liger
 
     if installed_version() is None:
         pytest.skip("liger-kernel is not installed")

@@ -11,7 +11,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from movielora.model.adapter import FusedLora, prepare_adapter
-from movielora.model.dropout import dropped_places
+from movielora.model.cpu.dropout import dropped_places
 
 IDS = torch.arange(40).view(2, 20) % 1000
 

@@ -12,16 +12,16 @@ import pytest
 
 from movielora.config import Config
 from movielora.errors import ModelError
-from movielora.model import attention
-from movielora.model.attention import (
+from movielora.machine.child import KernelProbe, Outcome, run_probes
+from movielora.model.base import choose_placement
+from movielora.model.kernels import attention
+from movielora.model.kernels.attention import (
     choose_attention,
     probe_flash_attention,
     read_probe,
     sdpa_rows,
     worst_disagreement,
 )
-from movielora.model.base import choose_placement
-from movielora.model.child import KernelProbe, Outcome, run_probes
 
 WORKS = KernelProbe("2.8.3", True, "flash-attn 2.8.3 agrees with sdpa, forward and backward")
 ABSENT = KernelProbe(None, False, "flash-attn is not installed")

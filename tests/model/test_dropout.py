@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from movielora.model.dropout import dropped_places, without
+from movielora.model.cpu.dropout import dropped_places, without
 
 
 def test_places_are_in_order_distinct_and_inside() -> None:

@@ -16,11 +16,12 @@ from transformers.models.qwen3 import modeling_qwen3
 
 from movielora.config import Config
 from movielora.errors import ModelError
-from movielora.model import base, liger
+from movielora.machine.child import KernelProbe, Outcome
+from movielora.model import base
 from movielora.model.answer_layer import has_answer_layer
 from movielora.model.base import Placement, choose_placement, load_base
-from movielora.model.child import KernelProbe, Outcome
-from movielora.model.liger import choose_liger, probe_liger, read_probe
+from movielora.model.kernels import liger
+from movielora.model.kernels.liger import choose_liger, probe_liger, read_probe
 
 WORKS = KernelProbe("0.8.5", True, "liger-kernel 0.8.5 agrees with Qwen3's own, forward and backward")
 ABSENT = KernelProbe(None, False, "liger-kernel is not installed")

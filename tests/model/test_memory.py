@@ -116,7 +116,7 @@ def _kept_by_a_step(layers: int, setup: Setup, tokens: int) -> int:
     import torch
 
     from movielora.model.answer_layer import install_answer_layer
-    from movielora.model.scoring import answer_loss
+    from movielora.scoring.answer_position import answer_loss
 
     model = _peft_model(layers, setup)
     assert install_answer_layer(model.get_base_model())

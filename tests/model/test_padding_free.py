@@ -12,11 +12,11 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from movielora.model import scoring
 from movielora.model.adapter import prepare_adapter
 from movielora.model.answer_layer import install_answer_layer
-from movielora.model.padding_free import lay_end_to_end
-from movielora.model.scoring import answer_logits, answer_loss
+from movielora.model.kernels.padding_free import lay_end_to_end
+from movielora.scoring import answer_position as scoring
+from movielora.scoring.answer_position import answer_logits, answer_loss
 
 IDS = torch.tensor([[5, 9, 31, 7, 12, 40, 3], [8, 8, 2, 61, 4, 0, 0], [17, 23, 0, 0, 0, 0, 0]])
 PROMPTS = torch.tensor([6, 4, 1])  # one answer token more stands in each row

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from movielora.runs import process
-from movielora.runs.heartbeat import read_heartbeat
 from movielora.runs.paths import RunPaths
-from movielora.runs.state import Liveness, State, derive, read_record_and_liveness
+from movielora.runs.status.heartbeat import read_heartbeat
+from movielora.runs.status.state import Liveness, State, derive, read_record_and_liveness
+from movielora.storage import process
 from tiny_training import Workplace, end_everything, make_workplace, wait_for
 
 _SMALL_RUN = Path(__file__).with_name("small_run.py")

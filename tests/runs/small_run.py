@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from movielora.errors import MovieloraError, StoppedError
+from movielora.runs.checkpoint_staging import staged_checkpoint
 from movielora.runs.session import RunSession
-from movielora.runs.staging import staged_checkpoint
 
 
 def main() -> None:

@@ -17,13 +17,13 @@ from movielora.errors import MovieloraError, NoLiveRunError
 from movielora.progress import SILENT
 from movielora.runs.checkpoints import list_checkpoints
 from movielora.runs.find import find_run, list_runs
-from movielora.runs.hints import hints
-from movielora.runs.lock import FolderLock
 from movielora.runs.paths import RunPaths
-from movielora.runs.process import boot_id, identity_from
 from movielora.runs.record import read_record
-from movielora.runs.status import read_status
+from movielora.runs.status.hints import hints
+from movielora.runs.status.status import read_status
 from movielora.runs.stopping import stop_run
+from movielora.storage.lock import FolderLock
+from movielora.storage.process import boot_id, identity_from
 
 _HUGE = 10**400
 _VALUES: list[Any] = [

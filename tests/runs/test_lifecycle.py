@@ -17,13 +17,13 @@ import pytest
 
 from movielora.errors import NoLiveRunError, WorkError
 from movielora.progress import SILENT
-from movielora.runs import lock
-from movielora.runs.atomic import read_json, write_json_atomically
 from movielora.runs.checkpoints import list_checkpoints, newest_complete
-from movielora.runs.heartbeat import read_heartbeat
 from movielora.runs.record import read_record
-from movielora.runs.status import read_status
+from movielora.runs.status.heartbeat import read_heartbeat
+from movielora.runs.status.status import read_status
 from movielora.runs.stopping import stop_run
+from movielora.storage import lock
+from movielora.storage.atomic import read_json, write_json_atomically
 from tiny_training import wait_for
 
 

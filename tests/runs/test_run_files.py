@@ -11,14 +11,21 @@ from pathlib import Path
 import pytest
 
 from movielora.errors import ConfigError, NoLiveRunError, WorkError
+from movielora.runs.checkpoint_staging import (
+    check_free_space,
+    commit,
+    remove_leftovers,
+    rotate,
+    stage,
+    staged_checkpoint,
+)
 from movielora.runs.checkpoints import inspect, list_checkpoints, newest_complete
 from movielora.runs.find import call_name, find_run
-from movielora.runs.history import best_evaluation, read_metrics
 from movielora.runs.log_file import follow, last_line, last_lines
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import check_name
-from movielora.runs.staging import check_free_space, commit, remove_leftovers, rotate, stage, staged_checkpoint
-from movielora.runs.status import read_status
+from movielora.runs.status.history import best_evaluation, read_metrics
+from movielora.runs.status.status import read_status
 from tiny_training import wait_for
 
 

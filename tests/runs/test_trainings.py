@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 from movielora.errors import ConfigError, ModelError
-from movielora.runs.atomic import read_json
 from movielora.runs.checkpoints import list_checkpoints, newest_complete
-from movielora.runs.heartbeat import read_heartbeat
 from movielora.runs.paths import MANIFEST_NAME
 from movielora.runs.record import read_record
+from movielora.runs.status.heartbeat import read_heartbeat
+from movielora.storage.atomic import read_json
 from tiny_training import Listener, Workplace, wait_for, wait_until_gone
 
 pytestmark = pytest.mark.timeout(300)

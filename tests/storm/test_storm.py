@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from movielora.runs import process
 from movielora.runs.record import read_record
+from movielora.storage import process
 from tiny_training import Workplace, end_everything, make_workplace, wait_for, wait_until_gone
 
 ROUNDS = int(os.environ.get("MOVIELORA_STORM_ROUNDS", "5"))

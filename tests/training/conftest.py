@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from movielora.config import ResolvedConfig, resolve_config
-from movielora.data.prepare import prepare
-from movielora.data.prepare_options import PrepareOptions
-from movielora.data.synthetic import SyntheticSize, write_synthetic_movielens
+from movielora.dataset.options import PrepareOptions
+from movielora.preparation.prepare import prepare
 from movielora.progress import SILENT
+from movielora.sources.synthetic import SyntheticSize, write_synthetic_movielens
 
 TINY = Path(__file__).parents[2] / "configs" / "tiny_cpu.yaml"
 

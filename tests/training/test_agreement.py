@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from movielora.config import ResolvedConfig
-from movielora.data.dataset_files import find_dataset
-from movielora.evaluation.compare import CompareRequest, compare
+from movielora.dataset.find import find_dataset
+from movielora.evaluation.comparison.compare import CompareRequest, compare
 from movielora.progress import SILENT
-from movielora.training import trainer as trainer_module
+from movielora.training.loop import trainer as trainer_module
 from movielora.training.train import TrainRequest, train_run
 
 
@@ -76,9 +76,9 @@ def test_base_column_is_the_base_without_adapter(evaluated: Any, compared: Any, 
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from movielora.data.prompt import PromptTemplate
-    from movielora.data.records import read_records
+    from movielora.examples.records import read_records
     from movielora.model.lora import base_of_adapter
+    from movielora.prompt.template import PromptTemplate
 
     resolved, result, _ = evaluated
     base = base_of_adapter(result.run_dir)
@@ -104,8 +104,8 @@ def test_the_saved_adapter_loads_with_plain_peft_and_names_a_loadable_base(evalu
     from peft import AutoPeftModelForCausalLM
     from transformers import AutoTokenizer
 
-    from movielora.data.prompt import PromptTemplate
-    from movielora.data.records import read_records
+    from movielora.examples.records import read_records
+    from movielora.prompt.template import PromptTemplate
 
     resolved, result, _ = evaluated
     model = AutoPeftModelForCausalLM.from_pretrained(result.run_dir, dtype=torch.float32)

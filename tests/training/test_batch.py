@@ -15,8 +15,8 @@ from movielora.config import Config, ResolvedConfig, resolve_config
 from movielora.errors import WorkError
 from movielora.model import memory
 from movielora.progress import SILENT
-from movielora.training import batch
-from movielora.training.batch import StepDown, is_out_of_memory, rows_of, settle_batch
+from movielora.training.loop import batch
+from movielora.training.loop.batch import StepDown, is_out_of_memory, rows_of, settle_batch
 
 
 def _inputs(rows: int) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def test_parts_are_padded_to_their_own_longest_row() -> None:
 
 _REAL = """
 import resource, torch
-from movielora.training.batch import StepDown
+from movielora.training.loop.batch import StepDown
 from pathlib import Path
 
 said = []
@@ -182,8 +182,8 @@ def test_a_training_that_steps_down_learns_as_if_memory_had_been_there(
 ) -> None:
     import torch
 
+    from movielora.training.loop.trainer import AnswerTrainer
     from movielora.training.train import TrainRequest, train_run
-    from movielora.training.trainer import AnswerTrainer
 
     settings = {"max_steps": 6, "eval_steps": 6, "save_steps": 6, "lora_dropout": 0.0, "bf16": False}
     plain = tiny_config(**settings, gradient_accumulation_steps=2, output_dir=tmp_path / "plain")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from movielora.errors import ModelError
-from movielora.evaluation.compare import CompareRequest, compare
+from movielora.evaluation.comparison.compare import CompareRequest, compare
 from movielora.progress import SILENT
 
 

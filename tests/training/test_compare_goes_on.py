@@ -13,10 +13,10 @@ import pytest
 
 from movielora.config import ResolvedConfig
 from movielora.errors import OutputError
-from movielora.evaluation.compare import CompareRequest, compare
+from movielora.evaluation.comparison.compare import CompareRequest, compare
 from movielora.model.lora import base_of_adapter
 from movielora.progress import SILENT
-from movielora.runs.lock import FolderLock
+from movielora.storage.lock import FolderLock
 
 _ROWS, _CHUNK = 20, 8
 
@@ -118,7 +118,7 @@ def test_a_finished_comparison_is_not_torn_by_the_same_command(
     def fails(*args: Any, **kwargs: Any) -> None:
         raise OSError("nothing is to be scored")
 
-    monkeypatch.setattr("movielora.evaluation.predict.score", fails)
+    monkeypatch.setattr("movielora.scoring.predict.score", fails)
     again = compare(request_for(), SILENT)
     assert predictions.read_bytes() == before
     assert {**again, "provenance": None} == {**first, "provenance": None}

@@ -15,7 +15,7 @@ import pytest
 from movielora.cli import main
 from movielora.config import ResolvedConfig
 from movielora.errors import DataError, ModelError, OutputError
-from movielora.evaluation.compare import CompareRequest, compare
+from movielora.evaluation.comparison.compare import CompareRequest, compare
 from movielora.progress import SILENT
 
 
@@ -48,7 +48,7 @@ def test_the_test_form_scores_as_the_training_form(
     request_for: Callable[..., CompareRequest], tiny_data: Path, tmp_path: Path
 ) -> None:
     """The same questions in both record forms, mixed in one file."""
-    from movielora.data.prompt import INSTRUCTION, SYSTEM, render_input
+    from movielora.prompt.template import INSTRUCTION, SYSTEM, render_input
 
     raw = [json.loads(line) for line in (tiny_data / "synthetic" / "test_raw.jsonl").read_text().splitlines()][:12]
     other = [

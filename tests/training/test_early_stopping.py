@@ -11,8 +11,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from movielora.config import resolve_config
 from movielora.progress import SILENT
 from movielora.runs.stop_request import StopRequest
-from movielora.training.callbacks import RunCallback
-from movielora.training.early_stopping import best_evaluation
+from movielora.training.loop.callbacks import RunCallback
+from movielora.training.loop.early_stopping import best_evaluation
 
 LOG = [
     {"step": 1, "loss": 0.1},

@@ -15,17 +15,17 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, get_cosine_schedule_with_warmup, set_seed
 
 from movielora.config import ResolvedConfig
-from movielora.data.dataset_files import find_dataset
-from movielora.data.prompt import PromptTemplate
-from movielora.data.records import read_records
-from movielora.data.tokens import TokenizedExamples, tokenize_records
+from movielora.dataset.find import find_dataset
+from movielora.examples.records import read_records
 from movielora.model.base import choose_placement, find_base, load_base
 from movielora.model.lora import lora_config
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT
+from movielora.prompt.template import PromptTemplate
+from movielora.prompt.tokens import TokenizedExamples, tokenize_records
 from movielora.runs.paths import RunPaths
-from movielora.training.sampler import LengthGroupedSampler
-from movielora.training.trainer import AnswerTrainer, training_arguments
+from movielora.training.loop.sampler import LengthGroupedSampler
+from movielora.training.loop.trainer import AnswerTrainer, training_arguments
 
 STEPS, MICRO_BATCH, ACCUMULATION = 6, 3, 2
 

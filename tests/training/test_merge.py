@@ -12,8 +12,8 @@ import pytest
 
 from movielora.cli import main
 from movielora.errors import OutputError
-from movielora.evaluation.merge import MergeRequest, merge
 from movielora.progress import SILENT
+from movielora.publishing.merge import MergeRequest, merge
 
 
 def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from movielora.training.optimizer import MasterAdamW
+from movielora.training.loop.optimizer import MasterAdamW
 
 OPTIONS = {"lr": 1.5e-4, "betas": (0.9, 0.99), "weight_decay": 0.01}
 

@@ -75,12 +75,12 @@ def _score(resolved: ResolvedConfig, run_dir: Path, *, quantized: bool) -> Any:
     """Log-odds of the eval rows with the saved adapter, loaded by plain PEFT."""
     from peft import PeftModel
 
-    from movielora.data.dataset_files import find_dataset
-    from movielora.data.prompt import PromptTemplate
-    from movielora.data.records import read_records
-    from movielora.data.tokens import tokenize_records
-    from movielora.model.scoring import score
+    from movielora.dataset.find import find_dataset
+    from movielora.examples.records import read_records
     from movielora.model.tokenizer import load_tokenizer
+    from movielora.prompt.template import PromptTemplate
+    from movielora.prompt.tokens import tokenize_records
+    from movielora.scoring.answer_position import score
 
     cache = Path(resolved.values.preprocessing_cache_dir).parent
     base = find_base("tiny", cache, Path("tiny"))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from movielora.config import ResolvedConfig, resolve_config
-from movielora.data.dataset_files import find_dataset
+from movielora.dataset.find import find_dataset
 from movielora.errors import DataError, ModelError, OutputError, RequestError
 from movielora.progress import SILENT
 from movielora.training.train import TrainRequest, planned_steps, train_run

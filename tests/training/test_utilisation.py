@@ -9,7 +9,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from movielora.model.answer_layer import install_answer_layer
-from movielora.training.utilisation import flops_per_token, measure_peak
+from movielora.training.loop.utilisation import flops_per_token, measure_peak
 
 
 def test_frozen_weights_cost_four_operations_and_trained_ones_six(tiny_base: Path) -> None:

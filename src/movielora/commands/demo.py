@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from movielora.commands.loading import load_command
+from movielora.commands.table import load_command
 from movielora.console import output, reporting
 from movielora.console.demo_view import show_end, show_step
 from movielora.errors import RequestError
@@ -26,7 +26,7 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Walk the whole road on invented ratings, in three minutes, without a GPU."""
-    from movielora.data.synthetic import write_synthetic_movielens
+    from movielora.sources.synthetic import write_synthetic_movielens
 
     config = _config_file()
     told = reporting.reporter()

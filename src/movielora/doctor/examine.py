@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from movielora.config import ResolvedConfig
-from movielora.doctor.bitsandbytes_check import check_bitsandbytes
 from movielora.doctor.check import Check, overall, verdict
-from movielora.doctor.data_checks import check_data
-from movielora.doctor.flash_attention import FlashAttention, check_flash_attention, judge, not_examined
-from movielora.doctor.folders import check_disk, check_write_permission
-from movielora.doctor.hardware import (
+from movielora.doctor.checks.bitsandbytes import check_bitsandbytes
+from movielora.doctor.checks.data import check_data
+from movielora.doctor.checks.flash_attention import FlashAttention, check_flash_attention, judge, not_examined
+from movielora.doctor.checks.folders import check_disk, check_write_permission
+from movielora.doctor.checks.hardware import (
     Driver,
     check_gpu,
     check_gpu_use,
@@ -23,12 +23,11 @@ from movielora.doctor.hardware import (
     nvidia_cards_on_the_bus,
     read_driver,
 )
-from movielora.doctor.libraries import LIBRARIES, check_library, requirements
-from movielora.doctor.liger_check import check_liger
-from movielora.doctor.model_checks import ARCHITECTURES_TARGET, check_hugging_face, check_model, model_cache
-from movielora.doctor.python_checks import check_platform, check_python
-from movielora.doctor.services import check_logind, check_tensorboard_port
-from movielora.doctor.torch_checks import (
+from movielora.doctor.checks.libraries import LIBRARIES, check_library, requirements
+from movielora.doctor.checks.liger import check_liger
+from movielora.doctor.checks.model import ARCHITECTURES_TARGET, check_hugging_face, check_model, model_cache
+from movielora.doctor.checks.python import check_platform, check_python
+from movielora.doctor.checks.pytorch import (
     SPEED_TARGET,
     TORCH_TARGET,
     check_bf16_speed,
@@ -37,12 +36,13 @@ from movielora.doctor.torch_checks import (
     check_torch_gpu_code,
     torch_facts,
 )
-from movielora.doctor.wishes import Wishes, read_wishes
+from movielora.doctor.checks.services import check_logind, check_tensorboard_port
+from movielora.doctor.requirements import Wishes, read_wishes
 from movielora.errors import ConfigError
-from movielora.model import liger
-from movielora.model.attention import PROBE_TARGET as FLASH_TARGET
-from movielora.model.attention import installed_version, read_probe
-from movielora.model.child import Outcome, run_probes
+from movielora.machine.child import Outcome, run_probes
+from movielora.model.kernels import liger
+from movielora.model.kernels.attention import PROBE_TARGET as FLASH_TARGET
+from movielora.model.kernels.attention import installed_version, read_probe
 from movielora.model.quantization import PROBE_TARGET as FOUR_BIT_TARGET
 from movielora.progress import Reporter
 

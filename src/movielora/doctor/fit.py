@@ -9,8 +9,9 @@ from typing import Any
 import psutil
 
 from movielora.config import ResolvedConfig
-from movielora.doctor.hardware import Gpu, read_driver
+from movielora.doctor.checks.hardware import Gpu, read_driver
 from movielora.errors import ConfigError
+from movielora.machine.processor import computes_bf16_fast, cpu_flags
 from movielora.model.base import Device
 from movielora.model.memory import (
     MEMORIES,
@@ -23,7 +24,6 @@ from movielora.model.memory import (
     recommend,
     setup_of,
 )
-from movielora.model.processor import computes_bf16_fast, cpu_flags
 
 _UNITS = {"GIB": 1 << 30, "MIB": 1 << 20, "TIB": 1 << 40, "GB": 10**9, "MB": 10**6, "TB": 10**12}
 # Ampere is the first that computes bf16.

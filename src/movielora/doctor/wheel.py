@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from movielora.doctor.flash_attention import this_machine
-from movielora.doctor.hardware import read_driver
-from movielora.doctor.torch_checks import TORCH_TARGET, torch_facts
+from movielora.doctor.checks.flash_attention import this_machine
+from movielora.doctor.checks.hardware import read_driver
+from movielora.doctor.checks.pytorch import TORCH_TARGET, torch_facts
 from movielora.doctor.wheels import INSTEAD, Choice, Machine, Wheel, choose_wheel, minor, torch_build
 from movielora.errors import ConfigError
-from movielora.model.child import run_probes
+from movielora.machine.child import run_probes
 
 Answer = Literal["there", "absent", "not checked"]
 

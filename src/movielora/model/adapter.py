@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from peft.tuners.lora.layer import Linear, LoraVariant
 
-from movielora.model.dropout import dropped_places, without
+from movielora.model.cpu.dropout import dropped_places, without
 
 
 def prepare_adapter(model: Any, *, mixed_fp16: bool = False, compiled: bool = False) -> Any:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from movielora.config import Config
-from movielora.data.quiet import quiet_libraries
 from movielora.errors import ModelError, first_line
+from movielora.machine.child import KernelProbe
+from movielora.machine.library_output import quiet_libraries
+from movielora.machine.processor import computes_bf16_fast, cpu_flags
 from movielora.model import tiny
-from movielora.model.attention import choose_attention, probe_flash_attention, without_gpu
-from movielora.model.child import KernelProbe
 from movielora.model.folder import check_weights, read_model_config
 from movielora.model.hub import config_file, stays_local
-from movielora.model.liger import MODEL_TYPE, apply_liger, choose_liger, probe_liger
-from movielora.model.processor import computes_bf16_fast, cpu_flags
+from movielora.model.kernels.attention import choose_attention, probe_flash_attention, without_gpu
+from movielora.model.kernels.liger import MODEL_TYPE, apply_liger, choose_liger, probe_liger
 from movielora.model.quantization import keep_differentiable, quantization_config
 
 if TYPE_CHECKING:

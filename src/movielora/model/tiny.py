@@ -13,13 +13,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from movielora.data.prompt import INSTRUCTION, SYSTEM, render_input
-from movielora.data.quiet import quiet_libraries
-from movielora.data.synthetic import invented_titles
 from movielora.errors import ModelError, OutputError, first_line
+from movielora.machine.library_output import quiet_libraries
 from movielora.model.folder import check_weights, read_model_config
-from movielora.runs.atomic import read_json
-from movielora.runs.new_folder import new_folder
+from movielora.prompt.template import INSTRUCTION, SYSTEM, render_input
+from movielora.sources.synthetic import invented_titles
+from movielora.storage.atomic import read_json
+from movielora.storage.new_folder import new_folder
 
 NAME = "tiny"
 

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from movielora.data.collector import collector_paused
-from movielora.data.quiet import quiet_libraries
 from movielora.errors import ModelError, first_line
+from movielora.machine.garbage_collector import collector_paused
+from movielora.machine.library_output import quiet_libraries
 from movielora.model.hub import is_tokenizer_cached, stays_local
 
 # Classes of `tokenizer_config.json` that AutoTokenizer takes as named.

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from movielora.runs import fields
-from movielora.runs.atomic import read_json
 from movielora.runs.paths import ADAPTER_WEIGHTS_NAME, MANIFEST_NAME, TRAINER_STATE_NAME, RunPaths
+from movielora.storage import fields
+from movielora.storage.atomic import read_json
 
 _STATE_LIMIT_BYTES = 64 * 1024 * 1024
 _WEIGHTS = (ADAPTER_WEIGHTS_NAME, "model.safetensors", "model.safetensors.index.json", "adapter_model.bin")

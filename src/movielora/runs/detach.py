@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from movielora.errors import MovieloraError, RequestError, StoppedError, WorkError
+from movielora.machine import logind
 from movielora.progress import Reporter
-from movielora.runs import lock, logind, occupancy
-from movielora.runs.heartbeat import read_heartbeat
+from movielora.runs import run_guard as occupancy
 from movielora.runs.log_file import printable
-from movielora.runs.occupancy import Mode
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import Record, check_name, read_record
+from movielora.runs.run_guard import Mode
 from movielora.runs.session import DETACHED_VARIABLE
+from movielora.runs.status.heartbeat import read_heartbeat
+from movielora.storage import lock
 
 _POLL_SECONDS = 0.05
 # A model on a slow network disk; after this the parent goes and the run goes on.

@@ -8,7 +8,7 @@ from pathlib import Path
 from movielora.errors import NoLiveRunError
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import read_record
-from movielora.runs.state import read_liveness
+from movielora.runs.status.state import read_liveness
 
 DEFAULT_ROOT = Path("output")
 # `output/RUN` and `output/GROUP/RUN`.

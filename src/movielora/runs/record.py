@@ -18,9 +18,10 @@ from typing import Any
 
 from movielora import __version__
 from movielora.errors import ConfigError
-from movielora.runs import fields, memory_events, process
-from movielora.runs.atomic import finite, read_json
+from movielora.machine import memory_events
 from movielora.runs.paths import RunPaths
+from movielora.storage import fields, process
+from movielora.storage.atomic import finite, read_json
 
 SCHEMA_VERSION = 1
 # Resuming again and again keeps the record small: the first attempts beyond this are forgotten.

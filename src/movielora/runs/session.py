@@ -15,16 +15,16 @@ from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
 from movielora.errors import MovieloraError, RequestError, StoppedError
-from movielora.runs import occupancy
-from movielora.runs.atomic import finite, read_json, write_json_atomically, write_text_atomically
+from movielora.runs import run_guard as occupancy
+from movielora.runs.checkpoint_staging import remove_leftovers
 from movielora.runs.find import call_name
-from movielora.runs.heartbeat import HeartbeatWriter
-from movielora.runs.lock import FolderLock
-from movielora.runs.occupancy import Mode
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import new_record
-from movielora.runs.staging import remove_leftovers
+from movielora.runs.run_guard import Mode
+from movielora.runs.status.heartbeat import HeartbeatWriter
 from movielora.runs.stop_request import StopRequest, wants_save
+from movielora.storage.atomic import finite, read_json, write_json_atomically, write_text_atomically
+from movielora.storage.lock import FolderLock
 
 # Set by `detach` for the child, which is otherwise the ordinary command again.
 DETACHED_VARIABLE = "MOVIELORA_DETACHED"

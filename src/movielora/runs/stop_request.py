@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from movielora.runs.atomic import read_json, write_json_atomically
 from movielora.runs.paths import RunPaths
+from movielora.storage.atomic import read_json, write_json_atomically
 
 
 @dataclass

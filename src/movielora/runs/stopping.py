@@ -11,14 +11,14 @@ import psutil
 
 from movielora.errors import NoLiveRunError, WorkError
 from movielora.progress import Phase, Reporter
-from movielora.runs import lock, process
 from movielora.runs.checkpoints import newest_complete
-from movielora.runs.heartbeat import read_heartbeat
 from movielora.runs.paths import RunPaths
-from movielora.runs.process import Identity
 from movielora.runs.record import Record, read_record
-from movielora.runs.state import Liveness, derive, read_liveness, read_record_and_liveness
+from movielora.runs.status.heartbeat import read_heartbeat
+from movielora.runs.status.state import Liveness, derive, read_liveness, read_record_and_liveness
 from movielora.runs.stop_request import stop_is_requested, write_stop_request
+from movielora.storage import lock, process
+from movielora.storage.process import Identity
 
 DEFAULT_SECONDS = 120.0
 # Insisting means not to wait for a save; leaving the work takes a moment all the same.

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import ResolvedConfig
-from movielora.data.dataset_files import find_eval_file, find_test_file, find_train_file
-from movielora.data.lengths import CutoffAdvice, LengthSummary, advise_cutoff, summarise_lengths
-from movielora.data.prompt import PromptTemplate
-from movielora.data.records import Record, read_records
+from movielora.dataset.find import find_eval_file, find_test_file, find_train_file
 from movielora.errors import ConfigError, DataError
+from movielora.examples.records import Record, read_records
 from movielora.progress import SILENT, Reporter
+from movielora.prompt.lengths import CutoffAdvice, LengthSummary, advise_cutoff, summarise_lengths
+from movielora.prompt.template import PromptTemplate
 
 SplitName = Literal["train", "eval", "test"]
 _NO_CUTOFF = 1 << 30
@@ -136,9 +136,9 @@ def _characters(record: Record) -> int:
 def _measure_tokens(
     request: AuditRequest, records: list[Record], reporter: Reporter
 ) -> tuple[NDArray[np.int64], list[WalkedExample]]:
-    from movielora.data.tokens import ANSWER_TOKENS, tokenize_records
     from movielora.model.base import find_base
     from movielora.model.tokenizer import load_tokenizer
+    from movielora.prompt.tokens import ANSWER_TOKENS, tokenize_records
 
     config = request.resolved.values
     with reporter.phase("Loading tokenizer"):
@@ -155,7 +155,7 @@ def _measure_tokens(
 
 
 def _walk(record: Record, template: PromptTemplate, tokenizer: Any, cutoff: int) -> WalkedExample:
-    from movielora.data.tokens import tokenize_records
+    from movielora.prompt.tokens import tokenize_records
 
     pieces = template.pieces(record)
     cut = tokenize_records([record], template, tokenizer, cutoff_len=cutoff, reporter=SILENT)

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import Config
-from movielora.data.tokens import TokenizedExamples
-from movielora.evaluation.metrics import answer_metrics
+from movielora.evaluation.metrics.formulas import answer_metrics
 from movielora.model.lora import load_adapter
-from movielora.model.scoring import score
 from movielora.progress import Reporter
-from movielora.runs.atomic import copy_atomically
+from movielora.prompt.tokens import TokenizedExamples
 from movielora.runs.checkpoints import inspect
 from movielora.runs.paths import ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME, RunPaths
+from movielora.scoring.answer_position import score
+from movielora.storage.atomic import copy_atomically
 
 # What a user of plain PEFT and transformers needs, out of a checkpoint; the weights last, so that a new config never
 # stands beside old weights that look complete.

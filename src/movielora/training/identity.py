@@ -10,11 +10,11 @@ from itertools import islice
 from pathlib import Path
 
 from movielora.config import Config
-from movielora.data.dataset_files import DatasetFiles
-from movielora.data.prompt import SYSTEM
-from movielora.data.records import read_records
-from movielora.data.token_cache import file_sha256
+from movielora.dataset.find import DatasetFiles
+from movielora.examples.records import read_records
 from movielora.model.folder import base_hash
+from movielora.prompt.template import SYSTEM
+from movielora.prompt.token_cache import file_sha256
 
 # What decides how a text becomes a prompt's token ids.
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "vocab.json", "merges.txt")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from movielora.config import ResolvedConfig
-from movielora.data.dataset_files import DatasetFiles, find_dataset
-from movielora.data.records import read_records
+from movielora.dataset.find import DatasetFiles, find_dataset
+from movielora.examples.records import read_records
 from movielora.progress import SILENT
-from movielora.training.batch import settle_batch
+from movielora.training.loop.batch import settle_batch
 from movielora.training.train import planned_steps
 
 

@@ -10,16 +10,16 @@ from typing import Any
 
 from movielora.config import Config, ResolvedConfig, resolve_config
 from movielora.errors import ConfigError, ModelError, NoLiveRunError
-from movielora.evaluation.kernels import recorded_placement
 from movielora.progress import Reporter
-from movielora.runs import fields
-from movielora.runs.atomic import read_json
 from movielora.runs.checkpoints import Checkpoint, inspect, newest_complete, read_trainer_state
 from movielora.runs.find import call_name
 from movielora.runs.paths import RESUME_STATE_NAME, RunPaths
 from movielora.runs.record import Record, read_record
-from movielora.training.early_stopping import early_stop_reason
+from movielora.scoring.kernels import recorded_placement
+from movielora.storage import fields
+from movielora.storage.atomic import read_json
 from movielora.training.identity import differences
+from movielora.training.loop.early_stopping import early_stop_reason
 
 # A change of one of these is allowed and said, with what follows from it. The kernels are held against the record once
 # they are chosen: `auto` may mean others on another machine.

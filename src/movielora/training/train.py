@@ -16,25 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import Config, ResolvedConfig
-from movielora.data.dataset_files import DatasetFiles, find_dataset
-from movielora.data.prompt import PromptTemplate
-from movielora.data.quiet import quiet_libraries
-from movielora.data.token_cache import clear_cache, tokenize_file
-from movielora.data.tokens import TokenizedExamples
+from movielora.dataset.find import DatasetFiles, find_dataset
 from movielora.errors import DataError, StoppedError
-from movielora.evaluation.kernels import other_kernels
-from movielora.model.allocator import return_freed_memory
+from movielora.machine.library_output import quiet_libraries
 from movielora.model.base import Placement, choose_placement, find_base, load_base
+from movielora.model.cpu.allocator import return_freed_memory
 from movielora.model.quantization import CPU_SPEED_WARNING
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import Reporter
-from movielora.runs import occupancy
+from movielora.prompt.template import PromptTemplate
+from movielora.prompt.token_cache import clear_cache, tokenize_file
+from movielora.prompt.tokens import TokenizedExamples
+from movielora.runs import run_guard as occupancy
 from movielora.runs.checkpoints import newest_complete
-from movielora.runs.occupancy import Mode
 from movielora.runs.paths import RunPaths
+from movielora.runs.run_guard import Mode
 from movielora.runs.session import RunSession
-from movielora.training.batch import StepDown, settle_batch
+from movielora.scoring.kernels import other_kernels
 from movielora.training.identity import run_identity
+from movielora.training.loop.batch import StepDown, settle_batch
 from movielora.training.result import TrainResult
 from movielora.training.resume import (
     OTHER_LOSSES,
@@ -185,7 +185,7 @@ def _load_libraries(told: Reporter) -> None:
     with told.phase("Loading libraries"):
         quiet_libraries()
         import movielora.training.finish
-        import movielora.training.trainer  # noqa: F401
+        import movielora.training.loop.trainer  # noqa: F401
 
 
 def _choose_placement(work: _Work) -> Placement:
@@ -207,7 +207,7 @@ def _choose_placement(work: _Work) -> Placement:
 def _build_trainer(work: _Work, placement: Placement, tokenizer: Any, examples: _Examples, steps: int) -> Any:
     """The base on its device with the adapter's plan, in an AnswerTrainer for `steps` optimiser steps."""
     from movielora.model.lora import check_targets, lora_config
-    from movielora.training.trainer import AnswerTrainer, training_arguments
+    from movielora.training.loop.trainer import AnswerTrainer, training_arguments
 
     config, paths = work.config, work.session.paths
     with work.told.phase("Loading model"):
@@ -257,7 +257,7 @@ def _finish(work: _Work, trainer: Any, examples: _Examples) -> TrainResult:
 
 
 def _run_trainer(trainer: Any, steps: int, work: _Work) -> None:
-    from movielora.training.callbacks import RunCallback, TrainingOver, tensorboard_callback
+    from movielora.training.loop.callbacks import RunCallback, TrainingOver, tensorboard_callback
 
     config, session, told = work.config, work.session, work.told
     told.note(

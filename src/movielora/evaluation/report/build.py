@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from movielora.errors import OutputError
-from movielora.evaluation.analysis import Analysis, load_analysis
+from movielora.evaluation.analysis.rows import Analysis, load_analysis
 from movielora.evaluation.report.payload import page_data
 from movielora.progress import SILENT, Reporter
-from movielora.runs.atomic import write_text_atomically
+from movielora.storage.atomic import write_text_atomically
 
 # In the order in which they build on one another.
 _SCRIPTS = ("basis.js", "selection.js", "leaders.js", "charts.js", "scatter.js", "rows.js", "drawer.js", "page.js")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from movielora.errors import DataError
-from movielora.evaluation.predictions import read_objects
 from movielora.runs.paths import RunPaths
+from movielora.scoring.predictions import read_objects
 
 _MOST_POINTS = 400
 _DRAWN = {"loss": "Training loss", "eval_loss": "Evaluation loss", "eval_auc": "Evaluation AUC"}

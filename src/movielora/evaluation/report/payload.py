@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from movielora.data.prompt import INSTRUCTION, SYSTEM, render_input
-from movielora.evaluation.analysis import BUCKETS, Analysis
-from movielora.evaluation.metrics import Floats, Ints
+from movielora.evaluation.analysis.rows import BUCKETS, Analysis
+from movielora.evaluation.comparison.sentences import describe_rows, provenance_lines, trap_sentences
 from movielora.evaluation.report.curves import training_curves
 from movielora.evaluation.report.shapes import score_shapes
-from movielora.evaluation.sentences import describe_rows, provenance_lines, trap_sentences
+from movielora.prompt.template import INSTRUCTION, SYSTEM, render_input
+from movielora.scoring.log_odds import Floats, Ints
 
 _METRICS = ("auc", "accuracy", "precision", "recall", "f1", "uauc", "log_loss", "brier", "ece", "answer_mass")
 _LOG_ODDS_DIGITS = 3

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from movielora.evaluation.metrics import Bools, Floats
+from movielora.scoring.log_odds import Bools, Floats
 
 _BINS = 40
 # The span drawn holds all scores but these shares at its ends; outliers count at the edge.

@@ -1,0 +1,65 @@
+"""`movielora doctor`, `doctor wheel` and `doctor --explain`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from movielora.config import resolve_config
+from movielora.console.machine import doctor_view
+from movielora.console.output import emit_json
+from movielora.console.reporting import reporter
+from movielora.doctor.examine import examine
+from movielora.doctor.failures import explain, read_log
+from movielora.doctor.wheel import Description, ask_server, choose_and_check, describe_machine
+
+app = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode=None)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Text = Annotated[str | None, typer.Option(show_default="this machine's")]
+
+
+@app.callback(epilog="Example: movielora doctor --config configs/qwen3.yaml --verbose")
+def doctor(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="Check what this config asks for.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Run this check alone; may be repeated.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every check.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on a warning too.")] = False,
+    log: Annotated[
+        Path | None, typer.Option("--explain", help="Explain a failure log: a file, or - for stdin.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """See whether this machine is ready, and the command that mends it where not."""
+    if context.invoked_subcommand:
+        return
+    if log:
+        found = explain(sys.stdin.read() if str(log) == "-" else read_log(log))
+        emit_json({"failures": [each.as_json() for each in found]}) if json else doctor_view.show_explanations(found)
+        return
+    diagnosis = examine(resolve_config(config) if config else None, only or (), reporter())
+    emit_json(diagnosis.as_json()) if json else doctor_view.show_diagnosis(diagnosis, verbose=verbose or bool(only))
+    if diagnosis.failed(strict=strict):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: movielora doctor wheel --python 3.11 --torch 2.5.1 --cuda 12.4 --glibc 2.31 --check")
+def wheel(
+    python: Text = None,
+    torch: Text = None,
+    cuda: Text = None,
+    abi: Text = None,
+    machine: Text = None,
+    glibc: Text = None,
+    capability: Text = None,
+    check: Annotated[bool, typer.Option("--check", help="Ask the server whether the file is there.")] = False,
+    base_url: Annotated[str, typer.Option(help="A mirror of the release downloads.", show_default=False)] = "",
+    json: Json = False,
+) -> None:
+    """Name the newest flash-attn wheel that fits this machine, or the one described."""
+    described = describe_machine(Description(python, torch, cuda, abi, machine, glibc, capability))
+    choice, checked = choose_and_check(described, base_url, ask_server if check else None)
+    emit_json(choice.as_json(checked)) if json else doctor_view.show_wheel(choice, checked)

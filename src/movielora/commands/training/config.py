@@ -1,0 +1,35 @@
+"""`movielora config`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from movielora.console import output
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(
+    name="config",
+    epilog="Example: movielora config --config configs/tiny_cpu.yaml --set learning_rate=1e-3",
+)
+def show_config(
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="The YAML file.", show_default="the defaults alone")
+    ] = None,
+    overrides: Annotated[list[str], typer.Option("--set", help="key=value over the file's; repeatable.")] = [],  # noqa: B006
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of every key.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Show the resolved config, or the JSON Schema that editors complete with."""
+    from movielora.config import Config, resolve_config
+    from movielora.console.training.config_view import show_resolved
+
+    if schema:
+        output.emit_json(Config.model_json_schema(), indent=None if as_json else 2)
+        return
+    resolved = resolve_config(config, overrides)
+    output.emit_json(resolved.to_json()) if as_json else show_resolved(resolved)

@@ -1,0 +1,40 @@
+"""`movielora resume`."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(epilog="Example: movielora resume --detach")
+def resume(
+    run: Annotated[str | None, typer.Argument(help="Name or folder of a run; without it the newest.")] = None,
+    extra_epochs: Annotated[float, typer.Option(min=0, help="Epochs beyond the recorded config's.")] = 0.0,
+    detach: Annotated[bool, typer.Option("--detach", help="Go on by itself; this shell may be closed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Continue a run from its newest complete checkpoint, from its record alone."""
+    from movielora.console import output, reporting
+    from movielora.console.training.detach_view import show_detached
+    from movielora.runs.detach import start_detached
+    from movielora.runs.find import find_run
+    from movielora.runs.paths import RunPaths
+
+    paths = RunPaths(find_run(run).root.resolve())
+    if detach:
+        argv = ["resume", str(paths.root), "--extra-epochs", str(extra_epochs)]
+        started = start_detached(argv, paths.root, reporting.reporter(), mode="resume")
+        output.emit_json(started.to_json()) if as_json else show_detached(started)
+        return
+    from movielora.console.training.train_view import show_result
+    from movielora.training.resume import recorded_config, recorded_folder
+    from movielora.training.train import TrainRequest, train_run
+
+    os.chdir(recorded_folder(paths))  # its config's relative paths were meant from there
+    request = TrainRequest(recorded_config(paths), mode="resume", extra_epochs=extra_epochs)
+    result = train_run(request, reporting.reporter())
+    output.emit_json(result.to_json()) if as_json else show_result(result)

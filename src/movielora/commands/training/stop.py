@@ -1,0 +1,39 @@
+"""`movielora stop`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(epilog="Example: movielora stop")
+def stop(
+    run: Annotated[
+        str | None, typer.Argument(help="Name or folder of a run; without it the live one, or the newest.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds until its processes are killed.", show_default="120; 10 by force")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Do not wait for a save: leave at once, then kill.")] = False,
+    no_save: Annotated[bool, typer.Option("--no-save", help="End after this step; keep the last checkpoint.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Ask a run to save and end, and wait until it has."""
+    from movielora.console.output import emit_json
+    from movielora.console.reporting import reporter
+    from movielora.console.training.stop_view import show_stopped
+    from movielora.errors import WorkError
+    from movielora.runs.find import find_run
+    from movielora.runs.stopping import stop_run
+
+    paths = find_run(run)
+    stopped = stop_run(paths, reporter(), timeout=timeout, force=force, save=not no_save)
+    if as_json:
+        emit_json(stopped.to_json())
+    else:
+        show_stopped(stopped, paths)
+    if stopped.forced:
+        raise WorkError(f"{stopped.run} did not end by itself and was killed", "what it had saved before is whole")

@@ -1,0 +1,69 @@
+"""`movielora train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from movielora.console import output, reporting
+from movielora.errors import ConfigError
+from movielora.runs.run_guard import Mode
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(
+    epilog="Example: movielora train --config configs/tiny_cpu.yaml --set num_train_epochs=2",
+)
+def train(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The YAML file of the training.")],
+    overrides: Annotated[list[str], typer.Option("--set", help="key=value over the file's; repeatable.")] = [],  # noqa: B006
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest complete checkpoint.")] = False,
+    resume_from_checkpoint: Annotated[Path | None, typer.Option(help="Go on from this checkpoint folder.")] = None,
+    extra_epochs: Annotated[float, typer.Option(min=0, help="With --resume: epochs beyond the config's.")] = 0.0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is in output_dir.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Go on by itself; this shell may be closed.")] = False,
+    name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="config and time")] = None,
+    clear_cache: Annotated[bool, typer.Option("--clear-cache", help="Tokenize anew.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run; write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Train a LoRA adapter, evaluate it as it grows, and keep the best."""
+    from movielora.config import resolve_config
+    from movielora.console.training.detach_view import show_detached
+    from movielora.console.training.train_view import show_plan, show_result
+    from movielora.runs.detach import child_argv, start_detached
+    from movielora.training.plan import plan_training
+    from movielora.training.train import TrainRequest, train_run
+
+    resolved = resolve_config(config, overrides)
+    reporter = reporting.reporter()
+    if dry_run:
+        plan = plan_training(resolved)
+        output.emit_json(plan.to_json()) if as_json else show_plan(plan)
+        return
+    mode = _mode(resume=resume or resume_from_checkpoint is not None, overwrite=overwrite, extra_epochs=extra_epochs)
+    if detach:
+        started = start_detached(child_argv(), Path(resolved.values.output_dir), reporter, mode=mode, name=name)
+        output.emit_json(started.to_json()) if as_json else show_detached(started)
+        return
+    request = TrainRequest(
+        resolved,
+        mode=mode,
+        name=name,
+        checkpoint=resume_from_checkpoint,
+        extra_epochs=extra_epochs,
+        clear_cache=clear_cache,
+    )
+    result = train_run(request, reporter)
+    output.emit_json(result.to_json()) if as_json else show_result(result)
+
+
+def _mode(*, resume: bool, overwrite: bool, extra_epochs: float) -> Mode:
+    if resume and overwrite:
+        raise ConfigError("--resume goes on with a run and --overwrite replaces it", "give one of them")
+    if extra_epochs and not resume:
+        raise ConfigError("--extra-epochs goes on with a run that has ended", "give --resume too")
+    return "overwrite" if overwrite else "resume" if resume else "new"

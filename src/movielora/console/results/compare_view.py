@@ -1,0 +1,241 @@
+"""The page of `movielora compare`: the verdict, then the figures it stands on, within 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from movielora.console.output import plain_table, stdout, visible
+from movielora.evaluation.comparison.sentences import describe_rows, trap_sentences
+from movielora.evaluation.metrics.formulas import LOWER_IS_BETTER
+from movielora.scoring.score_change import ScoreChange
+
+_COLUMNS = {"auc": "AUC", "accuracy": "acc.", "f1": "F1", "uauc": "uAUC", "log_loss": "log loss"}
+_DIFFERENCES = {"auc": "AUC", "accuracy": "accuracy"}
+_EXTREMES = 3
+# Five columns within 80.
+_ASKED_WIDTH, _USER_WIDTH, _NAME_WIDTH = 36, 8, 12
+
+
+def show_comparison(comparison: dict[str, Any], examples: Sequence[dict[str, Any]] = ()) -> None:
+    console = stdout()
+    console.print()
+    console.print(f"[bold]{escape(comparison['verdict'])}[/]")
+    console.print(escape(describe_rows(comparison)) + ".", style="dim")
+    console.print()
+    _show_leaders(console, comparison)
+    _show_differences(console, comparison)
+    _show_calibration(console, comparison)
+    show_slices(console, comparison["slices"], comparison["data"], only_extremes=True)
+    _show_traps(console, comparison)
+    _show_precision(console, comparison.get("base_precision"))
+    _show_examples(console, comparison, examples)
+    if comparison.get("output_dir"):
+        folder = escape(str(comparison["output_dir"]))
+        console.print(f"\nRead the rows: [bold]movielora report {folder} --open[/]", soft_wrap=True)
+
+
+def _show_precision(console: Console, entry: dict[str, Any] | None) -> None:
+    """How far the adapter's answers on this base lie from those on the base in the other precision."""
+    if entry is None:
+        return
+    change = ScoreChange(**{field.name: entry[field.name] for field in fields(ScoreChange)})
+    console.print(f"\nOn the {entry['precision']} base instead of the {entry['against']} one, {change.sentence()}.")
+
+
+def _show_examples(console: Console, comparison: dict[str, Any], examples: Sequence[dict[str, Any]]) -> None:
+    """What was asked, the true answer, and the two answers with P(Yes); a line each."""
+    if not examples:
+        return
+    names = [escape(short_title(comparison["models"][key]["name"], _NAME_WIDTH)) for key in ("base", "adapter")]
+    table = plain_table(f"the first {len(examples):,} rows: is it liked?", "user", "truth", *names)
+    for example in examples:
+        answers = [_answer(example[key]) for key in ("base", "adapter")]
+        asked = short_title(example.get("candidate_title") or example.get("input"), _ASKED_WIDTH)
+        user = short_title(str(example.get("user_id", "–")), _USER_WIDTH)
+        table.add_row(escape(asked), escape(user), example["label"], *answers)
+    console.print()
+    console.print(table)
+    console.print("each answer with P(Yes)", style="dim")
+
+
+def _answer(answer: dict[str, Any]) -> str:
+    """`Yes .73`; `– .73` where the generated text held no answer."""
+    return f"{answer['prediction'] or '–'} {figure(answer['p_yes'], 2)}"
+
+
+def short_title(title: str | None, width: int) -> str:
+    """Text from data on one line of at most `width` cells of the terminal: some characters take two."""
+    shown = visible(" ".join((title or "no title").split()))
+    return shown if cell_len(shown) <= width else f"{set_cell_size(shown, width - 1)}…"
+
+
+def figure(value: float | None, digits: int = 3) -> str:
+    """`.802`, `1.204`, `−.026`; `–` where the data does not define it."""
+    if value is None:
+        return "–"
+    text = f"{abs(value):.{digits}f}"
+    text = text.removeprefix("0") if text.startswith("0.") else text
+    return f"−{text}" if round(value, digits) < 0 else text
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    text = figure(value, digits)
+    return text if value is None or text.startswith("−") else f"+{text}"
+
+
+def span(interval: list[float] | None) -> str:
+    """`.78–.83`."""
+    return "–" if interval is None else f"{figure(interval[0], 2)}–{figure(interval[1], 2)}"
+
+
+def difference(entry: dict[str, Any]) -> str:
+    """`+.180 (.16 to .20)`."""
+    if entry["low"] is None:
+        return signed(entry["value"])
+    return f"{signed(entry['value'])} ({figure(entry['low'], 2)} to {figure(entry['high'], 2)})"
+
+
+def _show_leaders(console: Console, comparison: dict[str, Any]) -> None:
+    """Base, adapter, controls, others, and the baselines from the strongest down."""
+    models = comparison["models"]
+    ranked = sorted(models["baselines"].values(), key=lambda entry: -(entry["auc"] or 0))
+    own = [models["base"], models["adapter"]]
+    contenders = [*own, *models["others"].values(), *ranked]
+    best = {metric: _best(contenders, metric) for metric in _COLUMNS}
+    table = plain_table("", "AUC ", "95%", *(f"{_COLUMNS[metric]} " for metric in list(_COLUMNS)[1:]), "mass")
+    table.columns[0].no_wrap = True
+    table.columns[0].max_width = 22
+    for entry in own:
+        table.add_row(*_leader_cells(entry, best), style="bold" if entry is models["adapter"] else "")
+    for entry in models["controls"].values():
+        table.add_row(*_leader_cells(entry, {}), style="dim")
+    for entry in [*models["others"].values(), *ranked]:
+        table.add_row(*_leader_cells(entry, best))
+    console.print(table)
+    console.print("* the best figure of its column; mass: P(Yes) + P(No) of all words", style="dim")
+
+
+def _leader_cells(entry: dict[str, Any], best: dict[str, float | None]) -> list[str]:
+    cells = [escape(entry["name"])]
+    for metric in _COLUMNS:
+        is_best = entry[metric] is not None and entry[metric] == best.get(metric)
+        cells.append(f"[green]{figure(entry[metric])}*[/]" if is_best else f"{figure(entry[metric])} ")
+        if metric == "auc":
+            cells.append(span(entry["intervals"]["auc"]))
+    return [*cells, "" if entry["answer_mass"] is None else figure(entry["answer_mass"])]
+
+
+def _best(entries: list[dict[str, Any]], metric: str) -> float | None:
+    values = [entry[metric] for entry in entries if entry[metric] is not None]
+    if not values:
+        return None
+    return float(min(values) if metric in LOWER_IS_BETTER else max(values))
+
+
+def _show_differences(console: Console, comparison: dict[str, Any]) -> None:
+    adapter = comparison["models"]["adapter"]["name"]
+    table = plain_table(f"{escape(adapter)} minus", *_DIFFERENCES.values())
+    for name, entry in _named_differences(comparison):
+        table.add_row(escape(name), *(difference(entry[metric]) for metric in _DIFFERENCES))
+    console.print()
+    console.print(table)
+    buckets, test = comparison["buckets"], comparison["mcnemar"]
+    p_value = "p < .001" if test["p_value"] < 0.001 else f"p = {figure(test['p_value'])}"
+    console.print(
+        f"fixed {buckets['fixed']:,} · broken {buckets['broken']:,} · both right {buckets['both_right']:,} · "
+        f"both wrong {buckets['both_wrong']:,}"
+    )
+    console.print(f"McNemar's exact test {p_value}; it {test['caveat']}", style="dim")
+
+
+def _named_differences(comparison: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    models, found = comparison["models"], comparison["difference"]
+    named = [(models["base"]["name"], found["adapter_minus_base"])]
+    if found["adapter_minus_best_baseline"]:
+        best = models["baselines"][comparison["data"]["best_baseline"]]["name"]
+        named.append((best, found["adapter_minus_best_baseline"]))
+    named += [(models["controls"][key]["name"], entry) for key, entry in found["adapter_minus_controls"].items()]
+    named += [(models["others"][key]["name"], entry) for key, entry in found["adapter_minus_others"].items()]
+    return named
+
+
+def _show_calibration(console: Console, comparison: dict[str, Any]) -> None:
+    console.print()
+    models = comparison["models"]
+    shown = [models["base"], models["adapter"]]
+    best = comparison["data"]["best_baseline"]
+    shown += [models["baselines"][best]] if best else []
+    fitted = [entry for entry in shown if entry["calibrated"] and entry["at_best_f1"]]
+    if not fitted:
+        console.print(f"Not calibrated: {comparison['calibration']['reason']}.", style="dim")
+        return
+    bins = comparison["calibration"]["ece_bins"]
+    table = plain_table("fitted on the eval split", "T", "log loss", "at T", "ECE", "at T", "cut", "F1 there")
+    for entry in fitted:
+        tempered, cut = entry["calibrated"], entry["at_best_f1"]
+        table.add_row(
+            escape(entry["name"]),
+            "over 100" if tempered["temperature"] >= 100 else f"{tempered['temperature']:.2f}",
+            figure(entry["log_loss"]),
+            figure(tempered["log_loss"]),
+            figure(entry["ece"]),
+            figure(tempered["ece"]),
+            signed(cut["threshold"], 2),
+            figure(cut["f1"]),
+        )
+    console.print(table)
+    console.print(f"T: temperature, above 1 where too sure; cut: log-odds of best F1; ECE of {bins} bins", style="dim")
+
+
+def show_slices(
+    console: Console, slices: list[dict[str, Any]], data: dict[str, Any], *, only_extremes: bool = False
+) -> None:
+    """Slices by adapter minus base; `*` where the difference is clear after the correction."""
+    chosen = _extremes(slices) if only_extremes else slices
+    if not chosen:
+        return
+    table = plain_table("slice", "", "n", "AUC", "minus base", "95%", "")
+    table.columns[1].justify = "left"
+    table.columns[1].max_width = 20
+    above = None
+    for entry in chosen:
+        gain = entry["adapter_minus_base"]["auc"]
+        between = "–" if gain["low"] is None else f"{figure(gain['low'], 2)} to {figure(gain['high'], 2)}"
+        table.add_row(
+            "" if entry["by"] == above else escape(entry["by_title"]),
+            escape(entry["slice"]),
+            f"{entry['n']:,}",
+            figure(entry["adapter"]["auc"]),
+            signed(gain["value"]),
+            between,
+            "*" if gain["clear"] else "",
+        )
+        above = entry["by"]
+    console.print()
+    console.print(table)
+    which = f"the {len(chosen)} weakest and strongest of {len(slices)} slices; " if len(chosen) < len(slices) else ""
+    hidden = f"; {data['slices_hidden']} under {data['slices_min_rows']} rows hidden" if data["slices_hidden"] else ""
+    console.print(f"{which}* clear after Holm's correction over all slices{hidden}", style="dim")
+
+
+def _extremes(slices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    known = [entry for entry in slices if entry["adapter_minus_base"]["auc"]["value"] is not None]
+    ranked = sorted(known, key=lambda entry: entry["adapter_minus_base"]["auc"]["value"])
+    if len(ranked) <= 2 * _EXTREMES:
+        return ranked
+    return [*ranked[:_EXTREMES], *ranked[-_EXTREMES:]]
+
+
+def _show_traps(console: Console, comparison: dict[str, Any]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for sentence in trap_sentences(comparison):
+        table.add_row("·", escape(sentence))
+    console.print()
+    console.print(table, style="dim")

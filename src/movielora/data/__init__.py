@@ -1,1 +1,0 @@
-"""From ratings to token ids."""

@@ -1,0 +1,175 @@
+"""Processor, memory and GPUs, asked of the kernel and the driver; torch is not needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from movielora.doctor.check import Check, missing, ok, skipped, warning
+from movielora.doctor.requirements import Wishes
+from movielora.machine.processor import computes_bf16_fast, cpu_flags
+
+GIB = 1 << 30
+# Qwen3-0.6B in bf16 with a small batch peaks at about 4 GB; the tokenised data and the libraries want the rest.
+_COMFORTABLE_MEMORY = 6 * GIB
+_NVIDIA_VENDOR, _DISPLAY_CLASS = "0x10de", "0x03"
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU as the driver knows it. `memory` and `used` in bytes; `processes` holds (pid, bytes or None)."""
+
+    name: str
+    memory: int
+    used: int
+    capability: str
+    processes: tuple[tuple[int, int | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What the NVIDIA driver says; `version` empty where there is none, `cuda` the highest it can serve."""
+
+    version: str = ""
+    cuda: str = ""
+    gpus: tuple[Gpu, ...] = ()
+    problem: str = ""
+
+
+def read_driver() -> Driver:
+    """Ask NVML, which needs the driver alone. No driver is no error: `problem` says what NVML said."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        return Driver(problem=str(error))
+    try:
+        highest = pynvml.nvmlSystemGetCudaDriverVersion_v2()
+        gpus = tuple(_read_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount()))
+        return Driver(_text(pynvml.nvmlSystemGetDriverVersion()), f"{highest // 1000}.{highest % 1000 // 10}", gpus)
+    except pynvml.NVMLError as error:
+        return Driver(problem=str(error))
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _read_gpu(nvml: Any, index: int) -> Gpu:
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
+    try:
+        running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    except nvml.NVMLError:  # a slice of a GPU, or a container, may not list them
+        running = []
+    processes = tuple((int(entry.pid), entry.usedGpuMemory) for entry in running)
+    name = _text(nvml.nvmlDeviceGetName(handle))
+    return Gpu(name, int(memory.total), int(memory.used), f"{major}.{minor}", processes)
+
+
+def _text(value: object) -> str:
+    """NVML's bindings gave bytes in older versions."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def nvidia_cards_on_the_bus(devices: Path = Path("/sys/bus/pci/devices")) -> int:
+    """NVIDIA display or compute devices that the kernel sees, with or without a driver."""
+    count = 0
+    for device in devices.glob("*"):
+        try:
+            vendor, kind = (device.joinpath(part).read_text().strip() for part in ("vendor", "class"))
+        except OSError:
+            continue
+        count += vendor == _NVIDIA_VENDOR and kind.startswith(_DISPLAY_CLASS)
+    return count
+
+
+def check_gpu(driver: Driver, wishes: Wishes, cards: int, visible: str | None) -> Check:
+    """`visible` is CUDA_VISIBLE_DEVICES as set, None where it is not."""
+    wanted = bool(wishes.gpu)
+    asked = f"a CUDA GPU: {wishes.config} says `{wishes.gpu}`" if wanted else "a CUDA GPU for full speed"
+    if driver.gpus and visible is not None and visible.strip() in ("", "-1"):
+        found = f"{driver.gpus[0].name}, hidden by CUDA_VISIBLE_DEVICES={visible!r}"
+        return missing("gpu", found, asked, "unset CUDA_VISIBLE_DEVICES", demanded=wanted)
+    if driver.gpus:
+        names = "; ".join(_describe(gpu) for gpu in driver.gpus)
+        return ok("gpu", f"{names}; driver {driver.version} serves CUDA up to {driver.cuda}")
+    if cards:
+        found = f"{cards} NVIDIA card{'s' if cards > 1 else ''} without a working driver ({driver.problem})"
+        fix = "install NVIDIA's driver, or pass the GPU into the container (docker run --gpus all)"
+        return missing("gpu", found, asked, fix, demanded=True)
+    fix = (
+        f"on a machine without one, {_without(wishes)}"
+        if wanted
+        else "training will use the CPU; movielora fit --config FILE says what it needs"
+    )
+    return missing("gpu", "none", asked, fix, demanded=wanted)
+
+
+def _without(wishes: Wishes) -> str:
+    return "--set flash_attn=auto" if wishes.flash else "--set fp16=false"
+
+
+def _describe(gpu: Gpu) -> str:
+    return f"{gpu.name}, {gpu.memory / GIB:.0f} GiB, compute capability {gpu.capability}"
+
+
+def check_processor(flags: frozenset[str] | None = None, cores: int | None = None, gpu: bool = False) -> Check:
+    """Whether bf16 is fast here. With a GPU the processor only feeds it."""
+    known = cpu_flags() if flags is None else flags
+    count = cores or len(os.sched_getaffinity(0))
+    fast = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in known]
+    found = f"{count} core{'s' if count > 1 else ''}, {', '.join(fast) if fast else 'no AVX'}"
+    if gpu or computes_bf16_fast(known):
+        return ok("processor", found)
+    return ok("processor", f"{found}: no bf16 units, so training on it uses fp32")
+
+
+def check_memory(total: int | None = None, available: int | None = None, limit: int | None = None) -> Check:
+    """Bytes of the machine, those free, and the container's limit where there is one."""
+    machine = psutil.virtual_memory()
+    total, available = total or machine.total, available or machine.available
+    limit = _container_limit() if limit is None else limit
+    free = min(available, limit) if limit else available
+    found = f"{free / GIB:.1f} of {(min(total, limit) if limit else total) / GIB:.1f} GiB free"
+    if free >= _COMFORTABLE_MEMORY:
+        return ok("memory", found)
+    fix = "close other programs; movielora fit --config FILE says what a training needs"
+    return warning("memory", found, f"{_COMFORTABLE_MEMORY // GIB} GiB for Qwen3-0.6B", fix)
+
+
+def _container_limit(path: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """The control group's memory limit in bytes; 0 where there is none."""
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except OSError:
+        return 0
+    return int(text) if text.isdigit() else 0
+
+
+def check_gpu_use(driver: Driver, own: Sequence[int] = ()) -> Check:
+    """Whether someone computes on the GPU now; `own` are process ids to leave out."""
+    if not driver.gpus:
+        return skipped("gpu_use", "no GPU")
+    busy = [(pid, used, gpu) for gpu in driver.gpus for pid, used in gpu.processes if pid not in {os.getpid(), *own}]
+    if not busy:
+        return ok("gpu_use", "nobody computes on it")
+    listed = ", ".join(f"process {pid} ({_program(pid)}{_size(used)})" for pid, used, _ in busy[:3])
+    fix = "movielora status shows whether it is a run of yours; wait for it, or stop it with movielora stop"
+    return warning("gpu_use", listed, "a GPU to itself", fix)
+
+
+def _program(pid: int) -> str:
+    try:
+        return psutil.Process(pid).name()
+    except psutil.Error:
+        return "another user's or container's"
+
+
+def _size(used: int | None) -> str:
+    return f", {used / GIB:.1f} GiB" if used else ""

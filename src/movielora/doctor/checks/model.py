@@ -1,0 +1,76 @@
+"""The Hugging Face cache, and whether the config's model is there or can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from movielora.doctor.check import Check, failure, ok, skipped
+from movielora.doctor.requirements import Wishes
+from movielora.errors import ModelError
+from movielora.machine.child import Outcome
+from movielora.model.folder import check_weights, read_model_config
+from movielora.model.hub import is_cached, is_hub_name, why_unreachable
+from movielora.model.tiny import NAME as TINY
+
+# What `run_probes` is told to run.
+ARCHITECTURES_TARGET = "movielora.model.folder:known_architectures"
+
+
+def model_cache() -> Path:
+    """The folder that downloaded models are kept in."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def check_hugging_face() -> Check:
+    """Where models are kept, and whether the libraries may use the network."""
+    from huggingface_hub import constants
+
+    mode = "offline mode is on" if constants.HF_HUB_OFFLINE else "offline mode is off"
+    return ok("hugging_face", f"cache {model_cache()}; {mode}")
+
+
+def check_model(wishes: Wishes, architectures: Outcome, reachable: Callable[[str], str] | None = None) -> Check:
+    """`reachable` gives why a name cannot be reached, empty where it can."""
+    if not wishes.model:
+        return skipped("model", "no config given")
+    if wishes.model == TINY:
+        return ok("model", "tiny, the embedded base: built on the spot")
+    if wishes.model_at.is_dir():
+        return _check_folder(wishes, architectures)
+    if not is_hub_name(wishes.model):
+        fix = "correct model_name_or_path, or set it to a Hugging Face name"
+        return failure("model", f"{wishes.model} does not exist", f"the model of {wishes.config}", fix)
+    return _check_name(wishes.model, reachable or why_unreachable)
+
+
+def _check_folder(wishes: Wishes, architectures: Outcome) -> Check:
+    try:
+        kind = read_model_config(wishes.model_at)["model_type"]
+        size = check_weights(wishes.model_at)
+    except ModelError as error:
+        return failure("model", error.message, "a complete model folder", error.next_step)
+    known = architectures.value["model_types"] if architectures.value else [kind]
+    if kind not in known:
+        found = f"{wishes.model}: the installed transformers knows no language model of type `{kind}`"
+        return failure("model", found, "a known architecture", "pip install --upgrade transformers, or another model")
+    return ok("model", f"{wishes.model}: {kind}, {size / 1e9:.1f} GB of whole weights")
+
+
+def _check_name(name: str, reachable: Callable[[str], str]) -> Check:
+    from huggingface_hub import constants
+
+    if is_cached(name):
+        return ok("model", f"{name} is in the cache")
+    if constants.HF_HUB_OFFLINE:
+        fix = "unset HF_HUB_OFFLINE, or copy the model here and set model_name_or_path to its folder"
+        return failure("model", f"{name} is not in the cache, and offline mode is on", "the config's model", fix)
+    problem = reachable(name)
+    if problem:
+        fix = "connect to the network, or set model_name_or_path to a local folder or to tiny"
+        return failure(
+            "model", f"{name} is not in the cache and cannot be reached: {problem}", "the config's model", fix
+        )
+    return ok("model", f"{name} is not in the cache; it can be downloaded")

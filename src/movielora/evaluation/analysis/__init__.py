@@ -1,0 +1,1 @@
+"""`analyze`: the rows of a finished comparison."""

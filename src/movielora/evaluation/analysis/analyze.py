@@ -1,0 +1,69 @@
+"""The recipe of `movielora analyze`: read a comparison, filter its rows, write the page, tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from movielora.evaluation.analysis.export import ExportFormat, export_rows
+from movielora.evaluation.analysis.rows import (
+    Analysis,
+    RowFilter,
+    describe_selection,
+    example,
+    load_analysis,
+    parse_slice,
+    select_rows,
+)
+from movielora.evaluation.report.build import save_report
+from movielora.progress import Reporter
+from movielora.scoring.log_odds import Ints
+
+
+@dataclass(frozen=True)
+class AnalyzeRequest:
+    """What the user asked for; `slices` are texts like `genre=Drama`."""
+
+    folder: Path
+    bucket: str | None = None
+    slices: tuple[str, ...] = ()
+    search: str | None = None
+    user: str | None = None
+    sort: str = "confidence"
+    show_examples: int = 10
+    export: ExportFormat | None = None
+
+
+def analyze(request: AnalyzeRequest, reporter: Reporter) -> dict[str, Any]:
+    """What `--json` prints: the selection's figures, examples of it, the verdict, and the files written.
+
+    Raises DataError for a comparison that cannot be read, ConfigError for a filter that does not exist, OutputError
+    where a file cannot be written.
+    """
+    analysis = load_analysis(request.folder)
+    wanted = RowFilter(
+        bucket=request.bucket,
+        slices=tuple(parse_slice(analysis, text) for text in request.slices),
+        search=request.search,
+        user=request.user,
+    )
+    rows = select_rows(analysis, wanted, request.sort)
+    report = save_report(analysis, reporter)
+    exported = export_rows(analysis, rows, request.export) if request.export else None
+    return {
+        "output_dir": str(request.folder),
+        "samples": len(analysis.predictions),
+        "verdict": analysis.comparison["verdict"],
+        **describe_selection(analysis, rows),
+        "slices": analysis.comparison["slices"],
+        "slices_hidden": analysis.comparison["data"]["slices_hidden"],
+        "slices_min_rows": analysis.comparison["data"]["slices_min_rows"],
+        "examples": _examples(analysis, rows, request.show_examples),
+        "report": str(report),
+        "export": None if exported is None else str(exported),
+    }
+
+
+def _examples(analysis: Analysis, rows: Ints, most: int) -> list[dict[str, Any]]:
+    return [example(analysis, row) for row in rows[:most].tolist()]

@@ -1,0 +1,22 @@
+"""The genres of films, from `movies.jsonl` of a dataset folder."""
+
+from __future__ import annotations
+
+from movielora.evaluation.baselines.fitted import DatasetFiles
+from movielora.scoring.predictions import read_objects
+
+
+def read_genres(files: DatasetFiles) -> dict[str, tuple[str, ...]]:
+    """Genres by movie_id, as text; empty where the dataset has no `movies.jsonl` or a line has no genres.
+
+    Raises DataError where the file is there and is not JSONL.
+    """
+    path = files.folder / "movies.jsonl"
+    if not path.is_file():
+        return {}
+    found: dict[str, tuple[str, ...]] = {}
+    for _, film in read_objects(path, "run movielora prepare again"):
+        genres = film.get("genres")
+        if isinstance(genres, list):
+            found[str(film.get("movie_id"))] = tuple(str(genre) for genre in genres)
+    return found

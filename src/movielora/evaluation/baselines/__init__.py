@@ -1,0 +1,1 @@
+"""Simple models that an adapter must beat."""

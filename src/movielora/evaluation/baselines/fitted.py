@@ -1,0 +1,188 @@
+"""What is known of the test rows without any model: the baselines, the training counts, the traps.
+
+Reading 78,271 training records and fitting takes about five seconds, so the result is kept beside the training file
+in `.movielora-reference/`, under the hash of the files it came from: a changed file never meets an old result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movielora.evaluation.baselines.baselines import Fitted, fit_baselines
+from movielora.evaluation.baselines.features import Questions, read_questions
+from movielora.evaluation.baselines.training_counts import FilmNames, Tally, user_names
+from movielora.evaluation.comparison.data_warnings import describe_data
+from movielora.progress import SILENT, Reporter
+from movielora.prompt.token_cache import file_sha256
+from movielora.scoring.log_odds import Bools, Floats
+
+# Raise it when a baseline, a column or a trap is computed differently: old results are then left alone.
+_VERSION = 1
+_CACHE = ".movielora-reference"
+
+
+@dataclass(frozen=True)
+class DatasetFiles:
+    """The files a comparison stands on; None where there is none."""
+
+    test: Path
+    train: Path | None = None
+    eval: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        return (self.train or self.test).parent
+
+    def present(self) -> dict[str, Path]:
+        named = {"train": self.train, "eval": self.eval, "test": self.test}
+        return {name: path for name, path in named.items() if path is not None}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Columns have one entry a row of the test file, NaN where unknown:
+
+    `history_length` films shown, `like_share` of the films shown, `user_count` and `movie_count` training answers of
+    the user and about the candidate, `user_like_rate` smoothed. `candidates` are titles, `movie_ids` texts.
+    """
+
+    fitted: Fitted
+    labels: Bools
+    eval_labels: Bools | None
+    columns: dict[str, Floats]
+    candidates: list[str | None]
+    movie_ids: list[str | None]
+    data: dict[str, Any]
+
+
+def build_reference(files: DatasetFiles, reporter: Reporter = SILENT) -> Reference:
+    """Fit the baselines and count, or take both from the cache.
+
+    Raises DataError where a file cannot be read or holds a broken record.
+    """
+    liked_at = rating_threshold(files)
+    hashes = {name: file_sha256(path) for name, path in files.present().items()}
+    key = hashlib.sha256(json.dumps([_VERSION, liked_at, hashes], sort_keys=True).encode()).hexdigest()[:16]
+    cached = files.folder / _CACHE / f"{key}.npz"
+    found = _load(cached)
+    if found is None:
+        found = _compute(files, liked_at, hashes, reporter)
+        _save(cached, found, reporter)
+    return found
+
+
+def rating_threshold(files: DatasetFiles) -> float:
+    """The stars from which an answer is Yes, as `meta.json` beside the files says; 4 where it does not."""
+    try:
+        meta = json.loads((files.folder / "meta.json").read_text(encoding="utf-8"))
+        return float(meta["rating_threshold"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 4.0
+
+
+def _compute(files: DatasetFiles, liked_at: float, hashes: dict[str, str], reporter: Reporter) -> Reference:
+    present = files.present()
+    splits: dict[str, Questions] = {}
+    with reporter.phase("Reading the splits for the baselines", len(present), "files") as phase:
+        for name, path in present.items():
+            splits[name] = read_questions(path, liked_at)
+            phase.advance()
+    train, test = splits.get("train"), splits["test"]
+    with reporter.phase("Fitting the baselines") as phase:
+        fitted = fit_baselines(train, {name: split for name, split in splits.items() if name != "train"})
+        phase.advance(len(fitted.log_odds))
+    return Reference(
+        fitted=fitted,
+        labels=test.labels,
+        eval_labels=splits["eval"].labels if "eval" in splits else None,
+        columns=_columns(train, test),
+        candidates=test.titles,
+        movie_ids=test.movie_ids,
+        data=describe_data(splits) | {"rating_threshold": liked_at, "sha256": hashes},
+    )
+
+
+def _columns(train: Questions | None, test: Questions) -> dict[str, Floats]:
+    unknown = np.full(len(test), np.nan)
+    columns = {
+        "history_length": test.history_length.astype(np.float64),
+        "like_share": test.like_share,
+        "user_count": unknown,
+        "movie_count": unknown,
+        "user_like_rate": unknown,
+    }
+    if train is None:
+        return columns
+    films = FilmNames.shared_by(train, test)
+    columns["movie_count"] = Tally.of(films.of(train), train.labels).counts(films.of(test)).astype(np.float64)
+    if None not in test.users and None not in train.users:
+        users = Tally.of(user_names(train), train.labels)
+        names = user_names(test)
+        columns["user_count"] = users.counts(names).astype(np.float64)
+        columns["user_like_rate"] = users.like_rates(names, float(train.labels.mean()))
+    return columns
+
+
+def _save(path: Path, found: Reference, reporter: Reporter) -> None:
+    arrays: dict[str, NDArray[Any]] = {f"column/{name}": column for name, column in found.columns.items()}
+    for key, splits in found.fitted.log_odds.items():
+        arrays |= {f"baseline/{key}/{split}": log_odds for split, log_odds in splits.items()}
+    arrays["labels"] = found.labels
+    if found.eval_labels is not None:
+        arrays["eval_labels"] = found.eval_labels
+    words = {
+        "left_out": found.fitted.left_out,
+        "candidates": found.candidates,
+        "movie_ids": found.movie_ids,
+        "data": found.data,
+    }
+    arrays["words"] = np.frombuffer(json.dumps(words).encode(), dtype=np.uint8)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with beside.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        beside.replace(path)
+    except OSError as error:
+        reporter.note(f"The baselines are not kept for next time: {path.parent} cannot be written ({error.strerror}).")
+    finally:
+        _remove(beside)
+
+
+def _load(path: Path) -> Reference | None:
+    """None where there is no result of this key, or one that cannot be read (it is then computed anew)."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        words = json.loads(arrays.pop("words").tobytes())
+        fitted: dict[str, dict[str, Floats]] = {}
+        for name, array in arrays.items():
+            if name.startswith("baseline/"):
+                _, key, split = name.split("/")
+                fitted.setdefault(key, {})[split] = array
+        return Reference(
+            fitted=Fitted(fitted, words["left_out"]),
+            labels=arrays["labels"],
+            eval_labels=arrays.get("eval_labels"),
+            columns={name.removeprefix("column/"): a for name, a in arrays.items() if name.startswith("column/")},
+            candidates=words["candidates"],
+            movie_ids=words["movie_ids"],
+            data=words["data"],
+        )
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # the folder itself is gone or closed to us; nothing of ours is in it

@@ -1,0 +1,47 @@
+"""Where a comparison came from: enough to make it again."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from movielora import __version__
+from movielora.config import ResolvedConfig
+from movielora.evaluation.baselines.fitted import DatasetFiles
+from movielora.runs.paths import RunPaths
+from movielora.storage.atomic import read_json
+
+_PACKAGES = ("torch", "transformers", "peft", "trl", "numpy", "scikit-learn", "scipy")
+
+
+def provenance(files: DatasetFiles, adapter: Path | None, resolved: ResolvedConfig | None) -> dict[str, Any]:
+    """`run_dir` is the adapter's folder where it is a run of movielora; the rest reads as it is named."""
+    run = None if adapter is None or not RunPaths(adapter).record.is_file() else adapter
+    record = None if run is None else read_json(RunPaths(run).record)
+    return {
+        "command": shlex.join(["movielora", *sys.argv[1:]]),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "adapter": None if adapter is None else str(adapter),
+        "run_dir": None if run is None else str(run.resolve()),
+        "run_id": (record or {}).get("run_id"),
+        "base": None if resolved is None else resolved.values.model_name_or_path,
+        "files": {name: str(path) for name, path in files.present().items()},
+        "versions": {"movielora": __version__, "python": platform.python_version(), **_versions()},
+        "seed": None if resolved is None else resolved.values.seed,
+        "config": None if resolved is None else resolved.values.model_dump(mode="json", exclude_none=True),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue  # not needed for this comparison
+    return found

@@ -1,0 +1,1 @@
+"""Examples: a history, a candidate, and the answer where it is known."""

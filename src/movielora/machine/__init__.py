@@ -1,0 +1,1 @@
+"""What this machine has: GPU, processor, memory, login sessions; and process-wide settings."""

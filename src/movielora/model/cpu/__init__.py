@@ -1,0 +1,1 @@
+"""What is done only to be fast on a CPU."""

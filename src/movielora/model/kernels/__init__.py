@@ -1,0 +1,1 @@
+"""Attention and other kernels, and torch.compile."""

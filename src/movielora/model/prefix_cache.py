@@ -1,0 +1,73 @@
+"""The tokens that all prompts begin with (template, system text, instruction), passed through the model once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movielora.model.causal_lm import causal_lm_of
+from movielora.prompt.tokens import TokenizedExamples
+
+if TYPE_CHECKING:
+    import torch
+
+# Below this the keys and values cost more to copy into every batch than they save.
+_LEAST_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class Opening:
+    """`length` tokens that all rows share, and every layer's keys and values of them (1, heads, length, head dim)."""
+
+    length: int
+    layers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
+
+    @classmethod
+    def of(cls, model: Any, examples: TokenizedExamples, rows: NDArray[np.int64]) -> Opening:
+        """Of `rows` under `model` as it stands now: its weights, and its adapter on or off."""
+        import torch
+        from transformers import DynamicCache
+
+        causal_lm = causal_lm_of(model)
+        length = shared_length(examples, rows)
+        if length < _LEAST_TOKENS or not _attends_to_everything(causal_lm.config):
+            return cls(0, ())
+        ids = torch.from_numpy(examples.prompt(int(rows[0]))[:length].astype(np.int64)).unsqueeze(0)
+        cache = DynamicCache()
+        causal_lm.get_decoder()(
+            input_ids=ids.to(causal_lm.get_input_embeddings().weight.device), past_key_values=cache, use_cache=True
+        )
+        return cls(length, tuple((layer.keys, layer.values) for layer in cache.layers))
+
+    def cache(self, rows: int) -> Any:
+        """A fresh cache holding the opening for `rows` rows, to be filled by one batch; None without an opening."""
+        from transformers import DynamicCache
+
+        if not self.length:
+            return None
+        cache = DynamicCache()
+        for index, (keys, values) in enumerate(self.layers):
+            cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), index)
+        return cache
+
+
+def shared_length(examples: TokenizedExamples, rows: NDArray[np.int64]) -> int:
+    """How many tokens the prompts of `rows` have in common at their start; each keeps one token of its own."""
+    if len(rows) < 2:
+        return 0
+    shortest = int(examples.lengths[rows].min())
+    first = np.asarray(examples.prompt(int(rows[0])))[: shortest - 1]
+    length = len(first)
+    for row in rows:
+        differs = np.flatnonzero(examples.prompt(int(row))[:length] != first[:length])
+        length = int(differs[0]) if len(differs) else length
+    return length
+
+
+def _attends_to_everything(config: Any) -> bool:
+    """No sliding window and no recurrent layer, whose state is not keys and values alone."""
+    kinds = getattr(config, "layer_types", None) or ["full_attention"]
+    return set(kinds) == {"full_attention"}

@@ -1,0 +1,1 @@
+"""`prepare`: ratings in, a dataset folder out."""

@@ -1,0 +1,165 @@
+"""Token ids kept between runs, under a key of everything they depend on.
+
+A changed file, template, tokenizer, cutoff or line of code gives another key, so a changed dataset never meets an old
+cache. A cache is a folder `tokens-<key>` of plain arrays, whole or absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movielora.errors import DataError, OutputError
+from movielora.examples import records
+from movielora.examples.records import read_records
+from movielora.progress import Reporter
+from movielora.prompt import template as prompt
+from movielora.prompt import tokens
+from movielora.prompt.template import PromptTemplate
+from movielora.prompt.tokens import TokenizedExamples, concatenate, joined_offsets, tokenize_parts
+from movielora.storage.new_folder import new_folder
+
+_ARRAYS = ("ids", "offsets", "labels", "dropped_lines")
+_FACTS = "tokens.json"
+
+
+def tokenize_file(
+    path: Path,
+    template: PromptTemplate,
+    tokenizer: Any,
+    *,
+    cutoff_len: int,
+    cache_dir: Path,
+    reporter: Reporter,
+) -> TokenizedExamples:
+    """All records of `path` as ids, from the cache where nothing that matters has changed."""
+    content = file_sha256(path)
+    folder = cache_dir / f"tokens-{_cache_key(content, prompt_key(template, tokenizer, cutoff_len))}"
+    cached = _load(folder, template)
+    if cached is not None:
+        reporter.note(f"Tokens of {path} come from the cache")
+        return cached
+    parts = tokenize_parts(
+        read_records(path), template, tokenizer, cutoff_len=cutoff_len, reporter=reporter, name=path.name
+    )
+    if file_sha256(path) != content:  # kept under the old content's key, the ids would be taken for its own
+        reporter.warn(f"{path} changed while it was read: its tokens are not kept")
+        return concatenate(parts)
+    _save(folder, parts, path)
+    # Mapped from the files just written, as the next start maps them: the ids are never in memory twice.
+    return _load(folder, template) or concatenate(parts)
+
+
+def clear_cache(cache_dir: Path) -> int:
+    """Remove every token cache in `cache_dir`, and nothing else; returns how many there were."""
+    folders = [folder for folder in cache_dir.glob("tokens-*") if (folder / _FACTS).is_file()]
+    for folder in folders:
+        shutil.rmtree(folder)
+    return len(folders)
+
+
+def prompt_key(template: PromptTemplate, tokenizer: Any, cutoff_len: int) -> str:
+    """Everything that a record's ids depend on beside the record: template, tokenizer, cutoff and this code."""
+    digest = hashlib.sha256()
+    for part in (
+        str(tokenizer.chat_template),
+        repr(template.system),
+        tokenizer.backend_tokenizer.to_str(),
+        str(cutoff_len),
+        _code_hash(),
+    ):
+        digest.update(hashlib.sha256(part.encode()).digest())
+    return digest.hexdigest()
+
+
+def _cache_key(content: str, prompt: str) -> str:
+    """`content` is the file's hash, `prompt` a `prompt_key`."""
+    return hashlib.sha256(f"{content} {prompt}".encode()).hexdigest()[:24]
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file's bytes. Raises DataError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist", "movielora prepare --help shows how to make a dataset") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
+@cache
+def _code_hash() -> str:
+    """The source of every file that decides ids: changing one makes all caches old."""
+    sources = (prompt.__file__, records.__file__, tokens.__file__)
+    return hashlib.sha256(b"".join(Path(str(source)).read_bytes() for source in sources)).hexdigest()
+
+
+def _load(folder: Path, template: PromptTemplate) -> TokenizedExamples | None:
+    """None where there is no cache, or it cannot be read now. A damaged one (a file removed or cut short) is taken
+    away, to be made anew."""
+    if not folder.is_dir():
+        return None
+    try:
+        found = _read_whole(folder, (template.yes_id, template.no_id, template.end_id))
+    except OSError:  # too many open files, no memory to map: no fault of the cache
+        return None
+    if found is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def _read_whole(folder: Path, answer_ids: tuple[int, int, int]) -> TokenizedExamples | None:
+    """None where a file is missing, cut short, or of another size than was written. Raises OSError where one cannot be
+    read."""
+    try:
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
+        sizes = {name: len(array) for name, array in arrays.items()}
+        examples, tokens = facts["examples"], facts["tokens"]
+    except (FileNotFoundError, EOFError, ValueError, KeyError, TypeError):
+        return None
+    if sizes != {"ids": tokens, "offsets": examples + 1, "labels": examples, "dropped_lines": examples}:
+        return None
+    return TokenizedExamples(**arrays, answer_ids=answer_ids)
+
+
+def _save(folder: Path, parts: Sequence[TokenizedExamples], source: Path) -> None:
+    arrays: dict[str, list[NDArray[Any]]] = {
+        "ids": [part.ids for part in parts],
+        "offsets": [joined_offsets(parts)],
+        "labels": [part.labels for part in parts],
+        "dropped_lines": [part.dropped_lines for part in parts],
+    }
+    facts = {"source": str(source), "examples": sum(map(len, parts)), "tokens": sum(map(len, arrays["ids"]))}
+    try:
+        with new_folder(folder, lambda found: _read_whole(found, parts[0].answer_ids) is not None) as staging:
+            for name in _ARRAYS:
+                _write_array(staging / f"{name}.npy", arrays[name])
+            (staging / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"the token cache {folder.parent} cannot be written: {error.strerror}",
+            "--set preprocessing_cache_dir=DIR names another folder",
+        ) from None
+
+
+def _write_array(path: Path, parts: Sequence[NDArray[Any]]) -> None:
+    """One `.npy` file of `parts` end to end, without joining them in memory."""
+    header = {
+        "descr": np.lib.format.dtype_to_descr(parts[0].dtype),
+        "fortran_order": False,
+        "shape": (sum(map(len, parts)),),
+    }
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.ascontiguousarray(part).data)

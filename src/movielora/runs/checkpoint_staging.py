@@ -1,0 +1,138 @@
+"""Saving a checkpoint so that it is complete or absent, whatever happens meanwhile.
+
+Written into a hidden staging folder, listed in a manifest, synced to disk, then renamed. A process killed inside a
+save leaves only a staging folder, which the next attempt removes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from movielora.errors import WorkError
+from movielora.runs.checkpoints import file_digest, inspect, list_checkpoints
+from movielora.runs.paths import MANIFEST_NAME, RunPaths
+from movielora.storage.atomic import sync, write_json_atomically
+
+# A save is about as large as the last one; the margin is for the optimizer's first step and the file system.
+_SPACE_MARGIN = 1.2
+_SPACE_AT_LEAST_BYTES = 16 * 1024 * 1024
+
+
+@contextmanager
+def staged_checkpoint(
+    paths: RunPaths, step: int, *, required: Sequence[str] = (), expected_bytes: int = 0
+) -> Iterator[Path]:
+    """Yield the folder to write checkpoint `step` into; on leaving it becomes `checkpoint-N`, or is removed.
+
+    `required` files must be there at the end. `expected_bytes` is what the save will take where no earlier one tells.
+    Raises WorkError when space is short or a required file is missing, OSError when writing fails; in each case the
+    earlier checkpoints stand as they were.
+    """
+    check_free_space(paths, expected_bytes)
+    folder = stage(paths, step)
+    try:
+        yield folder
+        commit(paths, step, required=required)
+    finally:
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+def stage(paths: RunPaths, step: int) -> Path:
+    """An empty staging folder for checkpoint `step`, private to the user."""
+    folder = paths.staging(step)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def commit(paths: RunPaths, step: int, *, required: Sequence[str] = ()) -> Path:
+    """Turn the staging folder of `step` into its checkpoint. Raises WorkError, OSError."""
+    folder = paths.staging(step)
+    missing = [name for name in required if not (folder / name).is_file()]
+    if missing:
+        raise WorkError(f"checkpoint {step} was saved without {', '.join(missing)}, so it could not be resumed exactly")
+    _write_manifest(folder, step)
+    _sync_tree(folder)
+    final = paths.checkpoint(step)
+    if final.exists():  # the same step saved again after a resume
+        _retire(paths, step)
+    folder.rename(final)
+    sync(paths.root)
+    _remove(paths.retired(step))
+    return final
+
+
+def remove_leftovers(paths: RunPaths) -> None:
+    """Clear what a killed attempt left: half-written saves go; a complete checkpoint set aside comes back."""
+    for path in paths.leftovers():
+        if path.is_file():
+            path.unlink(missing_ok=True)
+            continue
+        step = int(path.name.split("-")[1].split(".")[0])
+        set_aside = path == paths.retired(step) and not paths.checkpoint(step).exists()
+        if set_aside and inspect(path, step).complete:
+            path.rename(paths.checkpoint(step))
+        else:
+            shutil.rmtree(path)
+
+
+def rotate(paths: RunPaths, *, keep: int | None, best_step: int | None) -> list[int]:
+    """Delete the oldest checkpoints beyond `keep`, never the newest complete nor the best. Returns the steps deleted.
+
+    With `keep` 1 the best and the newest both stay: one of them alone could not be resumed, or not be reloaded.
+    """
+    if keep is None or keep < 1:
+        return []
+    found = [checkpoint for checkpoint in list_checkpoints(paths) if checkpoint.ours]
+    newest = max((checkpoint.step for checkpoint in found if checkpoint.complete), default=None)
+    protected = {newest, best_step}
+    candidates = [checkpoint.step for checkpoint in found if checkpoint.step not in protected]
+    surplus = candidates[: max(0, len(found) - keep)]
+    for step in surplus:
+        _retire(paths, step)
+        _remove(paths.retired(step))
+    return surplus
+
+
+def check_free_space(paths: RunPaths, expected_bytes: int = 0) -> None:
+    """Raises WorkError when the disk has not the room that a save is expected to take."""
+    sizes = [checkpoint.size_bytes for checkpoint in list_checkpoints(paths)]
+    needed = max([expected_bytes, *sizes]) * _SPACE_MARGIN + _SPACE_AT_LEAST_BYTES
+    free = shutil.disk_usage(paths.root).free
+    if free < needed:
+        raise WorkError(
+            f"a checkpoint needs about {needed / 1e6:,.0f} MB and {paths.root} has {free / 1e6:,.0f} MB free",
+            "free some space, or lower save_total_limit; training state is safe in the last checkpoint",
+        )
+
+
+def _write_manifest(folder: Path, step: int) -> None:
+    files = {
+        str(path.relative_to(folder)): {"size": path.stat().st_size, "sha256": file_digest(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST_NAME
+    }
+    write_json_atomically(folder / MANIFEST_NAME, {"schema": 1, "step": step, "files": files})
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            sync(path)
+    for path in (*[path for path in folder.rglob("*") if path.is_dir()], folder):
+        sync(path)
+
+
+def _retire(paths: RunPaths, step: int) -> None:
+    _remove(paths.retired(step))
+    paths.checkpoint(step).rename(paths.retired(step))
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -1,0 +1,1 @@
+"""Yes or No from a model, for any rows."""

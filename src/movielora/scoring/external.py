@@ -1,0 +1,70 @@
+"""Scores made elsewhere: any other system held against the same rows.
+
+A JSONL file, one line a row of the test file in its order (or with `row`, counting from 0):
+`{"label": "Yes", "log_odds": 1.2}` or `{"label": "Yes", "probability": 0.77}`; `p_yes` is read too.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from movielora.errors import DataError
+from movielora.scoring.log_odds import Bools
+from movielora.scoring.predictions import Scores, read_label, read_objects
+
+_FORM = 'a line is {"label": "Yes", "log_odds": 1.2} or {"label": "Yes", "probability": 0.77}'
+# A probability of exactly 0 or 1 is read as this close to it: log loss stays finite.
+_SURE = 1e-6
+
+
+def read_scores(path: Path, labels: Bools) -> Scores:
+    """The scores in `path` for rows with these `labels` (rows,), in the rows' order.
+
+    Raises DataError, naming file, line and field: another number of rows, a row twice, a label that differs from the
+    test file's, a score that is missing, NaN or no probability.
+    """
+    lines = list(read_objects(path, _FORM))
+    if len(lines) != len(labels):
+        raise DataError(
+            f"{path} has {len(lines):,} rows, the comparison {len(labels):,}",
+            "score every row of the test file, once, in its order",
+        )
+    log_odds = np.full(len(labels), np.nan)
+    for place, (number, record) in enumerate(lines):
+        where = f"{path} line {number}"
+        row = _row(record, place, len(labels), where)
+        if not math.isnan(log_odds[row]):
+            raise DataError(f"{where}: row {row} is there already", "score every row once")
+        if read_label(record.get("label"), where) != labels[row]:
+            raise DataError(
+                f"{where}: `label` differs from row {row} of the test file",
+                "score the rows of the same test file, in its order",
+            )
+        log_odds[row] = _log_odds(record, where)
+    return Scores(log_odds, np.full(len(labels), np.nan), np.ones(len(labels), dtype=bool))
+
+
+def _row(record: dict[str, Any], place: int, count: int, where: str) -> int:
+    row = record.get("row", place)
+    if not isinstance(row, int) or isinstance(row, bool) or not 0 <= row < count:
+        raise DataError(f"{where}: `row` must be a whole number from 0 to {count - 1:,}", _FORM)
+    return row
+
+
+def _log_odds(record: dict[str, Any], where: str) -> float:
+    field = next((name for name in ("log_odds", "probability", "p_yes") if name in record), None)
+    if field is None:
+        raise DataError(f"{where} has neither `log_odds` nor `probability`", _FORM)
+    value = record[field]
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise DataError(f"{where}: `{field}` is not a number", _FORM)
+    if field == "log_odds":
+        return float(value)
+    if not 0 <= value <= 1:
+        raise DataError(f"{where}: `{field}` is {value:g}, not between 0 and 1", _FORM)
+    p_yes = min(max(float(value), _SURE), 1 - _SURE)
+    return math.log(p_yes) - math.log1p(-p_yes)

@@ -1,0 +1,69 @@
+"""How far two sets of scores of the same rows lie apart: another precision of the base, or merged weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movielora.examples.records import Record
+from movielora.progress import SILENT, Reporter
+from movielora.prompt.tokens import tokenize_records
+from movielora.scoring.answer_position import score
+from movielora.scoring.predict import Pair
+
+# Enough to see a change of a hundredth in the mean, few enough for a CPU.
+CHANGE_ROWS = 200
+
+
+@dataclass(frozen=True)
+class ScoreChange:
+    """Of the log-odds, after − before. `decisions_changed` counts the rows whose Yes became No or the reverse."""
+
+    rows: int
+    mean: float
+    mean_absolute: float
+    largest_absolute: float
+    decisions_changed: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def sentence(self) -> str:
+        return (
+            f"log-odds differ by {self.mean_absolute:.3f} on average (at most {self.largest_absolute:.3f}), "
+            f"and {self.decisions_changed} of {self.rows} answers change"
+        )
+
+
+def score_change(before: NDArray[np.float64], after: NDArray[np.float64]) -> ScoreChange:
+    """Both (rows,), log-odds of the same rows. Raises ValueError for none, or unlike lengths."""
+    if len(before) != len(after) or not len(before):
+        raise ValueError(f"{len(before)} and {len(after)} scores cannot be held together")
+    change = after - before
+    return ScoreChange(
+        rows=len(change),
+        mean=float(change.mean()),
+        mean_absolute=float(np.abs(change).mean()),
+        largest_absolute=float(np.abs(change).max()),
+        decisions_changed=int(np.count_nonzero((before > 0) != (after > 0))),
+    )
+
+
+def rows_for_change(records: Sequence[Record], most: int = CHANGE_ROWS) -> list[int]:
+    """Row numbers, at most `most`, evenly spread over the file, so that all users are among them."""
+    return [int(place) for place in np.linspace(0, len(records) - 1, min(most, len(records))).round()]
+
+
+def log_odds(pair: Pair, records: Sequence[Record], reporter: Reporter, name: str) -> NDArray[np.float64]:
+    """Log-odds of the records in their order, with the model as it stands (rows,)."""
+    examples = tokenize_records(
+        records, pair.template, pair.tokenizer, cutoff_len=pair.cutoff_len, reporter=SILENT, name="rows"
+    )
+    with reporter.phase(name, len(records), "rows") as phase:
+        rows = np.arange(len(records), dtype=np.int64)
+        scores, _ = score(pair.model, examples, rows, batch_size=pair.batch_size, on_batch=phase.advance)
+    return scores.log_odds

@@ -1,0 +1,1 @@
+"""Ratings from elsewhere: one file a source."""

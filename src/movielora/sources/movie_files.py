@@ -1,0 +1,127 @@
+"""Reading films: `movies.csv`, `movies.dat` and `u.item`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from movielora.errors import DataError
+from movielora.sources.source_file import Layout, SourceFile, decode_old, decode_utf8
+from movielora.sources.titles import one_line
+
+# The order of the 19 flags that end a line of u.item (u.genre of MovieLens 100K).
+_GENRES_100K = [
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
+]
+_NO_GENRES = "(no genres listed)"
+
+
+@dataclass(frozen=True)
+class Movie:
+    """A film: its title on one line (never empty), and its genres."""
+
+    title: str
+    genres: tuple[str, ...]
+
+
+def read_movies(file: SourceFile, layout: Layout) -> dict[int, Movie]:
+    """Films by movie id; of an id that comes twice the first is kept, a film with an empty title is left out.
+
+    Raises:
+        DataError: the file is empty, is no CSV, lacks a column, or a line lacks a field or has an id that is no number.
+    """
+    content = file.read_bytes()
+    if layout.name == "csv":
+        rows = _csv_rows(file, decode_utf8(file, content))
+    else:
+        rows = _plain_rows(file, decode_old(content), layout.movie_separator)
+    movies: dict[int, Movie] = {}
+    for line, id_text, title, genres in rows:
+        movie_id = id_text.strip()
+        if not (movie_id.isascii() and movie_id.isdigit()):
+            raise file.mistake(line, f"the movie id {id_text[:40]!r} is not a whole number.")
+        if one_line(title):
+            movies.setdefault(int(movie_id), Movie(one_line(title), genres))
+    return movies
+
+
+def _csv_rows(file: SourceFile, text: str) -> Iterator[tuple[int, str, str, tuple[str, ...]]]:
+    """(line, id, title, genres) of `movieId,title,genres`, in any order of columns; titles may hold line breaks."""
+    # strict: a stray quote would otherwise swallow the films after it without a word
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line = 1
+    try:
+        header = [name.strip() for name in next(reader)]
+        places = [column_place(file, header, name) for name in ("movieId", "title")]
+        genres_at = header.index("genres") if "genres" in header else None
+        line = reader.line_num + 1
+        for row in reader:
+            if row:
+                if len(row) <= max(*places, genres_at or 0):
+                    raise file.mistake(line, f"{len(row)} fields where the header names {len(header)}.")
+                genres = () if genres_at is None else _genres(row[genres_at])
+                yield line, row[places[0]], row[places[1]], genres
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise file.mistake(line, f"the quotes do not close as CSV asks ({error}).") from error
+
+
+def _plain_rows(file: SourceFile, text: str, separator: str) -> Iterator[tuple[int, str, str, tuple[str, ...]]]:
+    """(line, id, title, genres) of `movies.dat` (`1::Title::A|B`) or `u.item` (`1|Title|…|19 flags`)."""
+    for line, row in enumerate(text.split("\n"), 1):
+        if not row.strip():
+            continue
+        fields = row.rstrip("\r").split(separator)
+        if separator == "|":
+            if len(fields) < 2:
+                raise file.mistake(line, "an id and a title separated by | are wanted.")
+            flags = fields[-len(_GENRES_100K) :]
+            yield (
+                line,
+                fields[0],
+                fields[1],
+                tuple(
+                    name for name, flag in zip(_GENRES_100K, flags, strict=False) if flag == "1" and name != "unknown"
+                ),
+            )
+        else:
+            if len(fields) < 3:
+                raise file.mistake(line, "an id, a title and genres separated by :: are wanted.")
+            # a title may itself hold `::`
+            yield line, fields[0], separator.join(fields[1:-1]), _genres(fields[-1])
+
+
+def _genres(text: str) -> tuple[str, ...]:
+    return tuple(name for part in text.split("|") if (name := part.strip()) and name != _NO_GENRES)
+
+
+def column_place(file: SourceFile, header: list[str], name: str) -> int:
+    """Where `name` stands in the header.
+
+    Raises:
+        DataError: it is not there.
+    """
+    if name not in header:
+        shown = ", ".join(column[:40] for column in header[:8])
+        raise DataError(f"{file.shown} has no column {name!r}; its first line is: {shown}.", f"Name it {name} there.")
+    return header.index(name)

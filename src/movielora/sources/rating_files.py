@@ -1,0 +1,142 @@
+"""Reading ratings: `ratings.csv`, `ratings.dat` and `u.data`, millions of lines in seconds.
+
+Polars reads the file whole. Where it stumbles or a value is out of range, the file is read again row by row, which
+either names the line and field of the first mistake or finds that all is well (quoted numbers, spaces, huge ids).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from array import array
+from collections.abc import Iterator
+
+import polars as pl
+
+from movielora.errors import DataError
+from movielora.sources.movie_files import column_place
+from movielora.sources.source_file import Layout, SourceFile, decode_utf8
+
+COLUMNS = ("user_id", "movie_id", "rating", "timestamp")
+_CSV_NAMES = ("userId", "movieId", "rating", "timestamp")
+_FAST_TYPES = (pl.Int32, pl.Int32, pl.Float64, pl.Int64)
+_LOWEST_STARS, _HIGHEST_STARS = 0.0, 5.0
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+def read_ratings(file: SourceFile, layout: Layout) -> pl.DataFrame:
+    """The columns `user_id`, `movie_id`, `rating`, `timestamp` in the file's order; a pair rated twice stays twice.
+
+    Raises:
+        DataError: the file is empty, lacks a column, or a line holds a field that is no number or out of range.
+    """
+    if layout.name == "csv":
+        _check_header(file)
+    frame = _read_whole(file, layout)
+    if frame is None or not _all_valid(frame):
+        frame = _read_by_row(file, layout)
+    if frame.is_empty():
+        raise DataError(f"{file.shown} holds no ratings.", "Fetch the data again.")
+    return frame
+
+
+def _check_header(file: SourceFile) -> None:
+    try:
+        with file.path.open("rb") as stream:
+            first = stream.readline(1 << 16)
+    except OSError as error:
+        raise DataError(f"{file.shown} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    if not first:
+        raise DataError(f"{file.shown} is empty.", "Fetch the data again.")
+    _header_places(file, next(csv.reader([decode_utf8(file, first)]), []))
+
+
+def _header_places(file: SourceFile, header: list[str]) -> list[int]:
+    names = [name.strip() for name in header]
+    return [column_place(file, names, name) for name in _CSV_NAMES]
+
+
+def _read_whole(file: SourceFile, layout: Layout) -> pl.DataFrame | None:
+    """All ratings by polars, or None where it cannot read them."""
+    try:
+        if layout.name == "csv":
+            types = dict(zip(_CSV_NAMES, _FAST_TYPES, strict=True))
+            frame = pl.read_csv(file.path, columns=list(_CSV_NAMES), schema_overrides=types)
+            return frame.select(pl.col(old).alias(new) for old, new in zip(_CSV_NAMES, COLUMNS, strict=True))
+        # polars separates by one byte; a comma in a field shifts the columns and is found by the row reader
+        content = file.read_bytes().replace(layout.rating_separator.encode(), b",")
+        schema = dict(zip(COLUMNS, _FAST_TYPES, strict=True))
+        return pl.read_csv(io.BytesIO(content), has_header=False, schema=schema)
+    except pl.exceptions.PolarsError:
+        return None
+
+
+def _all_valid(frame: pl.DataFrame) -> bool:
+    if any(frame.null_count().row(0)):
+        return False
+    return bool(frame.select(pl.col("rating").is_between(_LOWEST_STARS, _HIGHEST_STARS).all()).item())
+
+
+def _read_by_row(file: SourceFile, layout: Layout) -> pl.DataFrame:
+    """The same columns, read slowly; raises `DataError` at the first mistake."""
+    users, movies, ratings, times = array("q"), array("q"), array("d"), array("q")
+    for line, (user, movie, rating, time) in _rows(file, layout):
+        users.append(_whole(file, line, "user id", user))
+        movies.append(_whole(file, line, "movie id", movie))
+        ratings.append(_stars(file, line, rating))
+        times.append(_whole(file, line, "timestamp", time))
+    return pl.DataFrame(
+        dict(zip(COLUMNS, [_series(values) for values in (users, movies, ratings, times)], strict=True))
+    )
+
+
+def _series(values: array[int] | array[float]) -> pl.Series:
+    return pl.Series(values=memoryview(values), dtype=pl.Float64 if values.typecode == "d" else pl.Int64)
+
+
+def _rows(file: SourceFile, layout: Layout) -> Iterator[tuple[int, list[str]]]:
+    """(line, the four fields as text) of every line that is not blank."""
+    content = file.read_bytes()
+    if layout.name != "csv":
+        for line, row in enumerate(content.decode("latin-1").split("\n"), 1):
+            if row.strip():
+                fields = row.rstrip("\r").split(layout.rating_separator)
+                if len(fields) != len(COLUMNS):
+                    wanted = "user, movie, rating and timestamp"
+                    raise file.mistake(line, f"{len(fields)} fields where {len(COLUMNS)} are wanted ({wanted}).")
+                yield line, fields
+        return
+    reader = csv.reader(io.StringIO(decode_utf8(file, content), newline=""), strict=True)
+    line = 1
+    try:
+        header = next(reader)
+        places = _header_places(file, header)
+        line = reader.line_num + 1
+        for fields in reader:
+            if fields:
+                if len(fields) != len(header):
+                    raise file.mistake(line, f"{len(fields)} fields where the header names {len(header)}.")
+                yield line, [fields[place] for place in places]
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise file.mistake(line, f"the quotes do not close as CSV asks ({error}).") from error
+
+
+def _whole(file: SourceFile, line: int, field: str, text: str) -> int:
+    if not _WHOLE_NUMBER.fullmatch(text.strip()):
+        raise file.mistake(line, f"the {field} {text[:40]!r} is not a whole number.")
+    return int(text)
+
+
+def _stars(file: SourceFile, line: int, text: str) -> float:
+    try:
+        rating = float(text) if "_" not in text else math.nan
+    except ValueError:
+        rating = math.nan
+    if not math.isfinite(rating):
+        raise file.mistake(line, f"the rating {text[:40]!r} is not a number.")
+    if not _LOWEST_STARS <= rating <= _HIGHEST_STARS:
+        raise file.mistake(line, f"the rating {text[:40]!r} is not between 0 and 5 stars.")
+    return rating

@@ -1,0 +1,117 @@
+"""The lock of a run folder: held by the kernel for as long as any process of the run lives.
+
+`flock` ends with its last holder, however that ended, so a held lock is the truth about a run and a recorded PID
+only a hint. Forked children (data-loader workers) inherit it: an orphan of a killed run keeps the folder taken,
+and is known for the run's own by holding this very file open.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from movielora.storage.atomic import finite, read_json
+from movielora.storage.process import Identity, identity_from, this_process
+
+# `probe` takes a shared lock for an instant; a starting run asks again for this long before it believes "taken".
+_ACQUIRE_SECONDS = 1.0
+_ACQUIRE_PAUSE_SECONDS = 0.02
+
+
+class FolderLock:
+    """An exclusive lock on `path`, from `acquire` until `release` or the end of every process that holds it."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor: int | None = descriptor
+
+    @staticmethod
+    def acquire(path: Path, wait_seconds: float = _ACQUIRE_SECONDS) -> FolderLock | None:
+        """The lock, with this process named inside, or None where another run holds it. Raises OSError."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        deadline = time.monotonic() + wait_seconds
+        while not _try_flock(descriptor, fcntl.LOCK_EX):
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(_ACQUIRE_PAUSE_SECONDS)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(finite(this_process().to_json())).encode(), 0)
+        return FolderLock(path, descriptor)
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            # Unlocked by word, not by closing alone: a worker that lingers after a clean end must not hold it.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def probe(path: Path) -> Literal["free", "held", "unknown"]:
+    """Whether a run holds the lock now; "unknown" where the file exists and this user may not open it."""
+    try:
+        # Without O_NONBLOCK a pipe by that name would make every reader wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return "free"
+    except OSError:
+        return "unknown"
+    try:
+        return "free" if _try_flock(descriptor, fcntl.LOCK_SH) else "held"
+    finally:
+        os.close(descriptor)
+
+
+def owner(path: Path) -> Identity | None:
+    """The process that took the lock last, alive or not."""
+    content = read_json(path)
+    return identity_from(content) if content else None
+
+
+def holders(path: Path) -> list[psutil.Process]:
+    """This user's processes that hold the lock file open, this process left out."""
+    found = []
+    for process in psutil.process_iter():
+        if process.pid != os.getpid() and holds(process.pid, path):
+            found.append(process)
+    return found
+
+
+def holds(pid: int, path: Path) -> bool:
+    """Whether process `pid` has the file `path` open: the proof that it belongs to the run of that folder."""
+    try:
+        wanted = path.stat()
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                found = entry.stat()
+            except OSError:
+                continue
+            if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+                return True
+    except OSError:
+        return _holds_by_name(pid, path)
+    return False
+
+
+def _holds_by_name(pid: int, path: Path) -> bool:
+    """For systems without /proc: psutil asks the kernel in its own way."""
+    if Path("/proc/self/fd").exists():
+        return False
+    try:
+        return any(Path(opened.path) == path.resolve() for opened in psutil.Process(pid).open_files())
+    except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+        return False
+
+
+def _try_flock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,326 @@
+"""TRL's SFTTrainer with movielora's answer position, evaluation, row order and checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from safetensors import SafetensorError
+from transformers import PrinterCallback
+from trl import SFTConfig, SFTTrainer
+
+from movielora.config import Config
+from movielora.config.keys import METRIC_DIRECTIONS
+from movielora.errors import WorkError
+from movielora.evaluation.metrics.formulas import answer_metrics
+from movielora.model.adapter import prepare_adapter
+from movielora.model.base import Placement
+from movielora.model.kernels.compiling import compile_layers, uncompiled
+from movielora.prompt.tokens import TokenizedExamples
+from movielora.runs.checkpoint_staging import rotate, staged_checkpoint
+from movielora.runs.paths import RESUME_STATE_NAME, TRAINER_STATE_NAME, RunPaths
+from movielora.scoring.answer_position import answer_loss, collate, score
+from movielora.storage.atomic import write_json_atomically
+from movielora.training.loop.batch import StepDown
+from movielora.training.loop.optimizer import MasterAdamW
+from movielora.training.loop.sampler import LengthGroupedSampler
+from movielora.training.resume import ResumeState
+
+# Without one of these a resumed training would go on with other losses, or not at all.
+_CHECKPOINT_FILES = (
+    "adapter_model.safetensors",
+    "adapter_config.json",
+    "optimizer.pt",
+    "scheduler.pt",
+    "rng_state.pth",
+    TRAINER_STATE_NAME,
+    RESUME_STATE_NAME,
+)
+
+
+class EvaluationLeft(Exception):  # noqa: N818 - a way out, not an error
+    """Raised by `on_eval_batch` to leave an evaluation; `save` asks for a checkpoint of the step it stood at."""
+
+    def __init__(self, *, save: bool) -> None:
+        super().__init__()
+        self.save = save
+
+
+def training_arguments(config: Config, output_dir: Path, placement: Placement, steps: int) -> SFTConfig:
+    """The config in transformers' and TRL's words. What they would do behind our back is switched off."""
+    return SFTConfig(
+        output_dir=str(output_dir),
+        per_device_train_batch_size=config.micro_batch,
+        per_device_eval_batch_size=config.per_device_eval_batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        learning_rate=config.learning_rate,
+        num_train_epochs=config.num_train_epochs,
+        max_steps=config.max_steps,
+        lr_scheduler_type=config.lr_scheduler_type,
+        # A count, not a ratio: below 1 the library reads a ratio, and 1.0 would mean one step.
+        warmup_steps=round(config.warmup_ratio * steps),
+        weight_decay=config.weight_decay,
+        adam_beta1=config.adam_beta1,
+        adam_beta2=config.adam_beta2,
+        adam_epsilon=config.adam_epsilon,
+        max_grad_norm=config.max_grad_norm,
+        seed=config.seed,
+        gradient_checkpointing=config.gradient_checkpointing,
+        # The base is loaded in its precision; autocast would only cast the activations to and fro.
+        bf16=False,
+        fp16=config.fp16,
+        use_cpu=placement.device == "cpu",
+        ddp_timeout=config.ddp_timeout,
+        eval_strategy=config.eval_strategy,
+        eval_steps=config.eval_steps if config.eval_strategy == "steps" else None,
+        save_strategy="steps",
+        save_steps=config.save_steps,
+        save_total_limit=None,  # ours: the library would delete the newest of two, and with it the resume
+        # The best adapter is loaded and re-scored from the saved files at the end (train.py), not from memory.
+        load_best_model_at_end=False,
+        metric_for_best_model=None if config.eval_strategy == "no" else config.best_metric,
+        greater_is_better=METRIC_DIRECTIONS[config.best_metric],
+        logging_steps=config.logging_steps,
+        logging_nan_inf_filter=False,
+        report_to=[],  # train.py adds TensorBoard with the run's own folder
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        dataloader_pin_memory=placement.device == "cuda",
+        disable_tqdm=True,
+        log_level="error",
+    )
+
+
+class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
+    """Trains on the answer's tokens alone and evaluates by the two logits at the answer position.
+
+    `on_eval_batch` is told the rows done and all rows during an evaluation; it may raise EvaluationLeft. `on_saving`
+    is told before a save, `on_save_error` when it failed; it may raise to end the training. `examples_seen` and
+    `tokens_seen` (prompt and answer, no padding) count what this process has trained on; `rates` are its last
+    speeds, per second. `compiled`: in training the decoder layers go through torch.compile.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Any,
+        args: SFTConfig,
+        train: TokenizedExamples,
+        train_rows: np.ndarray[Any, np.dtype[np.int64]],
+        evaluation: TokenizedExamples | None,
+        eval_rows: np.ndarray[Any, np.dtype[np.int64]],
+        peft_config: Any,
+        tokenizer: Any,
+        paths: RunPaths,
+        keep_checkpoints: int | None,
+        identity: dict[str, str],
+        steps_per_epoch: int,
+        compiled: bool = False,
+    ) -> None:
+        self._train, self._evaluation, self._eval_rows = train, evaluation, eval_rows
+        self._paths, self._keep, self._identity = paths, keep_checkpoints, identity
+        self.steps_per_epoch = steps_per_epoch
+        self._compiled = compiled
+        self._staging: Path | None = None
+        self.on_eval_batch: Callable[[int, int], None] = lambda done, total: None
+        self.on_saving: Callable[[int], None] = lambda step: None
+        self.on_save_error: Callable[[int, Exception], None] = _raise_save_error
+        self.step_down = StepDown(args.per_device_train_batch_size, say=lambda text: None)
+        self.examples_seen = self.tokens_seen = 0
+        self.rates: dict[str, float] = {}
+        rows = Dataset.from_dict({"row": train_rows, "length": train.lengths[train_rows]})
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=rows,
+            # Evaluation reads `evaluation` itself; the library only wants to see that there is something.
+            eval_dataset=Dataset.from_dict({"row": eval_rows}) if evaluation is not None else None,
+            data_collator=self._collate,
+            peft_config=peft_config,
+            processing_class=tokenizer,
+            optimizer_cls_and_kwargs=(MasterAdamW, _optimizer_options(args)),
+        )
+        self._prepare_adapter = partial(prepare_adapter, mixed_fp16=args.fp16, compiled=compiled)
+        self._prepare_adapter(self.model)
+        if compiled:
+            compile_layers(self.model)
+        self.remove_callback(PrinterCallback)  # the run's own callback tells the user
+
+    def _collate(self, items: list[dict[str, int]]) -> dict[str, Any]:
+        batch = collate(self._train, [item["row"] for item in items])
+        return {
+            "input_ids": batch.input_ids,
+            "prompt_lengths": batch.prompt_lengths,
+            "labels": batch.answers,
+            "tokens": int(batch.prompt_lengths.sum()) + len(items),
+        }
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        return LengthGroupedSampler(
+            np.asarray(dataset["length"]),
+            self.args.train_batch_size,
+            self.args.train_batch_size * self.args.gradient_accumulation_steps,
+            self.args.seed,
+        )
+
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: Any) -> torch.Tensor:
+        """Answer tokens of one optimiser step: every entry of `labels` is one, none is shifted away."""
+        return torch.tensor(sum(batch["labels"].numel() for batch in batch_samples), device=device)
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """Forward and backward of one micro-batch, in parts once memory has been lacking; its share of the loss."""
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        step = partial(super().training_step, model, num_items_in_batch=num_items_in_batch)
+        loss: torch.Tensor = self.step_down.run(step, inputs, trained)
+        self.tokens_seen += inputs["tokens"]
+        self.examples_seen += len(inputs["labels"])
+        return loss
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Mean cross-entropy over the answer tokens of the whole optimiser step, in nats."""
+        with self.accelerator.autocast():
+            summed = answer_loss(model, inputs["input_ids"], inputs["prompt_lengths"], inputs["labels"])
+        loss = summed / (inputs["labels"].numel() if num_items_in_batch is None else num_items_in_batch)
+        return (loss, None) if return_outputs else loss
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Score the evaluation rows by `model.scoring.score`, the way `compare` does, and log the metrics.
+
+        An evaluation that was left gives {}; the checkpoint saved then lacks it, and a resume makes it good.
+        """
+        if self._evaluation is None:
+            return {}
+        try:
+            return self._score_evaluation(self._evaluation, metric_key_prefix)
+        except EvaluationLeft as left:
+            self.control.should_training_stop = True
+            self.control.should_save = left.save
+            return {}
+
+    def evaluate_again(self, checkpoint: Path) -> None:
+        """The evaluation that the resumed checkpoint lacks, with what follows from it, as if it had been made then."""
+        self._load_rng_state(str(checkpoint))  # a save below must hold the state of that step
+        metrics = self._evaluate(None, None)
+        self._determine_best_metric(metrics, None)
+        if metrics and self.control.should_save:
+            self._save_checkpoint(self.model, None)
+            self.control.should_save = False
+
+    def take_up(self, state: ResumeState) -> None:
+        """Go on summing the loss where the checkpoint stood between two logs."""
+        self._tr_loss = torch.tensor(state.unlogged_loss, device=self.args.device)
+        self._globalstep_last_logged = state.logged_step
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """The library's own; PEFT raises bf16 adapters to fp32 as it loads them, and a resumed training would go on in
+        another precision."""
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        self._prepare_adapter(self.model)
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        return bool(metrics) and bool(super()._determine_best_metric(metrics, trial))
+
+    def _score_evaluation(self, evaluation: TokenizedExamples, metric_key_prefix: str) -> dict[str, float]:
+        self.model.eval()
+        started = time.monotonic()
+        done = 0
+
+        def advance(rows: int) -> None:
+            nonlocal done
+            done += rows
+            self.on_eval_batch(done, len(self._eval_rows))
+
+        with self.scoring():
+            scores, loss = score(
+                self.model,
+                evaluation,
+                self._eval_rows,
+                batch_size=self.args.per_device_eval_batch_size,
+                on_batch=advance,
+            )
+        labels = np.asarray(evaluation.labels)[self._eval_rows]
+        found = {"loss": loss, **answer_metrics(labels, scores.log_odds, scores.answer_mass)}
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
+        metrics[f"{metric_key_prefix}_seconds"] = time.monotonic() - started
+        self.log(metrics)
+        self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)  # changes `control` in place
+        return metrics
+
+    @contextmanager
+    def scoring(self) -> Iterator[None]:
+        """Under what rows are scored: training's autocast, and no compiler."""
+        with self.accelerator.autocast(), uncompiled() if self._compiled else nullcontext():
+            yield
+
+    def trainable_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
+
+    def all_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """The library's own save, into a staging folder that becomes the checkpoint once it is whole."""
+        step = self.state.global_step
+        self.on_saving(step)
+        try:
+            with staged_checkpoint(self._paths, step, required=_CHECKPOINT_FILES) as folder:
+                self._write_checkpoint(model, trial, folder)
+        # torch and safetensors have their own words for a disk that is full.
+        except (OSError, RuntimeError, SafetensorError, WorkError) as error:
+            self.on_save_error(step, error)
+            return
+        rotate(self._paths, keep=self._keep, best_step=self.state.best_global_step)
+
+    def _write_checkpoint(self, model: Any, trial: Any, folder: Path) -> None:
+        # The library writes `checkpoint-N` inside the folder it is given; its files are moved up one.
+        self._staging = folder
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._staging = None
+        inner = folder / f"checkpoint-{self.state.global_step}"
+        for path in inner.iterdir():
+            path.rename(folder / path.name)
+        inner.rmdir()
+        if self.state.best_global_step:
+            self.state.best_model_checkpoint = str(self._paths.checkpoint(self.state.best_global_step))
+        self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
+        kept = ResumeState(
+            self._identity,
+            self._tr_loss.item(),
+            self._globalstep_last_logged,
+            self.steps_per_epoch,
+            self.args.metric_for_best_model or "",
+        )
+        write_json_atomically(folder / RESUME_STATE_NAME, kept.to_json())
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._staging) if self._staging is not None else str(super()._get_output_dir(trial))
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """No generated model card beside every checkpoint: run.json says what was done."""
+
+
+def _optimizer_options(args: SFTConfig) -> dict[str, Any]:
+    return {
+        "lr": args.learning_rate,
+        "betas": (args.adam_beta1, args.adam_beta2),
+        "eps": args.adam_epsilon,
+        "fused": True,
+    }
+
+
+def _raise_save_error(step: int, error: Exception) -> None:
+    raise error
