@@ -19,6 +19,7 @@ from typing import Any
 from movielora.dataset.options import Format
 from movielora.errors import DataError, OutputError
 from movielora.progress import SILENT, Reporter
+from movielora.storage.atomic import write_json_atomically
 from movielora.storage.owned_folder import OWNER, disown, make_owned, owned_path, remove_abandoned
 
 META = "meta.json"
@@ -151,14 +152,6 @@ class RecordFile:
         self._file.write(data)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """A small JSON file, indented for people."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def read_dataset_info(output_dir: Path) -> dict[str, Any]:
     """The entries of `dataset_info.json` beside the dataset folder; empty where there is none.
 
@@ -202,14 +195,10 @@ def register_dataset(output_dir: Path, file_format: Format) -> str:
         },
     }
     entries = read_dataset_info(output_dir) | {f"{folder}_train": entry}
-    beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        write_json(beside, entries)
-        beside.replace(path)
+        write_json_atomically(path, entries, private=False, indent=2)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}.", "Mend its permissions.") from error
-    finally:
-        beside.unlink(missing_ok=True)
     return f"{folder}_train"
 
 

@@ -13,7 +13,7 @@ from movielora.runs.paths import RunPaths
 from movielora.runs.record import read_record
 from movielora.storage import lock, process
 
-Mode = Literal["new", "resume", "overwrite"]
+StartMode = Literal["new", "resume", "overwrite"]
 
 # torch's data-loader workers look every 5 s whether their parent lives; after that they are ended.
 _ORPHANS_SECONDS = 6.0
@@ -54,7 +54,7 @@ def take_lock(paths: RunPaths) -> lock.FolderLock:
     return held
 
 
-def refuse_occupied(paths: RunPaths, mode: Mode) -> None:
+def refuse_occupied(paths: RunPaths, mode: StartMode) -> None:
     """Raises OutputError when the folder holds results and `mode` is "new"."""
     if mode != "new":
         return

@@ -14,7 +14,7 @@ from movielora.progress import Reporter
 from movielora.runs.checkpoints import Checkpoint, inspect, newest_complete, read_trainer_state
 from movielora.runs.find import call_name
 from movielora.runs.paths import RESUME_STATE_NAME, RunPaths
-from movielora.runs.record import Record, read_record
+from movielora.runs.record import RunRecord, read_record
 from movielora.scoring.kernels import recorded_placement
 from movielora.storage import fields
 from movielora.storage.atomic import read_json
@@ -200,7 +200,7 @@ def _refuse_another_run(state: ResumeState | None, identity: dict[str, str], che
         )
 
 
-def _say_changes(record: Record | None, config: Config, reporter: Reporter) -> None:
+def _say_changes(record: RunRecord | None, config: Config, reporter: Reporter) -> None:
     before = fields.mapping(record.raw.get("config")) if record else {}
     now = config.model_dump()
     for key, follows in _FOLLOWS.items():
@@ -217,7 +217,7 @@ def _total_steps(config: Config, state: ResumeState | None, trainer: dict[str, A
 
 
 def _refuse_finished(
-    plan: ResumePlan, record: Record | None, paths: RunPaths, config: Config, trainer: dict[str, Any]
+    plan: ResumePlan, record: RunRecord | None, paths: RunPaths, config: Config, trainer: dict[str, Any]
 ) -> None:
     """A run that was killed after its last step still has its end to do; one that finished has nothing."""
     finished = record is not None and record.ended is not None and record.ended.state == "finished"

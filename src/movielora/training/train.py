@@ -27,10 +27,10 @@ from movielora.progress import Reporter
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.token_cache import clear_cache, tokenize_file
 from movielora.prompt.tokens import TokenizedExamples
-from movielora.runs import run_guard as occupancy
+from movielora.runs import run_guard
 from movielora.runs.checkpoints import newest_complete
 from movielora.runs.paths import RunPaths
-from movielora.runs.run_guard import Mode
+from movielora.runs.run_guard import StartMode
 from movielora.runs.session import RunSession
 from movielora.scoring.kernels import other_kernels
 from movielora.training.identity import run_identity
@@ -57,7 +57,7 @@ class TrainRequest:
 
     resolved: ResolvedConfig
     argv: Sequence[str] = field(default_factory=lambda: tuple(sys.argv))
-    mode: Mode = "new"
+    mode: StartMode = "new"
     name: str | None = None
     checkpoint: Path | None = None
     extra_epochs: float = 0.0
@@ -124,7 +124,7 @@ def _plan_resume(
     A refusal here leaves the run folder as it was.
     """
     paths = RunPaths(Path(request.resolved.values.output_dir))
-    occupancy.refuse_live(paths)  # a live run's checkpoints come and go
+    run_guard.refuse_live(paths)  # a live run's checkpoints come and go
     chosen = choose_checkpoint(paths, request.checkpoint, reporter)
     resolved = with_extra_epochs(request.resolved, request.extra_epochs, chosen.path if chosen else None)
     request = replace(request, resolved=resolved)

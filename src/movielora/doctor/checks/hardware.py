@@ -11,10 +11,10 @@ from typing import Any
 import psutil
 
 from movielora.doctor.check import Check, missing, ok, skipped, warning
-from movielora.doctor.requirements import Wishes
+from movielora.doctor.requirements import Requirements
 from movielora.machine.processor import computes_bf16_fast, cpu_flags
+from movielora.machine.units import GIB
 
-GIB = 1 << 30
 # Qwen3-0.6B in bf16 with a small batch peaks at about 4 GB; the tokenised data and the libraries want the rest.
 _COMFORTABLE_MEMORY = 6 * GIB
 _NVIDIA_VENDOR, _DISPLAY_CLASS = "0x10de", "0x03"
@@ -89,10 +89,10 @@ def nvidia_cards_on_the_bus(devices: Path = Path("/sys/bus/pci/devices")) -> int
     return count
 
 
-def check_gpu(driver: Driver, wishes: Wishes, cards: int, visible: str | None) -> Check:
+def check_gpu(driver: Driver, requirements: Requirements, cards: int, visible: str | None) -> Check:
     """`visible` is CUDA_VISIBLE_DEVICES as set, None where it is not."""
-    wanted = bool(wishes.gpu)
-    asked = f"a CUDA GPU: {wishes.config} says `{wishes.gpu}`" if wanted else "a CUDA GPU for full speed"
+    wanted = bool(requirements.gpu)
+    asked = f"a CUDA GPU: {requirements.config} says `{requirements.gpu}`" if wanted else "a CUDA GPU for full speed"
     if driver.gpus and visible is not None and visible.strip() in ("", "-1"):
         found = f"{driver.gpus[0].name}, hidden by CUDA_VISIBLE_DEVICES={visible!r}"
         return missing("gpu", found, asked, "unset CUDA_VISIBLE_DEVICES", demanded=wanted)
@@ -104,15 +104,15 @@ def check_gpu(driver: Driver, wishes: Wishes, cards: int, visible: str | None) -
         fix = "install NVIDIA's driver, or pass the GPU into the container (docker run --gpus all)"
         return missing("gpu", found, asked, fix, demanded=True)
     fix = (
-        f"on a machine without one, {_without(wishes)}"
+        f"on a machine without one, {_without(requirements)}"
         if wanted
         else "training will use the CPU; movielora fit --config FILE says what it needs"
     )
     return missing("gpu", "none", asked, fix, demanded=wanted)
 
 
-def _without(wishes: Wishes) -> str:
-    return "--set flash_attn=auto" if wishes.flash else "--set fp16=false"
+def _without(requirements: Requirements) -> str:
+    return "--set flash_attn=auto" if requirements.flash else "--set fp16=false"
 
 
 def _describe(gpu: Gpu) -> str:

@@ -10,10 +10,10 @@ from movielora.machine.gpu import Gpu, read_gpus
 from movielora.runs.checkpoints import Best, Checkpoint, best_from, list_checkpoints, read_trainer_state
 from movielora.runs.log_file import last_line
 from movielora.runs.paths import RunPaths
-from movielora.runs.record import Record
+from movielora.runs.record import RunRecord
 from movielora.runs.status.heartbeat import Heartbeat, read_heartbeat
 from movielora.runs.status.history import History, best_evaluation, history_from_state, read_metrics
-from movielora.runs.status.state import Liveness, State, derive, read_record_and_liveness
+from movielora.runs.status.state import Liveness, RunState, derive, read_record_and_liveness
 from movielora.storage import fields, process
 
 # A plain HF Trainer leaves no record; a folder whose files changed this lately is taken for a running one.
@@ -101,7 +101,7 @@ class _Evidence:
     """What was found in the folder and among the processes."""
 
     paths: RunPaths
-    record: Record | None
+    record: RunRecord | None
     liveness: Liveness
     heartbeat: Heartbeat
     checkpoints: list[Checkpoint]
@@ -129,7 +129,7 @@ def read_status(paths: RunPaths, *, measure: bool = True) -> RunStatus:
     return _assemble(found, state, measure=measure)
 
 
-def _assemble(found: _Evidence, state: State, *, measure: bool) -> RunStatus:
+def _assemble(found: _Evidence, state: RunState, *, measure: bool) -> RunStatus:
     record, beat, trainer = found.record, found.heartbeat, found.trainer_state
     visible = found.liveness.identity if found.liveness.alive else None
     recorded = visible or (record.identity if record else None)
@@ -172,16 +172,16 @@ def _assemble(found: _Evidence, state: State, *, measure: bool) -> RunStatus:
     )
 
 
-def _plain_trainer_state(found: _Evidence) -> State:
+def _plain_trainer_state(found: _Evidence) -> RunState:
     """A folder of a plain HF Trainer: only its files can tell."""
     step = fields.count(found.trainer_state.get("global_step"))
     last = fields.count(found.trainer_state.get("max_steps"))
     if step is not None and last and step >= last:
-        return State("finished", "a plain HF Trainer's folder; its last step is saved")
+        return RunState("finished", "a plain HF Trainer's folder; its last step is saved")
     age = _seconds_since_change(found.paths)
     if age is not None and age < _HF_RUNNING_SECONDS:
-        return State("running", f"a plain HF Trainer leaves no record; its files changed {age:,.0f} s ago")
-    return State("interrupted", "a plain HF Trainer leaves no record; its files have not changed lately")
+        return RunState("running", f"a plain HF Trainer leaves no record; its files changed {age:,.0f} s ago")
+    return RunState("interrupted", "a plain HF Trainer leaves no record; its files have not changed lately")
 
 
 def _seconds_since_change(paths: RunPaths) -> float | None:
