@@ -20,7 +20,14 @@ from movielora.dataset.options import Format
 from movielora.errors import DataError, OutputError
 from movielora.progress import SILENT, Reporter
 from movielora.storage.atomic import write_json_atomically
-from movielora.storage.owned_folder import OWNER, disown, make_owned, owned_path, remove_abandoned
+from movielora.storage.complete_folder import (
+    OWNER,
+    make_working_folder,
+    move_entries,
+    publish,
+    remove_abandoned,
+    working_path,
+)
 
 META = "meta.json"
 MOVIES = "movies.jsonl"
@@ -49,21 +56,20 @@ def staged_folder(output_dir: Path, reporter: Reporter = SILENT) -> Iterator[Pat
     target = Path(os.path.abspath(output_dir))  # noqa: PTH100 - resolve() would follow the user's symlinks
     made: list[Path] = []
     is_ours = False
-    staging = owned_path(target if target.is_dir() else target.parent, target.name)
+    staging = working_path(target if target.is_dir() else target.parent, target.name)
     try:
         if target.exists() and not target.is_dir():
             raise OutputError(f"{output_dir} is a file, not a folder.", "Give another --output-dir.")
         made = _make_parents(staging.parent)
         if left := remove_abandoned((target.parent, target), target.name):
             reporter.note(f"Removed {', '.join(map(str, left))}: left by a `prepare` that was killed")
-        make_owned(staging)
+        make_working_folder(staging)
         is_ours = True
         yield staging
         if target.is_dir():
             _move_files(staging, target)
         else:
-            staging.rename(target)
-            disown(target)
+            publish(staging, target)
         made = []
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -92,8 +98,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 def _move_files(staging: Path, target: Path) -> None:
     names = sorted(path.name for path in staging.iterdir() if path.name != OWNER)
-    for name in [*(name for name in names if name != META), META]:
-        (staging / name).replace(target / name)
+    move_entries((staging / name for name in [*(name for name in names if name != META), META]), staging, target)
     for stale in set(_OURS) - set(names):
         (target / stale).unlink(missing_ok=True)
 

@@ -25,7 +25,7 @@ from movielora.prompt import template as prompt
 from movielora.prompt import tokens
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.tokens import TokenizedExamples, concatenate, joined_offsets, tokenize_parts
-from movielora.storage.new_folder import new_folder
+from movielora.storage.complete_folder import complete_folder
 
 _ARRAYS = ("ids", "offsets", "labels", "dropped_lines")
 _FACTS = "tokens.json"
@@ -141,7 +141,7 @@ def _save(folder: Path, parts: Sequence[TokenizedExamples], source: Path) -> Non
     }
     facts = {"source": str(source), "examples": sum(map(len, parts)), "tokens": sum(map(len, arrays["ids"]))}
     try:
-        with new_folder(folder, lambda found: _read_whole(found, parts[0].answer_ids) is not None) as staging:
+        with complete_folder(folder, lambda found: _read_whole(found, parts[0].answer_ids) is not None) as staging:
             for name in _ARRAYS:
                 _write_array(staging / f"{name}.npy", arrays[name])
             (staging / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
