@@ -17,13 +17,13 @@ from movielora.doctor.checks import pytorch as torch_checks
 from movielora.doctor.checks.bitsandbytes import check_bitsandbytes
 from movielora.doctor.checks.flash_attention import check_flash_attention, judge
 from movielora.doctor.checks.folders import check_disk, check_write_permission
-from movielora.doctor.checks.hardware import Driver, Gpu
 from movielora.doctor.checks.libraries import check_library, package_requirements
 from movielora.doctor.checks.liger import check_liger
 from movielora.doctor.checks.python import check_platform, check_python
 from movielora.doctor.requirements import Requirements
 from movielora.doctor.wheels import Machine, choose_wheel
 from movielora.machine.child import KernelProbe, Outcome
+from movielora.machine.gpu import Driver, Gpu, read_driver
 
 GIB = 1 << 30
 A100 = Gpu("NVIDIA A100-SXM4-40GB", 40 * GIB, GIB, "8.0")
@@ -64,6 +64,9 @@ def _fake_nvml(capability: tuple[int, int] = (8, 0), *, lists_processes: bool = 
             raise _NvmlError("Not Supported")
         return [types.SimpleNamespace(pid=4242, usedGpuMemory=2 * GIB)]
 
+    def refuse(*_: object) -> None:
+        raise _NvmlError("Not Supported")
+
     return types.SimpleNamespace(
         NVMLError=_NvmlError,
         nvmlInit=lambda: None,
@@ -76,16 +79,24 @@ def _fake_nvml(capability: tuple[int, int] = (8, 0), *, lists_processes: bool = 
         nvmlDeviceGetMemoryInfo=lambda handle: types.SimpleNamespace(total=40 * GIB, used=GIB),
         nvmlDeviceGetCudaComputeCapability=lambda handle: capability,
         nvmlDeviceGetComputeRunningProcesses=processes,
+        nvmlDeviceGetUtilizationRates=refuse,
+        nvmlDeviceGetTemperature=refuse,
+        NVML_TEMPERATURE_GPU=0,
     )
 
 
 def test_the_driver_is_read_through_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", _fake_nvml())
-    driver = hardware.read_driver()
+    driver = read_driver()
     assert (driver.version, driver.cuda) == ("550.54", "12.4")
     assert driver.gpus == (Gpu("NVIDIA A100", 40 * GIB, GIB, "8.0", ((4242, 2 * GIB),)),)
     monkeypatch.setitem(sys.modules, "pynvml", _fake_nvml(lists_processes=False))
-    assert hardware.read_driver().gpus[0].processes == ()
+    assert read_driver().gpus[0].processes == ()
+
+
+def test_what_the_driver_does_not_say_of_a_gpu_is_shown_as_unknown() -> None:
+    check = hardware.check_gpu(Driver("1", "12.4", (Gpu("a slice", None, None),)), Requirements(), 1, None)
+    assert check.found == "a slice, unknown memory, compute capability unknown; driver 1 serves CUDA up to 12.4"
 
 
 def test_no_driver_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +107,7 @@ def test_no_driver_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
     nvml.nvmlInit = refuse
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    assert hardware.read_driver() == NO_DRIVER
+    assert read_driver() == NO_DRIVER
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,11 @@ from movielora.doctor.checks.data import check_data
 from movielora.doctor.checks.flash_attention import FlashAttention, check_flash_attention, judge, not_examined
 from movielora.doctor.checks.folders import check_disk, check_write_permission
 from movielora.doctor.checks.hardware import (
-    Driver,
     check_gpu,
     check_gpu_use,
     check_memory,
     check_processor,
     nvidia_cards_on_the_bus,
-    read_driver,
 )
 from movielora.doctor.checks.libraries import LIBRARIES, check_library, package_requirements
 from movielora.doctor.checks.liger import check_liger
@@ -40,6 +38,7 @@ from movielora.doctor.checks.services import check_logind, check_tensorboard_por
 from movielora.doctor.requirements import Requirements, read_requirements
 from movielora.errors import ConfigError
 from movielora.machine.child import Outcome, run_probes
+from movielora.machine.gpu import Driver, read_driver
 from movielora.model.kernels.attention import FLASH_TARGET, installed_flash_attn, read_flash_probe
 from movielora.model.kernels.liger import LIGER_TARGET, installed_liger, read_liger_probe
 from movielora.model.quantization import FOUR_BIT_TARGET

@@ -6,12 +6,12 @@ import platform
 from dataclasses import dataclass
 
 from movielora.doctor.check import Check, failure, missing, ok, skipped
-from movielora.doctor.checks.hardware import Driver
 from movielora.doctor.checks.pytorch import TorchFacts
 from movielora.doctor.failures import explain
 from movielora.doctor.requirements import Requirements
 from movielora.doctor.wheels import Choice, Machine, choose_wheel
 from movielora.machine.child import KernelProbe
+from movielora.machine.gpu import Driver
 from movielora.model.kernels.attention import installed_flash_attn
 
 _NEEDED = "a flash-attn that runs"
@@ -47,7 +47,7 @@ def this_machine(facts: TorchFacts | None, driver: Driver) -> Machine:
         abi=facts.abi if facts else None,
         machine=platform.machine(),
         glibc=version if name == "glibc" else None,
-        capability=driver.gpus[0].capability if driver.gpus else None,
+        capability=(driver.gpus[0].capability or None) if driver.gpus else None,
         system=platform.system(),
     )
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from movielora.doctor.check import Check, missing, ok, skipped
-from movielora.doctor.checks.hardware import Driver
 from movielora.doctor.requirements import Requirements
 from movielora.machine.child import KernelProbe
+from movielora.machine.gpu import Driver
 
 _INSTALL = "pip install 'movielora[liger]'"
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from movielora.doctor.check import Check, failure, missing, ok, skipped, warning
-from movielora.doctor.checks.hardware import Driver
 from movielora.doctor.requirements import Requirements
 from movielora.doctor.wheels import numbers
 from movielora.machine.child import Outcome
+from movielora.machine.gpu import Driver
 
 # What `run_probes` is told to run.
 TORCH_TARGET = "movielora.doctor.checks.pytorch:read_torch"

@@ -76,13 +76,17 @@ class RunStatus:
                 "rss_bytes": self.usage.rss_bytes if self.usage else None,
                 "started": self.started,
             },
-            "gpu": [gpu.to_json() for gpu in self.gpus],
+            "gpu": [gpu.to_json(self.live_pid) for gpu in self.gpus],
             "checkpoints": [self._checkpoint_json(checkpoint) for checkpoint in self.checkpoints],
             "metrics": dict(self.history.last_evaluation),
             "best": {"metric": self.best.metric, "value": self.best.value, "step": self.best.step}
             if self.best
             else None,
         }
+
+    @property
+    def live_pid(self) -> int | None:
+        return self.pid if self.alive else None
 
     def is_best(self, checkpoint: Checkpoint) -> bool:
         return self.best is not None and checkpoint.step == self.best.step
@@ -159,7 +163,7 @@ def _assemble(found: _Evidence, state: RunState, *, measure: bool) -> RunStatus:
         started=record.started if record else None,
         usage=process.usage(visible) if measure and visible else None,
         orphans=found.liveness.orphans,
-        gpus=read_gpus(visible.pid if visible else None) if measure else [],
+        gpus=read_gpus() if measure else [],
         gpu_peak_bytes=beat.count("gpu_peak_bytes"),
         checkpoints=found.checkpoints,
         best=_best(found),
