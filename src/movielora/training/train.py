@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import Config, ResolvedConfig
+from movielora.config.on_resume import OTHER_LOSSES
 from movielora.dataset.find import DatasetFiles, find_dataset
 from movielora.errors import DataError, StoppedError
 from movielora.machine.library_output import quiet_libraries
@@ -37,7 +38,6 @@ from movielora.training.identity import run_identity
 from movielora.training.loop.batch import StepDown, settle_batch
 from movielora.training.result import TrainResult
 from movielora.training.resume import (
-    OTHER_LOSSES,
     ResumePlan,
     choose_checkpoint,
     plan_resume,
