@@ -12,6 +12,7 @@ from movielora.config import Config
 from movielora.errors import ModelError, first_line
 from movielora.machine.child import KernelProbe
 from movielora.machine.library_output import quiet_libraries
+from movielora.machine.process_settings import set_default_variable
 from movielora.machine.processor import computes_bf16_fast, cpu_flags
 from movielora.model import tiny
 from movielora.model.folder import check_weights, read_model_config
@@ -103,7 +104,7 @@ def _take_one_gpu() -> None:
             "movielora works in one process on one GPU, but a distributed launcher started several",
             "start it plainly, without torchrun or accelerate launch",
         )
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
+    set_default_variable("CUDA_VISIBLE_DEVICES", "0")
 
 
 def choose_precision(config: Config, device: Device, *, bf16_is_fast: bool) -> tuple[str, bool]:

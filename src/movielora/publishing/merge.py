@@ -14,6 +14,7 @@ from movielora.config import Config, ResolvedConfig, resolve_config
 from movielora.dataset.find import find_test_file
 from movielora.errors import DataError, OutputError
 from movielora.examples.records import Record, read_records
+from movielora.machine.process_settings import settings_undone
 from movielora.model.base import Placement, choose_placement, find_base, load_base
 from movielora.model.lora import base_of_adapter, load_adapter
 from movielora.model.tokenizer import load_tokenizer
@@ -57,6 +58,7 @@ class Merged:
         }
 
 
+@settings_undone()
 def merge(request: MergeRequest, reporter: Reporter) -> Merged:
     """Score, merge, save, load what was saved, score again.
 

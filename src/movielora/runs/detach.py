@@ -15,6 +15,7 @@ from typing import Any
 
 from movielora.errors import MovieloraError, RequestError, StoppedError, WorkError
 from movielora.machine import logind
+from movielora.machine.signals import SignalHandlers
 from movielora.progress import Reporter
 from movielora.runs import run_guard
 from movielora.runs.log_file import printable
@@ -117,15 +118,12 @@ def _start(argv: Sequence[str], paths: RunPaths, *, append: bool, before: list[s
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if append else os.O_TRUNC)
     log = os.open(paths.log, flags, 0o600)
     # An ignored signal stays ignored over exec: the child never knows a moment in which a hang-up would end it.
-    before_hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    with SignalHandlers() as handlers, os.fdopen(log, "wb") as output:
+        handlers.install(signal.SIGHUP, signal.SIG_IGN)
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
             start_new_session=True, umask=0o077,
         )  # fmt: skip
-    finally:
-        signal.signal(signal.SIGHUP, before_hangup)
-        os.close(log)
 
 
 def _outcome(child: subprocess.Popen[bytes], paths: RunPaths, log_start: int, *, made_here: bool) -> Detached:

@@ -15,6 +15,7 @@ from movielora.config import ResolvedConfig
 from movielora.dataset.find import find_eval_file, find_test_file, find_train_file
 from movielora.errors import ConfigError, DataError
 from movielora.examples.records import Record, read_records
+from movielora.machine.process_settings import settings_undone
 from movielora.progress import SILENT, Reporter
 from movielora.prompt.lengths import CutoffAdvice, LengthSummary, advise_cutoff, summarise_lengths
 from movielora.prompt.template import PromptTemplate
@@ -80,6 +81,7 @@ class Audit:
         }
 
 
+@settings_undone()
 def audit(request: AuditRequest, reporter: Reporter) -> Audit:
     """Measure the split. Raises DataError where it is missing or empty, ConfigError for a senseless percentile."""
     started = time.monotonic()

@@ -20,6 +20,7 @@ from movielora.config.on_resume import OTHER_LOSSES
 from movielora.dataset.find import DatasetFiles, find_dataset
 from movielora.errors import DataError, StoppedError
 from movielora.machine.library_output import quiet_libraries
+from movielora.machine.process_settings import settings_undone
 from movielora.model.base import Placement, choose_placement, find_base, load_base
 from movielora.model.cpu.allocator import return_freed_memory
 from movielora.model.quantization import CPU_SPEED_WARNING
@@ -72,6 +73,7 @@ class _Examples:
     eval_rows: NDArray[np.int64]
 
 
+@settings_undone()
 def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     """Load the base, prepare tokens, attach LoRA, train, evaluate, keep the best, save.
 

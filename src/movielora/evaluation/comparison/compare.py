@@ -28,6 +28,7 @@ from movielora.evaluation.comparison.provenance import provenance
 from movielora.evaluation.comparison.scorer import Setting, load_pair, open_setting, score_inputs
 from movielora.evaluation.comparison.summary import summarise
 from movielora.examples.records import Record
+from movielora.machine.process_settings import settings_undone
 from movielora.model.lora import base_of_adapter
 from movielora.progress import Reporter
 from movielora.prompt.template import NO, YES
@@ -51,6 +52,7 @@ class _Pass:
     eval_output: Path
 
 
+@settings_undone()
 def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     """Score the rows, write the comparison folder, return what `--json` prints.
 
