@@ -228,6 +228,7 @@ def _build_trainer(work: _Work, placement: Placement, tokenizer: Any, examples: 
         keep_checkpoints=config.save_total_limit,
         identity=work.identity,
         steps_per_epoch=steps_per_epoch(config, len(examples.train_rows)),
+        best_by=None if config.eval_strategy == "no" else config.best_metric,
         compiled=config.torch_compile,
     )
 

@@ -53,7 +53,7 @@ def read_torch() -> dict[str, Any]:
     return {
         "version": str(torch.__version__),
         "cuda": torch.version.cuda,
-        "abi": bool(torch._C._GLIBCXX_USE_CXX11_ABI),
+        "abi": torch.compiled_with_cxx11_abi(),
         "architectures": list(torch.cuda.get_arch_list()) if sees else [],
         "sees_gpu": sees,
         "capability": capability,
