@@ -217,7 +217,7 @@ def saved_bytes_of_answer_layer(shape: Shape, setup: Setup) -> int:
 def _lora_inputs(shape: Shape, setup: Setup, of: tuple[str, ...] | None = None) -> int:
     """Bytes of the inputs that LoRA's two matrices keep for one token of one layer, or of its modules `of`.
 
-    On CUDA each adapted layer keeps its dropped-out copy and a mask of bytes. On the CPU (`adapter.py`) it keeps the
+    On CUDA each adapted layer keeps its dropped-out copy and a mask of bytes. On the CPU (`cpu/lora.py`) it keeps the
     plain input, which neighbours share, and the places that fell out.
     """
     adapted = {

@@ -106,7 +106,7 @@ def _merge_and_save(base: str, request: MergeRequest, tokenizer: Any) -> None:
     model = load_adapter(load_base(base, Placement("cpu", "float32", quantized=False, attention="sdpa")), request.run)
     for layer in model.modules():
         if hasattr(layer, "lora_variant"):
-            layer.lora_variant.clear()  # PEFT leaves a layer of another form (`adapter.py`) unmerged, without a word
+            layer.lora_variant.clear()  # PEFT leaves a layer of another form (`cpu/lora.py`) unmerged, without a word
     merged = model.merge_and_unload().to(torch.bfloat16)
     try:
         merged.save_pretrained(request.output_dir)
