@@ -64,9 +64,9 @@ def choose_placement(
     quantized: bool | None = None,
     base: str | None = None,
 ) -> Placement:
-    """Device, precision and attention for this machine: bf16 only where it is fast, 4-bit by default only on CUDA.
+    """Device, precision and attention for this machine: bf16 only if it is fast, 4-bit by default only on CUDA.
 
-    `quantized` wins over the config. `base` is what `find_base` gave; None stands for a Qwen3.
+    `quantized` wins over the config. `base` is what `find_base` gave; None means a Qwen3.
     Raises ModelError for what the config names and this machine cannot do.
     """
     _take_one_gpu()
@@ -89,7 +89,7 @@ def choose_placement(
 
 
 def _model_type(base: str) -> str:
-    """Raises ModelError where the base's config cannot be had."""
+    """Raises ModelError if the base's config cannot be found."""
     folder = Path(base) if Path(base).is_dir() else config_file(base).parent
     return str(read_model_config(folder)["model_type"])
 
@@ -115,7 +115,7 @@ def choose_precision(config: Config, device: Device, *, bf16_is_fast: bool) -> t
 
 
 def bf16_is_fast(device: Device) -> bool:
-    """On CUDA: where the GPU has it. On a CPU: where the processor has units for it."""
+    """On CUDA: whether the GPU has it. On a CPU: whether the processor has units for it."""
     import torch
 
     if device == "cuda":
@@ -126,7 +126,7 @@ def bf16_is_fast(device: Device) -> bool:
 def load_base(source: str, placement: Placement) -> Any:
     """The frozen base at `source` (folder or Hugging Face name), in evaluation mode on its device.
 
-    Raises ModelError where it is neither a folder nor reachable, or is damaged.
+    Raises ModelError if it is neither a folder nor reachable, or is damaged.
     """
     from transformers import AutoModelForCausalLM
 

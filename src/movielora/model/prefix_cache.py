@@ -27,7 +27,7 @@ class Opening:
 
     @classmethod
     def of(cls, model: Any, examples: TokenizedExamples, rows: NDArray[np.int64]) -> Opening:
-        """Of `rows` under `model` as it stands now: its weights, and its adapter on or off."""
+        """Of `rows` under `model` as it is now: its weights, and its adapter on or off."""
         import torch
         from transformers import DynamicCache
 
@@ -68,6 +68,6 @@ def shared_length(examples: TokenizedExamples, rows: NDArray[np.int64]) -> int:
 
 
 def _attends_to_everything(config: Any) -> bool:
-    """No sliding window and no recurrent layer, whose state is not keys and values alone."""
+    """No sliding window and no recurrent layer, whose state is more than keys and values."""
     kinds = getattr(config, "layer_types", None) or ["full_attention"]
     return set(kinds) == {"full_attention"}

@@ -83,7 +83,7 @@ class RunSession:
         detached = take_variable(DETACHED_VARIABLE) == "1"
         run_guard.make_folder(paths)
         with ExitStack() as undo:
-            # Until `__enter__` has its handlers in place a stop waits: it must find a run that can record it.
+            # A stop signal waits until `__enter__` has set its handlers: it must find a run that can record it.
             waiting = undo.enter_context(WaitingSignals(_STOP_SIGNALS))
             undo.callback(run_guard.take_lock(paths).release)
             undo.enter_context(private_files())
@@ -116,7 +116,7 @@ class RunSession:
         self._write_record()
 
     def beat(self, *, force: bool = False, **said: Any) -> None:
-        """Merge what is said into the heartbeat; written at most once a second. Leaves the work if told to stop.
+        """Merge the values into the heartbeat; written at most once a second. Ends the work if a stop was requested.
 
         A heartbeat that cannot be written (a full disk) must not end hours of training: it warns.
         """
@@ -129,7 +129,7 @@ class RunSession:
         self._leave_if_loading()
 
     def checks_passed(self) -> None:
-        """Config, data and model have been looked at: a parent that waits for a detached child may go."""
+        """Config, data and model have been looked at: a parent process that waits for a detached child may exit."""
         self.beat(force=True, checks_passed=True)
 
     def log_metrics(self, row: Mapping[str, Any]) -> None:
@@ -166,7 +166,7 @@ class RunSession:
         self._leave_if_loading()
 
     def finish(self, state: EndState, reason: str = "", exit_code: int = 0, **facts: Any) -> None:
-        """RunRecord how the attempt ended; the first word holds. `facts`: last checkpoint, best metric …"""
+        """RunRecord how the attempt ended; only the first call counts. `facts`: last checkpoint, best metric …"""
         if self._record["ended"] is not None:
             return
         self._record["ended"] = {
@@ -194,7 +194,7 @@ class RunSession:
         stopped = self._stopped_instead_of(error)
         try:
             self._record_ending(stopped or error)
-        except OSError as failure:  # a full disk, say: what went wrong first is what the user must read
+        except OSError as failure:  # a full disk, for example: the user must read what went wrong first
             if error is None:
                 raise
             error.add_note(f"the ending could not be written to {self.paths.record}: {failure}")
@@ -209,7 +209,7 @@ class RunSession:
     def _undo(self) -> None:
         """The request could not be carried out: the folder is left as it was found.
 
-        A detached run that replaced nothing keeps its record, which tells whoever asks later.
+        A detached run that replaced nothing keeps its record, for whoever asks later.
         """
         if self.paths.replaced.is_dir():
             run_guard.bring_back(self.paths)
@@ -229,7 +229,7 @@ class RunSession:
     def _stop_message(self) -> str:
         if not self._training:
             return f"{self.name} stopped while {self._heartbeat.get('phase')}"
-        return f"{self.name} stopped at once, without saving; its last checkpoint stands"
+        return f"{self.name} stopped at once, without saving; its last checkpoint is kept"
 
     def _record_ending(self, error: BaseException | None) -> None:
         match error:
@@ -275,7 +275,7 @@ class RunSession:
             raise _StopNow
 
     def _leave_if_loading(self) -> None:
-        """A library may have swallowed what the handler raised; the request stands."""
+        """A library may have swallowed what the handler raised; the request still holds."""
         if self.stop.requested and not self._training:
             raise _StopNow
 

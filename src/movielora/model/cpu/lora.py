@@ -17,7 +17,7 @@ from movielora.model.cpu.dropout import dropped_places, without
 
 
 def fuse_lora(model: Any) -> None:
-    """Let every plain linear layer with an adapter that stands on the CPU add the adapter's product in place."""
+    """Let every plain linear layer with an adapter, on the CPU, add the adapter's product in place."""
     for layer in model.modules():
         if type(layer) is Linear and layer.get_base_layer().weight.device.type == "cpu":
             for adapter in layer.lora_A:

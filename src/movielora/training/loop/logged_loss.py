@@ -22,7 +22,7 @@ class UnloggedLoss:
         return self._before if self._sum is None else float(self._sum.item())
 
     def logged_step(self, step: int) -> int:
-        """The last step that was logged; `step`, where the training stands, if it has done none since it began."""
+        """The last step that was logged; `step`, the present one, if the training has done none since it began."""
         return step if self._logged_step is None else self._logged_step
 
     def add(self, loss: torch.Tensor, steps_done: int) -> None:

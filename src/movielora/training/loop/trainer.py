@@ -59,7 +59,7 @@ class EvaluationLeft(Exception):  # noqa: N818 - a way out, not an error
 
 
 def training_arguments(config: Config, output_dir: Path, placement: Placement, steps: int) -> SFTConfig:
-    """The config in transformers' and TRL's words. What they would do behind our back is switched off."""
+    """The config as transformers' and TRL's arguments. What they would do unasked is switched off."""
     return SFTConfig(
         output_dir=str(output_dir),
         per_device_train_batch_size=config.micro_batch,
@@ -78,7 +78,7 @@ def training_arguments(config: Config, output_dir: Path, placement: Placement, s
         max_grad_norm=config.max_grad_norm,
         seed=config.seed,
         gradient_checkpointing=config.gradient_checkpointing,
-        # The base is loaded in its precision; autocast would only cast the activations to and fro.
+        # The base is loaded in its precision; autocast would only cast the activations back and forth.
         bf16=False,
         fp16=config.fp16,
         use_cpu=placement.device == "cpu",
@@ -140,7 +140,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         self.on_eval_batch: Callable[[int, int], None] = lambda done, total: None
         self.on_saving: Callable[[int], None] = lambda step: None
         self.on_save_error: Callable[[int, Exception], None] = _raise_save_error
-        self.step_down = StepDown(args.per_device_train_batch_size, say=lambda text: None)
+        self.step_down = StepDown(args.per_device_train_batch_size, warn=lambda text: None)
         self.examples_seen = self.tokens_seen = 0
         self.rates: dict[str, float] = {}
         rows = Dataset.from_dict({"row": train_rows, "length": train.lengths[train_rows]})
@@ -159,7 +159,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         self._prepare_adapter(self.model)
         if compiled:
             compile_layers(self.model)
-        self.remove_callback(PrinterCallback)  # the run's own callback tells the user
+        self.remove_callback(PrinterCallback)  # the run's own callback reports
 
     def _collate(self, items: list[dict[str, int]]) -> dict[str, Any]:
         batch = collate(self._train, [item["row"] for item in items])
@@ -201,7 +201,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         return optimizer
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        """Forward and backward of one micro-batch, in parts once memory has been lacking; its share of the loss."""
+        """Forward and backward of one micro-batch, in parts once memory has run out; its share of the loss."""
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         step = partial(super().training_step, model, num_items_in_batch=num_items_in_batch)
         loss: torch.Tensor = self.step_down.run(step, inputs, trained)
@@ -230,7 +230,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
     ) -> dict[str, float]:
         """Score the evaluation rows by `model.scoring.score`, the way `compare` does, and log the metrics.
 
-        An evaluation that was left gives {}; the checkpoint saved then lacks it, and a resume makes it good.
+        An evaluation that was interrupted gives {}; the checkpoint saved then lacks it, and a resume adds it.
         """
         if self._evaluation is None:
             return {}
@@ -250,7 +250,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
             self._random_state_of = None
             self.control.should_save = False
 
-    def take_up(self, state: ResumeState) -> None:
+    def restore_loss(self, state: ResumeState) -> None:
         """Continue the sum of the loss where the checkpoint stood between two logs."""
         self._loss = UnloggedLoss(state.unlogged_loss, state.logged_step)
 
