@@ -70,10 +70,10 @@ def record_count(records: Path) -> int:
 
 def tokenized(base: Path, records: Path, count: int, cutoff_len: int = 4096) -> Any:
     """The first `count` records of a file as movielora's token ids."""
-    from movielora.examples.records import read_records
+    from movielora.examples.importers.records import read_records
     from movielora.model.tokenizer import load_tokenizer
     from movielora.prompt.template import PromptTemplate
-    from movielora.prompt.tokens import tokenize_records
+    from movielora.prompt.text_tokens import tokenize_records
 
     tokenizer = load_tokenizer(str(base))
     first = islice(read_records(records), count)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from movielora.cli import main
-from movielora.examples.records import read_records
-from movielora.prompt.template import render_input
+from movielora.examples.importers.records import read_records
+from movielora.prompt.render import render_input
 
 # The keys the issue promises, in its order, and those that were added behind them.
 PROMISED = ["samples", "unit", "min", "mean", "max", "percentiles", "cutoff_len", "over_cutoff"]
@@ -109,7 +109,7 @@ def test_json_has_the_promised_keys_and_the_figures_of_the_template(
 def test_over_cutoff_is_what_training_would_cut(figures: Any, project: Path, tiny_tokenizer: Any) -> None:
     from movielora.progress import SILENT
     from movielora.prompt.template import PromptTemplate
-    from movielora.prompt.tokens import tokenize_records
+    from movielora.prompt.text_tokens import tokenize_records
 
     for cutoff in (150, 190, 230, 1024):
         trained = tokenize_records(

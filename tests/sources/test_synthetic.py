@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from movielora.dataset.options import PrepareOptions
-from movielora.examples.records import parse_input
+from movielora.examples.importers.rendered_text import parse_input
 from movielora.preparation.prepare import prepare
 from movielora.sources.movielens import read_movielens
 from movielora.sources.synthetic import SyntheticSize, invented_titles, write_synthetic_movielens

@@ -17,7 +17,9 @@ import numpy as np
 from movielora.dataset.folder import RecordFile
 from movielora.dataset.timelines import Integers, Timelines
 from movielora.progress import Phase
-from movielora.prompt.template import INSTRUCTION, NO, SYSTEM, YES, assemble_input, film_text
+from movielora.prompt.render import assemble_input, film_text
+from movielora.prompt.spec import INSTRUCTION, SYSTEM
+from movielora.prompt.template import NO, YES
 from movielora.sources.movie_files import Movie
 
 _BLOCK = 4096

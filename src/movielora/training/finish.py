@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from movielora.config import Config
 from movielora.evaluation.metrics.formulas import answer_metrics
+from movielora.examples.example_set import YES_LABEL
 from movielora.model.lora import load_adapter
 from movielora.progress import Reporter
-from movielora.prompt.tokens import TokenizedExamples
+from movielora.prompt.token_sets import PromptTokens
 from movielora.runs.checkpoints import inspect
 from movielora.runs.paths import ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME, RunPaths
 from movielora.scoring.answer_position import score
@@ -66,7 +67,7 @@ def _publish(source: Path, paths: RunPaths) -> None:
 def score_saved(
     trainer: Any,
     saved: SavedAdapter,
-    evaluation: TokenizedExamples | None,
+    evaluation: PromptTokens | None,
     rows: NDArray[np.int64],
     paths: RunPaths,
     reporter: Reporter,
@@ -86,7 +87,7 @@ def score_saved(
             batch_size=trainer.args.per_device_eval_batch_size,
             on_batch=phase.advance,
         )
-    labels = np.asarray(evaluation.labels)[rows]
+    labels = evaluation.labels[rows] == YES_LABEL
     found = {"eval_loss": loss}
     found |= {f"eval_{k}": v for k, v in answer_metrics(labels, scores.log_odds, scores.answer_mass).items()}
     _compare_with_training(found, saved.step, trainer.state.log_history, reporter)
