@@ -21,6 +21,7 @@ from movielora.model.base import choose_placement, find_base, load_base
 from movielora.model.lora import lora_config
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT
+from movielora.prompt.spec import PromptSpec
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.text_tokens import tokenize_records
 from movielora.prompt.token_sets import TokenizedExamples
@@ -103,6 +104,7 @@ def _trained(resolved: ResolvedConfig, base: str, examples: TokenizedExamples) -
         paths=paths,
         keep_checkpoints=None,
         identity={},
+        spec=PromptSpec(),
         steps_per_epoch=STEPS,
     )
     trainer.train()
