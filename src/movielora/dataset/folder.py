@@ -19,7 +19,15 @@ from typing import Any
 from movielora.dataset.options import Format
 from movielora.errors import DataError, OutputError
 from movielora.progress import SILENT, Reporter
-from movielora.storage.owned_folder import OWNER, disown, make_owned, owned_path, remove_abandoned
+from movielora.storage.atomic import write_json_atomically
+from movielora.storage.complete_folder import (
+    OWNER,
+    make_working_folder,
+    move_entries,
+    publish,
+    remove_abandoned,
+    working_path,
+)
 
 META = "meta.json"
 MOVIES = "movies.jsonl"
@@ -48,21 +56,20 @@ def staged_folder(output_dir: Path, reporter: Reporter = SILENT) -> Iterator[Pat
     target = Path(os.path.abspath(output_dir))  # noqa: PTH100 - resolve() would follow the user's symlinks
     made: list[Path] = []
     is_ours = False
-    staging = owned_path(target if target.is_dir() else target.parent, target.name)
+    staging = working_path(target if target.is_dir() else target.parent, target.name)
     try:
         if target.exists() and not target.is_dir():
             raise OutputError(f"{output_dir} is a file, not a folder.", "Give another --output-dir.")
         made = _make_parents(staging.parent)
         if left := remove_abandoned((target.parent, target), target.name):
             reporter.note(f"Removed {', '.join(map(str, left))}: left by a `prepare` that was killed")
-        make_owned(staging)
+        make_working_folder(staging)
         is_ours = True
         yield staging
         if target.is_dir():
             _move_files(staging, target)
         else:
-            staging.rename(target)
-            disown(target)
+            publish(staging, target)
         made = []
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -91,8 +98,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 def _move_files(staging: Path, target: Path) -> None:
     names = sorted(path.name for path in staging.iterdir() if path.name != OWNER)
-    for name in [*(name for name in names if name != META), META]:
-        (staging / name).replace(target / name)
+    move_entries((staging / name for name in [*(name for name in names if name != META), META]), staging, target)
     for stale in set(_OURS) - set(names):
         (target / stale).unlink(missing_ok=True)
 
@@ -151,14 +157,6 @@ class RecordFile:
         self._file.write(data)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """A small JSON file, indented for people."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def read_dataset_info(output_dir: Path) -> dict[str, Any]:
     """The entries of `dataset_info.json` beside the dataset folder; empty where there is none.
 
@@ -202,14 +200,10 @@ def register_dataset(output_dir: Path, file_format: Format) -> str:
         },
     }
     entries = read_dataset_info(output_dir) | {f"{folder}_train": entry}
-    beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        write_json(beside, entries)
-        beside.replace(path)
+        write_json_atomically(path, entries, private=False, indent=2)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}.", "Mend its permissions.") from error
-    finally:
-        beside.unlink(missing_ok=True)
     return f"{folder}_train"
 
 

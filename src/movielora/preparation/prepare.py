@@ -21,7 +21,6 @@ from movielora.dataset.folder import (
     register_dataset,
     split_file,
     staged_folder,
-    write_json,
 )
 from movielora.dataset.options import PrepareOptions
 from movielora.dataset.statistics import duplicate_ratings, positive_rates, tie_rate, time_leak
@@ -30,6 +29,7 @@ from movielora.preparation.export import ExampleWriter, untitled
 from movielora.progress import SILENT, Reporter
 from movielora.sources.movie_files import Movie
 from movielora.sources.movielens import MovieLens, read_movielens
+from movielora.storage.atomic import write_json_atomically
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def prepare(source: Path, output_dir: Path, options: PrepareOptions, reporter: R
         meta = _describe(source, movielens, timelines, splits, options)
         meta |= _write_splits(folder, timelines, movielens.movies, splits, options, reporter)
         _write_movies(folder / MOVIES, movielens.movies, timelines, splits, options)
-        write_json(folder / META, meta)
+        write_json_atomically(folder / META, meta, private=False, indent=2)
     dataset = register_dataset(output_dir, options.format)
     _warn(meta, reporter)
     return Prepared(output_dir, dataset, meta)

@@ -25,8 +25,8 @@ from movielora.prompt import render, template, text_tokens
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.text_tokens import tokenize_parts
 from movielora.prompt.token_sets import TokenizedExamples, concatenate, joined_offsets
+from movielora.storage.complete_folder import complete_folder
 from movielora.storage.hashing import file_sha256
-from movielora.storage.new_folder import new_folder
 
 # Every module that decides ids of foreign text: a changed one makes all caches old.
 _MODULES = (alpaca, fields, records, rendered_text, title_lists, render, template, text_tokens)
@@ -133,7 +133,7 @@ def _save(folder: Path, parts: Sequence[TokenizedExamples], source: Path) -> Non
     }
     facts = {"source": str(source), "examples": sum(map(len, parts)), "tokens": sum(map(len, arrays["ids"]))}
     try:
-        with new_folder(folder, lambda found: _read_whole(found, parts[0].answer_ids) is not None) as staging:
+        with complete_folder(folder, lambda found: _read_whole(found, parts[0].answer_ids) is not None) as staging:
             for name in _ARRAYS:
                 _write_array(staging / f"{name}.npy", arrays[name])
             (staging / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")

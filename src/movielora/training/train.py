@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import Config, ResolvedConfig
+from movielora.config.on_resume import OTHER_LOSSES
 from movielora.dataset.find import TrainingSplits, find_dataset
 from movielora.errors import DataError, StoppedError
 from movielora.examples.load import ExampleLoader
@@ -30,17 +31,16 @@ from movielora.prompt.template import PromptTemplate
 from movielora.prompt.token_cache import clear_cache
 from movielora.prompt.token_sets import PromptTokens
 from movielora.prompt.tokenize import tokenize_split
-from movielora.runs import run_guard as occupancy
+from movielora.runs import run_guard
 from movielora.runs.checkpoints import newest_complete
 from movielora.runs.paths import RunPaths
-from movielora.runs.run_guard import Mode
+from movielora.runs.run_guard import StartMode
 from movielora.runs.session import RunSession
 from movielora.scoring.kernels import other_kernels
 from movielora.training.identity import run_identity
 from movielora.training.loop.batch import StepDown, settle_batch
 from movielora.training.result import TrainResult
 from movielora.training.resume import (
-    OTHER_LOSSES,
     ResumePlan,
     choose_checkpoint,
     plan_resume,
@@ -60,7 +60,7 @@ class TrainRequest:
 
     resolved: ResolvedConfig
     argv: Sequence[str] = field(default_factory=lambda: tuple(sys.argv))
-    mode: Mode = "new"
+    mode: StartMode = "new"
     name: str | None = None
     checkpoint: Path | None = None
     extra_epochs: float = 0.0
@@ -128,7 +128,7 @@ def _plan_resume(
     A refusal here leaves the run folder as it was.
     """
     paths = RunPaths(Path(request.resolved.values.output_dir))
-    occupancy.refuse_live(paths)  # a live run's checkpoints come and go
+    run_guard.refuse_live(paths)  # a live run's checkpoints come and go
     chosen = choose_checkpoint(paths, request.checkpoint, reporter)
     resolved = with_extra_epochs(request.resolved, request.extra_epochs, chosen.path if chosen else None)
     request = replace(request, resolved=resolved)
