@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from movielora.config import ResolvedConfig
-from movielora.dataset.folder import DATASET_INFO, TEST
 from movielora.dataset.meta import is_prepared, read_meta
+from movielora.dataset.names import DATASET_INFO, TEST
 from movielora.dataset.splits import SPLITS
 from movielora.errors import ConfigError, DataError
 

@@ -182,7 +182,8 @@ def _joins_difficult_titles(template: PromptTemplate, tokenizer: Any) -> bool:
 def _is_plain(joined: tuple[Ids, Offsets], texts: list[str], tokenizer: Any) -> bool:
     """Whether `joined` ids and offsets are those of the tokenizer's own call on whole texts."""
     encoded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
-    return all(np.array_equal(one, two) for one, two in zip(joined, _flat(encoded), strict=True))
+    ids, offsets = _flat(encoded)
+    return np.array_equal(joined[0], ids) and np.array_equal(joined[1], offsets)
 
 
 def _flat(rows: Sequence[Sequence[int]]) -> tuple[Ids, Offsets]:

@@ -138,6 +138,7 @@ def _one_of(raw: dict[str, Any], name: str, choices: tuple[Any, ...]) -> Any:
 
 
 def _text(raw: dict[str, Any], name: str) -> str:
-    if not isinstance(raw[name], str):
+    value = raw[name]
+    if not isinstance(value, str):
         raise TypeError(f"{name} is no text")
-    return raw[name]
+    return value

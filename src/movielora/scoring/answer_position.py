@@ -189,7 +189,7 @@ def _log_probs(model: Any, batch: Batch, opening: Opening, answer_ids: tuple[int
     return logits.view(len(batch.rows), 2, -1).log_softmax(dim=-1)  # type: ignore[no-any-return]
 
 
-def batches_by_tokens(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+def batches_by_tokens(lengths: NDArray[np.integer], batch_size: int) -> Iterator[NDArray[np.int64]]:
     """Places 0 … n − 1 in batches of like length, the longest first: a batch that does not fit shows at once.
 
     A batch, padded to its longest row, holds at most the tokens of `batch_size` rows of mean length, and one row at
