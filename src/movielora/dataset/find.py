@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from movielora.config import ResolvedConfig
-from movielora.dataset.folder import DATASET_INFO, TEST
+from movielora.dataset.names import DATASET_INFO, TEST
 from movielora.errors import ConfigError, DataError
 
 _ENTRY = "write it as in LLaMA-Factory, or let movielora prepare write it"

@@ -1,16 +1,21 @@
-"""The genres of films, from `movies.jsonl` of a dataset folder."""
+"""The genres of films, from `films.parquet` of a dataset folder (`movies.jsonl` of an older one)."""
 
 from __future__ import annotations
 
+from movielora.dataset.dataset import read_dataset_films
+from movielora.dataset.names import FILMS
 from movielora.evaluation.baselines.fitted import DatasetFiles
 from movielora.scoring.predictions import read_objects
 
 
 def read_genres(files: DatasetFiles) -> dict[str, tuple[str, ...]]:
-    """Genres by movie_id, as text; empty where the dataset has no `movies.jsonl` or a line has no genres.
+    """Genres by movie_id, as text; empty if the dataset has no file of films or a line has no genres.
 
-    Raises DataError where the file is there and is not JSONL.
+    Raises DataError if the file is there and is damaged.
     """
+    if (files.folder / FILMS).is_file():
+        films = read_dataset_films(files.folder)
+        return {str(film): genres for film, genres in zip(films.ids.tolist(), films.genres, strict=True)}
     path = files.folder / "movies.jsonl"
     if not path.is_file():
         return {}
