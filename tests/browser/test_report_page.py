@@ -16,7 +16,7 @@ import pytest
 from invented_comparison import HOSTILE_TITLES, Invented, finish, invent_comparison
 from movielora.evaluation.analysis.rows import Analysis, RowFilter, load_analysis, parse_slice, select_rows
 from movielora.evaluation.report.build import render_report, write_report
-from movielora.prompt.template import render_input
+from movielora.prompt.render import render_input
 
 pytestmark = pytest.mark.browser
 

@@ -105,7 +105,7 @@ def test_one_answer_in_training_gives_that_answer(tmp_path: Path) -> None:
 
 
 def test_both_record_forms_give_the_same_columns(tmp_path: Path) -> None:
-    from movielora.prompt.template import render_input
+    from movielora.prompt.render import render_input
 
     stars = [4.5, 2.0, 5.0]
     test = {"history_titles": ["A", "B", "C"], "history_ratings": stars, "candidate_title": "D", "label": "No"}

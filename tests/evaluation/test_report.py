@@ -14,7 +14,7 @@ from movielora.evaluation.report.build import embed_json, render_report, write_r
 from movielora.evaluation.report.curves import training_curves
 from movielora.evaluation.report.payload import _short, prompt_pattern
 from movielora.evaluation.report.shapes import score_shapes
-from movielora.prompt.template import render_input
+from movielora.prompt.render import render_input
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,16 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from movielora.examples.records import Record
+from movielora.examples.example import Record
 from movielora.model.adapter import prepare_adapter
 from movielora.model.prefix_cache import Opening, shared_length
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT
-from movielora.prompt.template import INSTRUCTION, SYSTEM, PromptTemplate, render_input
-from movielora.prompt.tokens import TokenizedExamples, tokenize_records
+from movielora.prompt.render import render_input
+from movielora.prompt.spec import INSTRUCTION, SYSTEM
+from movielora.prompt.template import PromptTemplate
+from movielora.prompt.text_tokens import tokenize_records
+from movielora.prompt.token_sets import TokenizedExamples
 from movielora.scoring.answer_position import batches_by_tokens, score
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from movielora.examples.records import parse_input
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from movielora.dataset.options import PrepareOptions
-from movielora.examples.records import parse_input
 from movielora.preparation.prepare import prepare
 from movielora.sources.movielens import read_movielens
 from movielora.sources.synthetic import SyntheticSize, invented_titles, write_synthetic_movielens

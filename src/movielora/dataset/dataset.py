@@ -66,7 +66,7 @@ class Dataset:
     def edited_exports(self) -> tuple[str, ...]:
         """The exported JSON files whose bytes changed since they were written; one that was removed is not listed."""
         exports = {name: facts for name, facts in self.meta.files.items() if name not in _COLUMNS}
-        return tuple(name for name, facts in exports.items() if _is_edited(self.folder / name, facts))
+        return tuple(name for name, facts in exports.items() if is_edited(self.folder / name, facts))
 
 
 def read_dataset_films(folder: Path) -> Films:
@@ -108,7 +108,7 @@ def _check_size(folder: Path, name: str, meta: DatasetMeta) -> None:
         raise _damaged(folder, name, f"it has {size:,} bytes and meta.json says {meta.files[name].bytes:,}", meta)
 
 
-def _is_edited(path: Path, facts: FileFacts) -> bool:
+def is_edited(path: Path, facts: FileFacts) -> bool:
     try:
         return path.stat().st_size != facts.bytes or file_sha256(path) != facts.sha256
     except FileNotFoundError:

@@ -6,18 +6,23 @@ train.json, eval.json, test_raw.jsonl             the same examples as JSON for 
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from movielora.dataset.names import FILMS, INTERACTIONS, META, TEST
 from movielora.errors import OutputError
 from movielora.progress import SILENT, Reporter
-from movielora.storage.owned_folder import OWNER, disown, make_owned, owned_path, remove_abandoned
+from movielora.storage.complete_folder import (
+    OWNER,
+    make_working_folder,
+    move_entries,
+    publish,
+    remove_abandoned,
+    working_path,
+)
 
 # Every name that a dataset folder of ours can hold (movies.jsonl: of earlier versions); others are the user's and stay.
 _OURS = ("train.json", "train.jsonl", "eval.json", "eval.jsonl", TEST, "movies.jsonl", INTERACTIONS, FILMS, META)
@@ -37,26 +42,25 @@ def staged_folder(output_dir: Path, reporter: Reporter = SILENT) -> Iterator[Pat
     target = Path(os.path.abspath(output_dir))  # noqa: PTH100 - resolve() would follow the user's symlinks
     made: list[Path] = []
     is_ours = False
-    staging = owned_path(target if target.is_dir() else target.parent, target.name)
+    staging = working_path(target if target.is_dir() else target.parent, target.name)
     try:
         if target.exists() and not target.is_dir():
             raise OutputError(f"{output_dir} is a file, not a folder.", "Give another --output-dir.")
         made = _make_parents(staging.parent)
         if left := remove_abandoned((target.parent, target), target.name):
             reporter.note(f"Removed {', '.join(map(str, left))}: left by a `prepare` that was killed")
-        make_owned(staging)
+        make_working_folder(staging)
         is_ours = True
         yield staging
         if target.is_dir():
             _move_files(staging, target)
         else:
-            staging.rename(target)
-            disown(target)
+            publish(staging, target)
         made = []
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise OutputError(
-            f"{output_dir} cannot be written: {reason}.", "Free some space, mend its permissions, or give another one."
+            f"{output_dir} cannot be written: {reason}.", "Free some space, fix its permissions, or give another one."
         ) from error
     finally:
         if is_ours:
@@ -80,15 +84,6 @@ def _remove_if_empty(folder: Path) -> None:
 
 def _move_files(staging: Path, target: Path) -> None:
     names = sorted(path.name for path in staging.iterdir() if path.name != OWNER)
-    for name in [*(name for name in names if name != META), META]:
-        (staging / name).replace(target / name)
+    move_entries((staging / name for name in [*(name for name in names if name != META), META]), staging, target)
     for stale in set(_OURS) - set(names):
         (target / stale).unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """A small JSON file, indented for people."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())

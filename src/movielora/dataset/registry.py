@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from movielora.dataset.folder import write_json
 from movielora.dataset.names import DATASET_INFO, split_file
 from movielora.errors import DataError, OutputError
+from movielora.storage.atomic import write_json_atomically
 
 _EXPORTS = ("json", "jsonl")
 
@@ -71,14 +71,10 @@ def _entry(folder: str, form: str) -> dict[str, Any]:
 
 def _write(output_dir: Path, entries: dict[str, Any]) -> None:
     path = _info_path(output_dir)
-    beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        write_json(beside, entries)
-        beside.replace(path)
+        write_json_atomically(path, entries, private=False, indent=2)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}.", "Fix its permissions.") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _info_path(output_dir: Path) -> Path:

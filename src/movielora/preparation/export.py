@@ -22,7 +22,9 @@ from movielora.dataset.splits import SPLITS, Splits
 from movielora.dataset.timelines import Integers, Timelines
 from movielora.preparation.record_file import RecordFile
 from movielora.progress import Phase, Reporter
-from movielora.prompt.template import INSTRUCTION, NO, SYSTEM, YES, assemble_input, film_text
+from movielora.prompt.render import assemble_input, film_text
+from movielora.prompt.spec import INSTRUCTION, SYSTEM
+from movielora.prompt.template import NO, YES
 
 _BLOCK = 4096
 # More than the pairs of film and rating that MovieLens 32M's usual films have; at 200 bytes each about 50 MB.

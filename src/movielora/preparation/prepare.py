@@ -12,7 +12,7 @@ import numpy as np
 from movielora.dataset.columns import write_films, write_interactions
 from movielora.dataset.dataset import file_sha256
 from movielora.dataset.films import Films, films_of
-from movielora.dataset.folder import staged_folder, write_json
+from movielora.dataset.folder import staged_folder
 from movielora.dataset.meta import SCHEMA_VERSION
 from movielora.dataset.names import FILMS, INTERACTIONS, META
 from movielora.dataset.options import MOST_EXPORTED, Export, PrepareOptions
@@ -23,6 +23,7 @@ from movielora.preparation.description import describe
 from movielora.preparation.export import export_json
 from movielora.progress import SILENT, Reporter
 from movielora.sources.movielens import read_movielens
+from movielora.storage.atomic import write_json_atomically
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def prepare(source: Path, output_dir: Path, options: PrepareOptions, reporter: R
             _write_columns(folder, timelines, films, splits, options)
             phase.advance(len(timelines.item))
         meta |= {"export": form, **_files(folder, [INTERACTIONS, FILMS, *names])}
-        write_json(folder / META, meta)
+        write_json_atomically(folder / META, meta, private=False, indent=2)
     dataset = register_dataset(output_dir, form)
     _warn(meta, reporter)
     return Prepared(output_dir, dataset, meta)

@@ -13,7 +13,8 @@ from typing import Any
 from movielora.config import Config, ResolvedConfig, resolve_config
 from movielora.dataset.find import find_test_file
 from movielora.errors import DataError, OutputError
-from movielora.examples.records import Record, read_records
+from movielora.examples.example import Record
+from movielora.examples.importers.records import read_records
 from movielora.model.base import Placement, choose_placement, find_base, load_base
 from movielora.model.lora import base_of_adapter, load_adapter
 from movielora.model.tokenizer import load_tokenizer

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from movielora.examples.example_set import YES_LABEL
 from movielora.model.causal_lm import causal_lm_of
 from movielora.model.prefix_cache import Opening
-from movielora.prompt.tokens import TokenizedExamples
+from movielora.prompt.token_sets import PromptTokens
 
 if TYPE_CHECKING:
     import torch
@@ -50,27 +51,28 @@ class Batch:
     rows: NDArray[np.int64]
 
 
-def collate(examples: TokenizedExamples, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
+def collate(examples: PromptTokens, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
     """Prompts and the answer's first token, padded on the right to the longest of these rows.
 
     Padding needs no mask: attention is causal, so nothing that counts ever sees what stands to its right.
     """
     import torch
 
+    rows = np.asarray(rows, dtype=np.int64)
     yes, no, end = examples.answer_ids
-    lengths = examples.lengths[rows]
+    prompts, offsets = examples.prompts(rows)
+    lengths = np.diff(offsets)
     ids = np.full((len(rows), int(lengths.max()) + 1), end, dtype=np.int64)
+    ids[np.arange(ids.shape[1]) < lengths[:, None]] = prompts
     answers = np.empty((len(rows), 2), dtype=np.int64)
-    answers[:, 0] = np.where(examples.labels[rows], yes, no)
+    answers[:, 0] = np.where(examples.labels[rows] == YES_LABEL, yes, no)
     answers[:, 1] = end
-    for index, row in enumerate(rows):
-        ids[index, : lengths[index]] = examples.prompt(int(row))
-        ids[index, lengths[index]] = answers[index, 0]
+    ids[np.arange(len(rows)), lengths] = answers[:, 0]
     return Batch(
         torch.from_numpy(ids),
-        torch.from_numpy(lengths.astype(np.int64)),
+        torch.from_numpy(lengths),
         torch.from_numpy(answers),
-        np.asarray(rows, dtype=np.int64),
+        rows,
     )
 
 
@@ -132,7 +134,7 @@ def answer_loss(model: Any, input_ids: torch.Tensor, prompt_lengths: torch.Tenso
 
 def score(
     model: Any,
-    examples: TokenizedExamples,
+    examples: PromptTokens,
     rows: NDArray[np.int64],
     *,
     batch_size: int,
@@ -187,7 +189,7 @@ def _log_probs(model: Any, batch: Batch, opening: Opening, answer_ids: tuple[int
     return logits.view(len(batch.rows), 2, -1).log_softmax(dim=-1)  # type: ignore[no-any-return]
 
 
-def batches_by_tokens(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+def batches_by_tokens(lengths: NDArray[np.integer], batch_size: int) -> Iterator[NDArray[np.int64]]:
     """Places 0 … n − 1 in batches of like length, the longest first: a batch that does not fit shows at once.
 
     A batch, padded to its longest row, holds at most the tokens of `batch_size` rows of mean length, and one row at

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from movielora.errors import DataError
-from movielora.examples.records import Record, parse_input
-from movielora.prompt.template import render_input
+from movielora.examples.example import Record
+from movielora.examples.importers.rendered_text import parse_input
+from movielora.prompt.render import render_input
 
 _SEED = 20_260_102
 

@@ -18,10 +18,11 @@ from typing import Any, Literal
 import numpy as np
 
 from movielora.errors import OutputError
-from movielora.examples.records import Record
+from movielora.examples.example import Record
 from movielora.progress import SILENT, Phase, Reporter
 from movielora.prompt.template import NO, YES, PromptTemplate
-from movielora.prompt.tokens import TokenizedExamples, tokenize_records
+from movielora.prompt.text_tokens import tokenize_records
+from movielora.prompt.token_sets import TokenizedExamples
 from movielora.scoring.answer_position import AnswerScores, score
 from movielora.scoring.controls import drop_history, shuffle_history
 from movielora.scoring.generated_text import extract_answer

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from movielora.examples.records import Record
+from movielora.examples.example import Record
 from movielora.progress import SILENT, Reporter
-from movielora.prompt.tokens import tokenize_records
+from movielora.prompt.text_tokens import tokenize_records
 from movielora.scoring.answer_position import score
 from movielora.scoring.predict import Pair
 

@@ -17,7 +17,7 @@ import numpy as np
 from movielora.errors import ConfigError, DataError
 from movielora.evaluation.comparison.folder import ComparisonFolder, read_json_object
 from movielora.evaluation.metrics.formulas import all_metrics
-from movielora.examples.records import parse_input
+from movielora.examples.importers.rendered_text import parse_input
 from movielora.scoring.log_odds import Floats, Ints, probability
 from movielora.scoring.predictions import Predictions, read_label, read_predictions, user_codes
 

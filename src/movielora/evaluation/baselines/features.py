@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from movielora.examples.records import Record, parse_input, read_records
+from movielora.examples.example import Record
+from movielora.examples.importers.records import read_records
+from movielora.examples.importers.rendered_text import parse_input
 from movielora.scoring.log_odds import Bools, Floats, Ints
 
 _LAST = 5

@@ -21,8 +21,8 @@ from movielora.evaluation.baselines.features import Questions, read_questions
 from movielora.evaluation.baselines.training_counts import FilmNames, Tally, user_names
 from movielora.evaluation.comparison.data_warnings import describe_data
 from movielora.progress import SILENT, Reporter
-from movielora.prompt.token_cache import file_sha256
 from movielora.scoring.log_odds import Bools, Floats
+from movielora.storage.hashing import file_sha256
 
 # Raise it when a baseline, a column or a trap is computed differently: old results are then left alone.
 _VERSION = 1

@@ -27,16 +27,16 @@ from movielora.evaluation.comparison.inputs import (
 from movielora.evaluation.comparison.provenance import provenance
 from movielora.evaluation.comparison.scorer import Setting, load_pair, open_setting, score_inputs
 from movielora.evaluation.comparison.summary import summarise
-from movielora.examples.records import Record
+from movielora.examples.example import Record
 from movielora.model.lora import base_of_adapter
 from movielora.progress import Reporter
 from movielora.prompt.template import NO, YES
-from movielora.prompt.token_cache import file_sha256
 from movielora.scoring.external import read_scores
 from movielora.scoring.kernels import warn_of_other_kernels
 from movielora.scoring.predict import described, is_complete, predict
 from movielora.scoring.predictions import read_predictions
 from movielora.scoring.score_change import log_odds, rows_for_change, score_change
+from movielora.storage.hashing import file_sha256
 
 __all__ = ["CompareRequest", "compare", "examples_to_show"]
 

@@ -14,7 +14,8 @@ from movielora.dataset.find import find_dataset, find_test_file
 from movielora.errors import ConfigError, DataError, OutputError, RequestError
 from movielora.evaluation.baselines.fitted import DatasetFiles
 from movielora.evaluation.comparison.folder import ComparisonFolder, read_json_object, write_json
-from movielora.examples.records import Record, read_records
+from movielora.examples.example import Record
+from movielora.examples.importers.records import read_records
 from movielora.progress import Reporter
 from movielora.scoring.predict import Mode
 from movielora.storage.lock import FolderLock

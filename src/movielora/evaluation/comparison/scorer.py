@@ -15,9 +15,10 @@ from movielora.model.lora import base_of_adapter, load_adapter
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import Reporter
 from movielora.prompt.template import PromptTemplate
-from movielora.prompt.token_cache import file_sha256, prompt_key
+from movielora.prompt.token_cache import prompt_key
 from movielora.runs.paths import RunPaths
 from movielora.scoring.predict import Pair
+from movielora.storage.hashing import file_sha256
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from movielora.evaluation.analysis.rows import BUCKETS, Analysis
 from movielora.evaluation.comparison.sentences import describe_rows, provenance_lines, trap_sentences
 from movielora.evaluation.report.curves import training_curves
 from movielora.evaluation.report.shapes import score_shapes
-from movielora.prompt.template import INSTRUCTION, SYSTEM, render_input
+from movielora.prompt.render import render_input
+from movielora.prompt.spec import INSTRUCTION, SYSTEM
 from movielora.scoring.log_odds import Floats, Ints
 
 _METRICS = ("auc", "accuracy", "precision", "recall", "f1", "uauc", "log_loss", "brier", "ece", "answer_mass")

@@ -20,10 +20,12 @@ from movielora.config import Config
 from movielora.config.keys import METRIC_DIRECTIONS
 from movielora.errors import WorkError
 from movielora.evaluation.metrics.formulas import answer_metrics
+from movielora.examples.example_set import YES_LABEL
 from movielora.model.adapter import prepare_adapter
 from movielora.model.base import Placement
 from movielora.model.kernels.compiling import compile_layers, uncompiled
-from movielora.prompt.tokens import TokenizedExamples
+from movielora.prompt.spec import PromptSpec, write_prompt_file
+from movielora.prompt.token_sets import PromptTokens
 from movielora.runs.checkpoint_staging import rotate, staged_checkpoint
 from movielora.runs.paths import RESUME_STATE_NAME, TRAINER_STATE_NAME, RunPaths
 from movielora.scoring.answer_position import answer_loss, collate, score
@@ -112,20 +114,21 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         *,
         model: Any,
         args: SFTConfig,
-        train: TokenizedExamples,
+        train: PromptTokens,
         train_rows: np.ndarray[Any, np.dtype[np.int64]],
-        evaluation: TokenizedExamples | None,
+        evaluation: PromptTokens | None,
         eval_rows: np.ndarray[Any, np.dtype[np.int64]],
         peft_config: Any,
         tokenizer: Any,
         paths: RunPaths,
         keep_checkpoints: int | None,
         identity: dict[str, str],
+        spec: PromptSpec,
         steps_per_epoch: int,
         compiled: bool = False,
     ) -> None:
         self._train, self._evaluation, self._eval_rows = train, evaluation, eval_rows
-        self._paths, self._keep, self._identity = paths, keep_checkpoints, identity
+        self._paths, self._keep, self._identity, self._spec = paths, keep_checkpoints, identity, spec
         self.steps_per_epoch = steps_per_epoch
         self._compiled = compiled
         self._staging: Path | None = None
@@ -232,7 +235,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         return bool(metrics) and bool(super()._determine_best_metric(metrics, trial))
 
-    def _score_evaluation(self, evaluation: TokenizedExamples, metric_key_prefix: str) -> dict[str, float]:
+    def _score_evaluation(self, evaluation: PromptTokens, metric_key_prefix: str) -> dict[str, float]:
         self.model.eval()
         started = time.monotonic()
         done = 0
@@ -250,7 +253,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
                 batch_size=self.args.per_device_eval_batch_size,
                 on_batch=advance,
             )
-        labels = np.asarray(evaluation.labels)[self._eval_rows]
+        labels = evaluation.labels[self._eval_rows] == YES_LABEL
         found = {"loss": loss, **answer_metrics(labels, scores.log_odds, scores.answer_mass)}
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         metrics[f"{metric_key_prefix}_seconds"] = time.monotonic() - started
@@ -305,6 +308,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
             self.args.metric_for_best_model or "",
         )
         write_json_atomically(folder / RESUME_STATE_NAME, kept.to_json())
+        write_prompt_file(folder, self._spec)
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._staging) if self._staging is not None else str(super()._get_output_dir(trial))
