@@ -22,9 +22,9 @@ def test_the_change_by_hand() -> None:
 
 
 def test_unlike_or_no_rows_are_refused() -> None:
-    with pytest.raises(ValueError, match="cannot be held together"):
+    with pytest.raises(ValueError, match="not of the same rows"):
         score_change(np.zeros(2), np.zeros(3))
-    with pytest.raises(ValueError, match="cannot be held together"):
+    with pytest.raises(ValueError, match="not of the same rows"):
         score_change(np.zeros(0), np.zeros(0))
 
 

@@ -1,4 +1,4 @@
-"""The same adapter asked differently: does it read the history at all, and does the order of the films matter?"""
+"""Controls: ask the adapter with the history shuffled or left out, to see whether it uses the history at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SEED = 20_260_102
 
 
 def shuffle_history(record: Record, row: int) -> Record:
-    """The films of the history in another order, the same for the same `row`. Raises DataError as `_films`."""
+    """Put the films of the history into another order, the same for the same `row`. Raises DataError as `_films`."""
     titles, ratings, candidate = _films(record)
     order = np.random.default_rng([_SEED, row]).permutation(len(titles)).tolist()
     shuffled = tuple(titles[place] for place in order)
@@ -23,13 +23,13 @@ def shuffle_history(record: Record, row: int) -> Record:
 
 
 def drop_history(record: Record, row: int) -> Record:
-    """The candidate alone. Raises DataError as `_films`."""
+    """Leave the candidate without a history. Raises DataError as `_films`."""
     _, ratings, candidate = _films(record)
     return _asking(record, (), None if ratings is None else (), candidate)
 
 
 def _films(record: Record) -> tuple[tuple[str, ...], tuple[float, ...] | None, str]:
-    """Raises DataError where the films cannot be read from the record."""
+    """Titles, stars and candidate of a record. Raises DataError if they cannot be read from it."""
     if record.history_titles is not None and record.candidate_title is not None:
         return record.history_titles, record.history_ratings, record.candidate_title
     parsed = parse_input(record.input)

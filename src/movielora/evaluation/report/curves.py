@@ -21,7 +21,7 @@ def training_curves(provenance: dict[str, Any]) -> list[dict[str, Any]]:
     try:
         lines = [line for _, line in read_objects(RunPaths(Path(run)).metrics, "")]
     except DataError:
-        return []  # the page is about the comparison; a run that was moved or is being written takes nothing from it
+        return []  # the page is about the comparison, and complete without the run
     found = []
     for key, name in _DRAWN.items():
         points = [

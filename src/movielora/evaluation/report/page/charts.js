@@ -6,7 +6,7 @@ const toX01 = scale(0, 1, EDGE.left, SIDE - EDGE.right);
 const toY01 = scale(0, 1, SIDE - EDGE.bottom, EDGE.top);
 
 /** The models whose curves are drawn; their shapes are counted over every row, also where the page holds a sample. */
-const curved = [["base", base], ["adapter", adapter], ["baseline", strongest]].filter(([role, model]) => model && data.shapes[role]);
+const curved = [["reference", reference], ["candidate", candidate], ["baseline", strongest]].filter(([role, model]) => model && data.shapes[role]);
 
 function caption(title, ...children) {
   return element("figcaption", {}, element("strong", {}, title), ...children);
@@ -34,7 +34,7 @@ function square(label, xTitle, yTitle) {
 }
 
 function drawReliability() {
-  const svg = square("Reliability diagram: share of liked films against P(Yes)", "P(Yes) said", "share liked");
+  const svg = square("Reliability diagram: share of liked films against P(Yes)", "P(Yes)", "share liked");
   svg.append(drawn("line", { class: "diagonal", x1: toX01(0), y1: toY01(0), x2: toX01(1), y2: toY01(1) }));
   for (const [role, model] of curved) {
     const bins = data.calibration.reliability[model.key] || [];
@@ -50,14 +50,14 @@ function drawReliability() {
 }
 
 function drawRankCurves() {
-  if (!data.shapes.base.roc) {
+  if (!data.shapes.reference.roc) {
     const note = () => element("p", { class: "note" }, "Every answer is the same: this curve is undefined.");
     place("roc", caption("ROC"), note());
     place("precision-recall", caption("Precision and recall"), note());
     return;
   }
   const likedShare = data.positive / data.samples;
-  const roc = square("ROC curves", "disliked films said Yes", "liked films said Yes");
+  const roc = square("ROC curves", "disliked films answered Yes", "liked films answered Yes");
   const recall = square("Precision and recall curves", "recall", "precision");
   roc.append(drawn("line", { class: "diagonal", x1: toX01(0), y1: toY01(0), x2: toX01(1), y2: toY01(1) }));
   recall.append(drawn("line", { class: "diagonal", x1: toX01(0), x2: toX01(1), y1: toY01(likedShare), y2: toY01(likedShare) }));
@@ -70,7 +70,7 @@ function drawRankCurves() {
   const areas = curved.map(([, model]) => `${model.name} ${figure(model.metrics.auc)}`).join(", ");
   place("roc", caption("ROC", legend()), roc, element("p", { class: "note" }, `Area: ${areas}.`));
   place("precision-recall", caption("Precision and recall", legend()), recall,
-    element("p", { class: "note" }, `Saying Yes to all has precision ${figure(likedShare, 2)}.`));
+    element("p", { class: "note" }, `Answering Yes to all has precision ${figure(likedShare, 2)}.`));
 }
 
 function drawHistogram(id, model, shapes) {
@@ -94,7 +94,7 @@ function drawHistogram(id, model, shapes) {
 }
 
 function drawConfusion() {
-  const tables = [[base, data.shapes.base], [adapter, data.shapes.adapter]].map(([model, { confusion: cells }]) => {
+  const tables = [[reference, data.shapes.reference], [candidate, data.shapes.candidate]].map(([model, { confusion: cells }]) => {
     const cell = (truth, said) => {
       const share = cells[truth][said] / (cells[truth][0] + cells[truth][1] || 1);
       const shade = element("td", { class: truth === said ? "right" : "wrong" }, counted(cells[truth][said]), element("small", {}, percent(share)));
@@ -111,7 +111,7 @@ function drawConfusion() {
 
 /** What a temperature and a threshold from the evaluation split would change. */
 function drawFitted() {
-  const known = [base, adapter, strongest].filter((model) => model && model.calibrated && model.at_best_f1);
+  const known = [reference, candidate, strongest].filter((model) => model && model.calibrated && model.at_best_f1);
   if (!known.length) {
     place("fitted", caption("Fitted on the evaluation split"), element("p", { class: "note" }, `${capital(data.calibration.reason || "nothing was fitted")}.`));
     return;
@@ -125,7 +125,7 @@ function drawFitted() {
         element("td", {}, model.calibrated.temperature >= 100 ? "over 100" : model.calibrated.temperature.toFixed(2)),
         change(model.metrics.log_loss, model.calibrated.log_loss), change(model.metrics.ece, model.calibrated.ece),
         element("td", {}, signed(model.at_best_f1.threshold, 2)), change(model.metrics.f1, model.at_best_f1.f1))))),
-    element("p", { class: "note" }, "T, the temperature, above 1: the model was too sure. Cut: the log-odds above which Yes gives the best F1. Both were fitted on the evaluation split and judged here."));
+    element("p", { class: "note" }, "T, the temperature, above 1: the model was overconfident. Cut: the log-odds above which Yes gives the best F1. Both were fitted on the evaluation split and measured on the test rows."));
 }
 
 function drawCurves() {
@@ -148,7 +148,7 @@ function drawCurves() {
     }
     svg.append(drawn("text", { x: 40, y: height - 12 }, counted(Math.min(...steps))),
       drawn("text", { x: width - 10, y: height - 12, "text-anchor": "end" }, `${counted(Math.max(...steps))} steps`),
-      drawn("polyline", { class: "curve adapter", points: curve.points.map(([step, value]) => `${toX(step).toFixed(1)},${toY(Math.min(value, high)).toFixed(1)}`).join(" ") }));
+      drawn("polyline", { class: "curve candidate", points: curve.points.map(([step, value]) => `${toX(step).toFixed(1)},${toY(Math.min(value, high)).toFixed(1)}`).join(" ") }));
     return element("figure", {}, caption(curve.name), svg);
   }));
 }

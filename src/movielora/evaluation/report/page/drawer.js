@@ -47,7 +47,7 @@ function drawDrawer() {
 const shownLogOdds = (value) => (Math.abs(value) < FAR ? signed(value, 2) : value > 0 ? "+∞" : "−∞");
 
 function answersTable(row) {
-  const lines = [[base, rows.base, rows.base_mass], [adapter, rows.adapter, rows.adapter_mass]];
+  const lines = [[reference, rows.reference, rows.reference_mass], [candidate, rows.candidate, rows.candidate_mass]];
   if (strongest && rows.best) lines.push([strongest, rows.best, null]);
   return element("table", { class: "answers" },
     element("thead", {}, element("tr", {}, ...["", "says", "P(Yes)", "log-odds", "mass"].map((name) => element("th", { scope: "col" }, name)))),
@@ -80,7 +80,7 @@ function promptOf(row) {
   const oneLine = (title) => title.split(/\s+/).filter(Boolean).join(" ");
   const films = rows.history[row].map((title, index) =>
     put(stars ? line : bareLine, { number: index + 1, title: oneLine(data.titles[title]), stars: stars ? stars[index] : "" }));
-  return [before + films.join("\n") + put(after, { candidate: oneLine(data.titles[rows.candidate[row]]) })].join("");
+  return [before + films.join("\n") + put(after, { candidate: oneLine(data.titles[rows.film[row]]) })].join("");
 }
 
 function promptBlock(row) {

@@ -1,15 +1,15 @@
-"""The genres of films, from `movies.jsonl` of a dataset folder."""
+"""Read the genres of films from a dataset folder."""
 
 from __future__ import annotations
 
-from movielora.evaluation.baselines.fitted import DatasetFiles
+from movielora.evaluation.features.files import SplitFiles
 from movielora.scoring.predictions import read_objects
 
 
-def read_genres(files: DatasetFiles) -> dict[str, tuple[str, ...]]:
-    """Genres by movie_id, as text; empty where the dataset has no `movies.jsonl` or a line has no genres.
+def read_genres(files: SplitFiles) -> dict[str, tuple[str, ...]]:
+    """Genres by movie_id, as text; empty if the dataset has no `movies.jsonl` or a line has no genres.
 
-    Raises DataError where the file is there and is not JSONL.
+    Raises DataError if the file exists and is not JSONL.
     """
     path = files.folder / "movies.jsonl"
     if not path.is_file():

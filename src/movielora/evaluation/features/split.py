@@ -1,7 +1,6 @@
-"""A split as columns: what baselines and slices know of each row without a model.
+"""Read a split as columns: who is asked, about which film, and the history shown with its stars.
 
-From the record alone: who asks, which film, and the history shown with its stars. Training-form records say it in
-the text of `input`, which `data.records.parse_input` reads back.
+Training-form records hold this in the text of `input`, which `parse_input` reads back.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _LAST = 5
 
 
 @dataclass(frozen=True)
-class Questions:
+class SplitFeatures:
     """The rows of one split. A user or film that the file does not name is None; a column of ratings is NaN where
     the history has no stars, or no films."""
 
@@ -39,12 +38,13 @@ class Questions:
         return len(self.labels)
 
 
-def read_questions(path: Path, liked_at: float) -> Questions:
-    """Raises DataError as `read_records` does."""
-    return questions_of(read_records(path), liked_at)
+def read_split(path: Path, liked_at: float) -> SplitFeatures:
+    """The features of a file's records; a film is liked from `liked_at` stars. Raises DataError as `read_records`."""
+    return split_features(read_records(path), liked_at)
 
 
-def questions_of(records: Iterable[Record], liked_at: float) -> Questions:
+def split_features(records: Iterable[Record], liked_at: float) -> SplitFeatures:
+    """The features of labelled records, a row each, in their order."""
     labels: list[bool] = []
     users: list[str | None] = []
     movie_ids: list[str | None] = []
@@ -62,7 +62,7 @@ def questions_of(records: Iterable[Record], liked_at: float) -> Questions:
         lengths.append(history)
         ratings.append(stars)
     like_share, mean, last_mean, spread = _history_figures(ratings, liked_at)
-    return Questions(
+    return SplitFeatures(
         labels=np.array(labels, dtype=bool),
         users=users,
         movie_ids=movie_ids,
