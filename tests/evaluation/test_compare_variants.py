@@ -7,10 +7,12 @@ import pytest
 
 from compare_request import compare_request
 from invented_comparison import invent_dataset
+from movielora.console.results.compare_view import show_comparison
 from movielora.errors import ConfigError, DataError, OutputError
-from movielora.evaluation.comparison.compare import compare
+from movielora.evaluation.comparison.compare import compare, examples_to_show
 from movielora.evaluation.comparison.request import CompareRequest
 from movielora.evaluation.features.files import SplitFiles
+from movielora.evaluation.report.payload import page_data
 from movielora.evaluation.saved.analysis import load_analysis
 from movielora.progress import SILENT
 
@@ -32,7 +34,9 @@ def request(files: SplitFiles, scores: Path, **changes: object) -> CompareReques
     return compare_request(None, test_file=files.test, predictions=scores, **changes)
 
 
-def test_scores_from_elsewhere_meet_the_strongest_baseline(files: SplitFiles, tmp_path: Path) -> None:
+def test_external_scores_meet_the_strongest_baseline(
+    files: SplitFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = compare(request(files, write_scores(tmp_path / "oracle.jsonl", files, 0.9)), SILENT)
     assert found["roles"] == {"reference": found["data"]["best_baseline"], "candidate": "oracle"}
     assert found["models"]["others"]["oracle"]["auc"] == 1.0
@@ -41,9 +45,22 @@ def test_scores_from_elsewhere_meet_the_strongest_baseline(files: SplitFiles, tm
     gain = found["difference"]["candidate_minus_reference"]["auc"]["value"]
     assert gain == pytest.approx(1.0 - best["auc"], abs=1e-6)
     assert found["difference"]["candidate_minus_best_baseline"] == found["difference"]["candidate_minus_reference"]
+    assert "base" not in found
+    assert not {"base", "adapter"} & found["models"].keys()
     assert found["verdict"].startswith("Oracle beats the strongest simple baseline, the ")
     assert found["verdict_detail"]["outcome"] == "earns_its_keep"
-    assert len(load_analysis(tmp_path / "oracle-comparison").table) == found["samples"]
+    analysis = load_analysis(tmp_path / "oracle-comparison")
+    assert len(analysis.table) == found["samples"]
+    assert set(analysis.table.columns) == {found["data"]["best_baseline"], "oracle"}
+    page = page_data(analysis)
+    assert [model["key"] for model in page["models"] if model["role"] == "reference"] == [
+        found["data"]["best_baseline"]
+    ]
+    assert not any(model["best"] for model in page["models"])  # it is the reference already, and drawn as that
+    show_comparison(found, examples_to_show(request(files, tmp_path / "oracle.jsonl"), found))
+    printed = capsys.readouterr().out
+    assert [line for line in printed.splitlines() if len(line) > 80 and not line.startswith("Read the rows")] == []
+    assert "oracle minus" in printed
 
 
 def test_the_folder_is_kept_for_the_same_scores_only(files: SplitFiles, tmp_path: Path) -> None:
@@ -66,6 +83,8 @@ def test_what_is_missing_is_one_sentence(files: SplitFiles, tmp_path: Path) -> N
         compare(compare_request(None, predictions=scores), SILENT)
     with pytest.raises(ConfigError, match="one run, or two"):
         compare(compare_request(None, runs=(tmp_path, tmp_path, tmp_path)), SILENT)
+    with pytest.raises(ConfigError, match="compare needs a config"):
+        compare_request(None, predictions=scores, test_file=files.test, controls=True)
     with pytest.raises(ConfigError, match=r"holds no config\.yaml"):
         compare(compare_request(None, runs=(tmp_path,)), SILENT)
     files.test.write_text("[]")
