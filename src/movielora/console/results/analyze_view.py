@@ -12,15 +12,15 @@ from movielora.console.output import plain_table, stdout
 from movielora.console.results.compare_view import figure, short_title, show_slices, signed
 
 _BUCKETS = {
-    "broken": ("Broken", "red", "{reference} was right, {candidate} is wrong"),
-    "fixed": ("Fixed", "green", "{reference} was wrong, {candidate} is right"),
+    "broken": ("Broken", "red", "{reference} right, {candidate} wrong"),
+    "fixed": ("Fixed", "green", "{reference} wrong, {candidate} right"),
     "both_wrong": ("Both wrong", "yellow", ""),
     "both_right": ("Both right", "dim", ""),
 }
 # A title longer than this is cut: one film a line.
 _TITLE_WIDTH = 64
 _HISTORY_SHOWN = 5
-_NAME_WIDTH = 16
+_NAME_WIDTH = 14
 
 
 def show_analysis(analysis: dict[str, Any], *, filtered: bool) -> None:

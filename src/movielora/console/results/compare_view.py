@@ -23,6 +23,7 @@ _EXTREMES = 3
 # Five columns within 80.
 _ASKED_WIDTH, _USER_WIDTH, _NAME_WIDTH = 36, 8, 12
 _MINUS_WIDTH = 16
+_LEADER_WIDTH = 22
 
 
 def show_comparison(comparison: dict[str, Any], examples: Sequence[dict[str, Any]] = ()) -> None:
@@ -118,7 +119,7 @@ def _show_leaders(console: Console, comparison: dict[str, Any]) -> None:
     best = {metric: _best([*own, *others], metric) for metric in _COLUMNS}
     table = plain_table("", "AUC ", "95%", *(f"{_COLUMNS[metric]} " for metric in list(_COLUMNS)[1:]), "mass")
     table.columns[0].no_wrap = True
-    table.columns[0].max_width = 22
+    table.columns[0].max_width = _LEADER_WIDTH
     for entry in own:
         table.add_row(*_leader_cells(entry, best), style="bold" if entry is own[1] else "")
     for entry in controls:
@@ -130,7 +131,7 @@ def _show_leaders(console: Console, comparison: dict[str, Any]) -> None:
 
 
 def _leader_cells(entry: dict[str, Any], best: dict[str, float | None]) -> list[str]:
-    cells = [escape(entry["name"])]
+    cells = [escape(short_title(entry["name"], _LEADER_WIDTH))]
     for metric in _COLUMNS:
         is_best = entry[metric] is not None and entry[metric] == best.get(metric)
         cells.append(f"[green]{figure(entry[metric])}*[/]" if is_best else f"{figure(entry[metric])} ")
@@ -196,9 +197,7 @@ def _show_calibration(console: Console, comparison: dict[str, Any]) -> None:
             figure(cut["f1"]),
         )
     console.print(table)
-    console.print(
-        f"T: temperature, above 1 if overconfident; cut: log-odds of best F1; ECE of {bins} bins", style="dim"
-    )
+    console.print(f"T: temperature, above 1: overconfident; cut: log-odds of best F1; ECE: {bins} bins", style="dim")
 
 
 def show_slices(

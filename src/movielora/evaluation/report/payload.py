@@ -114,7 +114,8 @@ def _other_baseline(analysis: Analysis) -> str | None:
 
 
 def _models(analysis: Analysis) -> list[dict[str, Any]]:
-    """Every column; `role` is how it is drawn: by its role in the comparison, else by its kind."""
+    """Every column; `role` is how it is drawn: by its role in the comparison, else by its kind. `title` is the name at
+    the start of a line: what a user named stays as it is."""
     roles, best = analysis.roles, _other_baseline(analysis)
     by_role = {roles.reference: "reference", roles.candidate: "candidate"}
     return [
@@ -122,6 +123,7 @@ def _models(analysis: Analysis) -> list[dict[str, Any]]:
             "key": key,
             "role": by_role.get(key, kind),
             "name": entry["name"],
+            "title": entry["name"] if kind in ("run", "external") else _capital(entry["name"]),
             "how": entry.get("how", ""),
             "best": key == best,
             "metrics": {metric: entry[metric] for metric in _METRICS},
@@ -131,6 +133,10 @@ def _models(analysis: Analysis) -> list[dict[str, Any]]:
         }
         for key, kind, entry in entries(analysis.comparison)
     ]
+
+
+def _capital(name: str) -> str:
+    return name[:1].upper() + name[1:]
 
 
 def _rows(analysis: Analysis, rows: Ints) -> dict[str, Any]:

@@ -14,7 +14,7 @@ function caption(title, ...children) {
 
 function legend() {
   return element("span", { class: "legend" }, ...curved.map(([role, model]) =>
-    element("span", {}, element("span", { class: `dot ${role}`, "aria-hidden": "true" }), capital(model.name))));
+    element("span", {}, element("span", { class: `dot ${role}`, "aria-hidden": "true" }), model.title)));
 }
 
 function square(label, xTitle, yTitle) {
@@ -41,7 +41,7 @@ function drawReliability() {
     svg.append(drawn("polyline", { class: `curve ${role}`, points: bins.map((bin) => `${toX01(bin.mean_p_yes)},${toY01(bin.share_yes)}`).join(" ") }));
     for (const bin of bins) {
       svg.append(drawn("circle", { class: `point ${role}`, cx: toX01(bin.mean_p_yes), cy: toY01(bin.share_yes), r: 1.5 + 9 * Math.sqrt(bin.rows / data.samples) },
-        drawn("title", {}, `${capital(model.name)}, P(Yes) ${figure(bin.low, 2)} to ${figure(bin.high, 2)}: ${counted(bin.rows)} rows, ${percent(bin.share_yes)} liked`)));
+        drawn("title", {}, `${model.title}, P(Yes) ${figure(bin.low, 2)} to ${figure(bin.high, 2)}: ${counted(bin.rows)} rows, ${percent(bin.share_yes)} liked`)));
     }
   }
   const ece = curved.map(([, model]) => `${model.name} ${figure(model.metrics.ece)}`).join(", ");
@@ -80,7 +80,7 @@ function drawHistogram(id, model, shapes) {
   const top = Math.max(...counts[0], ...counts[1]) || 1;
   const [width, height, middle] = [SIDE, 190, 86];
   const toX = scale(low, high, 8, width - 8);
-  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${capital(model.name)}: log-odds of liked films above, of disliked films below` });
+  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${model.title}: log-odds of liked films above, of disliked films below` });
   counts.forEach((column, label) => column.forEach((count, bin) => {
     const tall = (count / top) * 76;
     const left = toX(low + (bin * (high - low)) / bins);
@@ -90,7 +90,7 @@ function drawHistogram(id, model, shapes) {
   }));
   svg.append(drawn("line", { class: "zero", x1: toX(0), x2: toX(0), y1: 4, y2: 168 }));
   for (const tick of niceTicks(low, high, 6)) svg.append(drawn("text", { x: toX(tick), y: 182, "text-anchor": "middle" }, figure(tick, tick % 1 ? 1 : 0)));
-  place(id, caption(`${capital(model.name)}: log-odds`), svg, element("p", { class: "note" }, "Right of 0 it says Yes. Liked films above, disliked below."));
+  place(id, caption(`${model.title}: log-odds`), svg, element("p", { class: "note" }, "Right of 0 it says Yes. Liked films above, disliked below."));
 }
 
 function drawConfusion() {
@@ -101,7 +101,7 @@ function drawConfusion() {
       shade.style.setProperty("--share", share.toFixed(3));
       return shade;
     };
-    return element("table", { class: "confusion" }, element("caption", {}, capital(model.name)),
+    return element("table", { class: "confusion" }, element("caption", {}, model.title),
       element("thead", {}, element("tr", {}, element("td", {}), element("th", { scope: "col" }, "says No"), element("th", { scope: "col" }, "says Yes"))),
       element("tbody", {}, element("tr", {}, element("th", { scope: "row" }, "disliked"), cell(0, 0), cell(0, 1)),
         element("tr", {}, element("th", { scope: "row" }, "liked"), cell(1, 0), cell(1, 1))));
@@ -121,7 +121,7 @@ function drawFitted() {
     element("table", { class: "fitted" },
       element("thead", {}, element("tr", {}, ...["", "T", "Log loss", "ECE", "Cut", "F1"].map((name) => element("th", { scope: "col" }, name)))),
       element("tbody", {}, ...known.map((model) => element("tr", {},
-        element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }), capital(model.name)),
+        element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }), model.title),
         element("td", {}, model.calibrated.temperature >= 100 ? "over 100" : model.calibrated.temperature.toFixed(2)),
         change(model.metrics.log_loss, model.calibrated.log_loss), change(model.metrics.ece, model.calibrated.ece),
         element("td", {}, signed(model.at_best_f1.threshold, 2)), change(model.metrics.f1, model.at_best_f1.f1))))),

@@ -53,7 +53,7 @@ function answersTable(row) {
     element("thead", {}, element("tr", {}, ...["", "says", "P(Yes)", "log-odds", "mass"].map((name) => element("th", { scope: "col" }, name)))),
     element("tbody", {}, ...lines.map(([model, scores, mass]) => {
       const right = saidYes(scores, row) === (liked[row] === 1);
-      return element("tr", {}, element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }), capital(model.name)),
+      return element("tr", {}, element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }), model.title),
         element("td", { class: right ? "right" : "wrong" }, `${saidYes(scores, row) ? "Yes" : "No"} ${right ? "✓" : "✗"}`),
         element("td", {}, figure(probability(scores[row]))), element("td", {}, shownLogOdds(scores[row])), element("td", {}, mass && mass[row] !== null ? figure(mass[row], 2) : ""));
     })));

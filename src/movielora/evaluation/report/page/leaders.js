@@ -16,7 +16,7 @@ function drawLeaders() {
     ...TABLE_METRICS.map((key) => element("th", { scope: "col", class: key === metric ? "figure chosen" : "figure" }, METRIC_NAMES[key])));
   const body = ranked.map((model) => element("tr", { "data-role": model.role, "data-key": model.key },
     element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }),
-      element("span", {}, capital(model.name)), model.how ? element("small", { title: model.how }, model.how) : null),
+      element("span", {}, model.title), model.how ? element("small", { title: model.how }, model.how) : null),
     element("td", { class: "whisker" }, whisker(model, metric, place_)),
     ...TABLE_METRICS.map((key) => leaderFigure(model, key, best[key], metric))));
   place("leaders", element("table", { class: "leaders" },
@@ -81,7 +81,7 @@ function drawDifferences() {
     const entry = data.difference[key].auc;
     const verdict = entry.low === null ? "unknown" : entry.low > 0 ? "better" : entry.high < 0 ? "worse" : "level";
     return element("div", { class: `gap ${verdict}` },
-      element("span", { class: "what" }, `${capital(candidate.name)} minus ${model.name.charAt(0).toLowerCase()}${model.name.slice(1)}`),
+      element("span", { class: "what" }, `${candidate.title} minus ${model.name.charAt(0).toLowerCase()}${model.name.slice(1)}`),
       element("strong", {}, `${signed(entry.value)} AUC`),
       element("span", { class: "span" }, entry.low === null ? "no interval" : `95% ${figure(entry.low)} to ${figure(entry.high)}`));
   });

@@ -7,8 +7,8 @@ const PRINTED = 40;
 function buildGrid() {
   grid.inner = element("div", { class: "inner", role: "rowgroup" });
   grid.scroller = element("div", { class: "scroller", tabindex: "0", role: "table", "aria-label": "Rows", onscroll: drawRows },
-    element("div", { class: "row head", role: "row" }, ...["", "Film asked about", "User", "Truth", `${capital(reference.name)} P(Yes)`, `${capital(candidate.name)} P(Yes)`, strongest ? strongest.name : ""]
-      .map((name, index) => element("span", { role: "columnheader", class: ["mark", "film", "user", "truth", "score", "score", "score third"][index] }, name))),
+    element("div", { class: "row head", role: "row" }, ...["", "Film asked about", "User", "Truth", `${reference.title} P(Yes)`, `${candidate.title} P(Yes)`, strongest ? strongest.name : ""]
+      .map((name, index) => element("span", { role: "columnheader", title: name, class: ["mark", "film", "user", "truth", "score", "score", "score third"][index] }, name))),
     grid.inner);
   place("grid", grid.scroller);
   const sort = document.getElementById("sort");

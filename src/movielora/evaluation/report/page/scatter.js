@@ -36,14 +36,14 @@ function buildScatter() {
   scatter.canvas = element("canvas", { "aria-hidden": "true" });
   scatter.box = element("div", { class: "box", hidden: true });
   const plot = element("div", { class: "plot", onpointerdown: startBox }, svg, scatter.canvas, scatter.box);
-  place("scatter", caption(`${capital(reference.name)} against ${candidate.name}`), plot, edgeInputs(),
+  place("scatter", caption(`${reference.title} against ${candidate.name}`), plot, edgeInputs(),
     element("p", { class: "note" }, `Drag a box or write its edges to see its rows below. Upper left: ${candidate.name} turned No into Yes; lower right: Yes into No.`));
 }
 
 /** The box as numbers, in the order of `state.box`; an empty one is no limit. */
 function edgeInputs() {
   const axis = (model, from) => element("span", { class: "axis" }, element("span", { "aria-hidden": "true" }, `${model.name} log-odds`),
-    ...["from", "to"].map((end, place_) => element("label", {}, element("span", { class: "hidden" }, `${capital(model.name)} log-odds, `), `${end} `,
+    ...["from", "to"].map((end, place_) => element("label", {}, element("span", { class: "hidden" }, `${model.title} log-odds, `), `${end} `,
       scatter.edges[from + place_] = element("input", { type: "number", step: "any", placeholder: place_ ? "highest" : "lowest", onchange: () => moveEdge(from + place_), onblur: () => showBox(state.box) }))));
   return element("div", { class: "edges", role: "group", "aria-label": "Select rows by log-odds" }, axis(reference, 0), axis(candidate, 2));
 }
