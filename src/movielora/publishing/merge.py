@@ -106,7 +106,7 @@ def _refuse_occupied(folder: Path) -> None:
 
 
 def _rows(request: MergeRequest, resolved: ResolvedConfig, reporter: Reporter) -> list[Record]:
-    """The rows to score twice. If the data is missing, the merge goes on without them, with a warning."""
+    """The rows to score twice. If the data is missing, nothing is compared, with a warning."""
     try:
         records = list(read_records(request.test_file or find_test_file(resolved)))
     except DataError as error:

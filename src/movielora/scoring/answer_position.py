@@ -112,12 +112,12 @@ def _answer_states(
     if cache is None and _takes_rows_end_to_end(causal_lm):
         given, starts = lay_end_to_end(input_ids, prompt_lengths + tokens - 1)
         positions = (starts.unsqueeze(1) + positions).view(1, -1)
-    alone = has_answer_layer(causal_lm)
-    if alone:
+    answers_only = has_answer_layer(causal_lm)
+    if answers_only:
         given["answer_positions"] = positions
     decoder = causal_lm.get_decoder()
     hidden = decoder(**given, past_key_values=cache, use_cache=cache is not None).last_hidden_state
-    if not alone:
+    if not answers_only:
         hidden = hidden[torch.arange(len(hidden), device=hidden.device).unsqueeze(1), positions]
     return hidden.view(len(prompt_lengths), tokens, -1)  # type: ignore[no-any-return]
 

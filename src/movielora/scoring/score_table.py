@@ -10,7 +10,7 @@ from typing import Any
 from movielora.scoring.log_odds import Bools, Floats, Ints, probability
 
 BASE, ADAPTER = "base", "adapter"
-# What a line of predictions.jsonl holds beside its columns; `bucket` and `input` where rows are shown.
+# What a line of predictions.jsonl holds beside its columns; and what is shown beside them.
 _FIELDS = ("row", "label", "bucket", "user_id", "movie_id", "timestamp", "candidate_title", "history_titles")
 RESERVED_NAMES = frozenset({BASE, ADAPTER, *_FIELDS, "history_ratings", "instruction", "input", "roles"})
 

@@ -34,7 +34,7 @@ def compare(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Rows scored at once.", show_default="config")] = None,
     system_prompt: Annotated[str | None, typer.Option(help="Instead of every row's own system text.")] = None,
     mode: Annotated[ModeOption, typer.Option(help="generate also decodes text, for parity.")] = ModeOption.SCORE,
-    controls: Annotated[bool, typer.Option(help="Also the history shuffled, and the candidate alone.")] = False,
+    controls: Annotated[bool, typer.Option(help="Also ask with the history shuffled and left out.")] = False,
     calibrate: Annotated[bool, typer.Option(help="Score the eval split for temperature and threshold.")] = True,
     predictions: Annotated[Path | None, typer.Option(help="JSONL of external scores.")] = None,
     base_precision: Annotated[

@@ -83,7 +83,7 @@ def short_title(title: str | None, width: int) -> str:
 
 
 def figure(value: float | None, digits: int = 3) -> str:
-    """`.802`, `1.204`, `−.026`; `–` where the data does not define it."""
+    """`.802`, `1.204`, `−.026`; `–` if the data does not define it."""
     if value is None:
         return "–"
     text = f"{abs(value):.{digits}f}"

@@ -27,7 +27,7 @@ from movielora.prompt.token_cache import file_sha256
 from movielora.scoring.log_odds import Bools, Floats
 
 # Raise it when a baseline, a column or a count is computed differently: old results are then not used. A new baseline
-# makes new results by itself.
+# gives another key without that.
 _VERSION = 1
 _CACHE = ".movielora-reference"
 

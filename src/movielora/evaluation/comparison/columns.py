@@ -16,7 +16,7 @@ from movielora.scoring.log_odds import Bools, Floats, Ints
 from movielora.scoring.predict import CONTROLS
 from movielora.scoring.score_table import ADAPTER, BASE, Scores, ScoreTable
 
-_CONTROL_NAMES = {"history_shuffled": "History shuffled", "candidate_alone": "Candidate alone"}
+_CONTROL_NAMES = {"history_shuffled": "History shuffled", "candidate_alone": "Candidate only"}
 
 
 @dataclass(frozen=True)

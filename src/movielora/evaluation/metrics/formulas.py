@@ -1,7 +1,7 @@
 """Compute the metrics of scores: every figure that movielora prints about answers comes from here.
 
 Scores are log-odds, logit(Yes) − logit(No), as float64 of shape (rows,); labels are bool, True where the user liked
-the film. **Yes is decided where log-odds are greater than the threshold** (0 is P(Yes) = .5); a tie, log-odds exactly
+the film. **The answer is Yes if log-odds are greater than the threshold** (0 is P(Yes) = .5); a tie, log-odds exactly
 at the threshold, is No.
 
 A metric that the data does not define is NaN, which becomes `null` in JSON: AUC if only one answer occurs, uAUC if no

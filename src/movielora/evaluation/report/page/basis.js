@@ -50,7 +50,7 @@ function fill(node, attributes, children) {
 
 const place = (id, ...children) => document.getElementById(id).replaceChildren(...children.filter(Boolean));
 
-/** `.802`, `−.026`, `1.204`; a dash where the data does not define it. */
+/** `.802`, `−.026`, `1.204`; a dash if the data does not define it. */
 function figure(value, digits = 3) {
   if (value === null || value === undefined) return "–";
   const text = Math.abs(value).toFixed(digits).replace(/^0\./, ".");

@@ -5,7 +5,7 @@ const EDGE = { left: 38, right: 10, top: 10, bottom: 32 };
 const toX01 = scale(0, 1, EDGE.left, SIDE - EDGE.right);
 const toY01 = scale(0, 1, SIDE - EDGE.bottom, EDGE.top);
 
-/** The models whose curves are drawn; their shapes are counted over every row, also where the page holds a sample. */
+/** The models whose curves are drawn; their shapes are counted over every row, also if the page holds a sample. */
 const curved = [["reference", reference], ["candidate", candidate], ["baseline", strongest]].filter(([role, model]) => model && data.shapes[role]);
 
 function caption(title, ...children) {

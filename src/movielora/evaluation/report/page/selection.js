@@ -47,7 +47,7 @@ function matchingRows() {
 }
 
 let foldedTitles = null;
-/** A row matches where its film, a film of its history, its text or its user holds the words. */
+/** A row matches if its film, a film of its history, its text or its user holds the words. */
 function searcher(words) {
   foldedTitles = foldedTitles || data.titles.map((title) => title.toLowerCase());
   const needle = words.trim().toLowerCase();
