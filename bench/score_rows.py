@@ -42,7 +42,7 @@ def _movielora(options: argparse.Namespace) -> dict[str, Any]:
     import peft
     from transformers import AutoModelForCausalLM
 
-    from movielora.examples.records import read_records
+    from movielora.examples.importers.records import read_records
     from movielora.model.base import Placement, load_base
     from movielora.model.lora import load_adapter
     from movielora.model.tokenizer import load_tokenizer
@@ -73,7 +73,7 @@ def _peer(options: argparse.Namespace) -> dict[str, Any]:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from movielora.examples.records import read_records
+    from movielora.examples.importers.records import read_records
 
     base, count = _base(options), _rows(options)
     adapter, rows_file = random_adapter(base), dataset() / "test_raw.jsonl"

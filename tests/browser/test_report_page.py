@@ -17,7 +17,7 @@ from invented_comparison import HOSTILE_TITLES, Invented, finish, invent_compari
 from movielora.evaluation.report.build import render_report, write_report
 from movielora.evaluation.saved.analysis import Analysis, load_analysis
 from movielora.evaluation.saved.selection import RowFilter, parse_slice, select_rows
-from movielora.prompt.template import render_input
+from movielora.prompt.render import render_input
 
 pytestmark = pytest.mark.browser
 

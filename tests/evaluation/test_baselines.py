@@ -9,10 +9,15 @@ import pytest
 
 from movielora.evaluation.baselines.catalogue import BASELINES
 from movielora.evaluation.baselines.fit import fit_baselines
-from movielora.evaluation.features.split import SplitFeatures, read_split
+from movielora.evaluation.features.split import SplitFeatures, split_features
 from movielora.evaluation.features.training_counts import Tally
 from movielora.evaluation.metrics.formulas import all_metrics
+from movielora.examples.load import ExampleLoader
 from movielora.scoring.log_odds import Bools, probability
+
+
+def read_split(path: Path, liked_at: float) -> SplitFeatures:
+    return split_features(ExampleLoader().open(path), liked_at)
 
 
 def write_split(path: Path, rows: list[tuple[int | None, int | None, list[float] | None, str]]) -> Path:
@@ -106,7 +111,7 @@ def test_one_answer_in_training_gives_that_answer(tmp_path: Path) -> None:
 
 
 def test_both_record_forms_give_the_same_columns(tmp_path: Path) -> None:
-    from movielora.prompt.template import render_input
+    from movielora.prompt.render import render_input
 
     stars = [4.5, 2.0, 5.0]
     test = {"history_titles": ["A", "B", "C"], "history_ratings": stars, "candidate_title": "D", "label": "No"}

@@ -14,7 +14,7 @@ from movielora.evaluation.report.curves import training_curves
 from movielora.evaluation.report.payload import _short, prompt_pattern
 from movielora.evaluation.report.shapes import score_shapes
 from movielora.evaluation.saved.analysis import load_analysis
-from movielora.prompt.template import render_input
+from movielora.prompt.render import render_input
 
 
 @pytest.fixture(scope="module")

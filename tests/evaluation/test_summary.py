@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
@@ -66,7 +67,8 @@ def test_figures_are_those_of_plain_code(invented: Invented, comparison: dict[st
 
 def test_slices_are_the_rows_they_name(invented: Invented, comparison: dict[str, Any]) -> None:
     rows = [json.loads(line) for line in invented.folder.predictions.read_text().splitlines()]
-    films = {film["movie_id"]: film for film in map(json.loads, (invented.files.folder / "movies.jsonl").open())}
+    listed = pl.read_parquet(invented.files.folder / "films.parquet").iter_rows(named=True)
+    films = {film["item"]: film for film in listed}
     drama = [row for row in rows if "Drama" in films[row["movie_id"]]["genres"]]
     entry = next(s for s in comparison["slices"] if (s["by"], s["slice"]) == ("genre", "Drama"))
     assert entry["n"] == len(drama)

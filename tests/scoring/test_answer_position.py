@@ -12,13 +12,15 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from movielora.examples.records import Record
+from movielora.examples.example import Example, Film
 from movielora.model.adapter import prepare_adapter
 from movielora.model.prefix_cache import Opening, shared_length
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT
-from movielora.prompt.template import INSTRUCTION, SYSTEM, PromptTemplate, render_input
-from movielora.prompt.tokens import TokenizedExamples, tokenize_records
+from movielora.prompt.spec import SYSTEM
+from movielora.prompt.template import PromptTemplate
+from movielora.prompt.text_tokens import tokenize_records
+from movielora.prompt.token_sets import TokenizedExamples
 from movielora.scoring.answer_position import answer_loss, batches_by_tokens, collate, score
 
 
@@ -28,8 +30,8 @@ def _examples(base: Path, rows: int = 40, system: str = SYSTEM) -> TokenizedExam
     records = []
     for row in range(rows):
         films = titles[row % 7 : row % 7 + row % 5 + 1]  # of unlike length
-        text = render_input(films, [3.5] * len(films), titles[row % 11])
-        records.append(Record(system, INSTRUCTION, text, (), row % 3 == 0, f"row {row}"))
+        history = tuple(Film(title, 3.5) for title in films)
+        records.append(Example(history, titles[row % 11], row % 3 == 0, f"row {row}", system=system))
     return tokenize_records(records, PromptTemplate(tokenizer), tokenizer, cutoff_len=1024, reporter=SILENT)
 
 

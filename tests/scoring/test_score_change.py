@@ -30,7 +30,7 @@ def test_unlike_or_no_rows_are_refused() -> None:
 
 @pytest.mark.parametrize(("count", "most"), [(1000, 200), (7, 200), (201, 200), (1, 1)])
 def test_rows_are_spread_over_the_whole_file(count: int, most: int) -> None:
-    places = rows_for_change([None] * count, most)  # type: ignore[list-item]
+    places = rows_for_change(count, most)
     assert len(places) == len(set(places)) == min(count, most)
     assert places[0] == 0
     assert places[-1] == (count - 1 if most > 1 else 0)

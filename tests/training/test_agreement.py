@@ -77,7 +77,7 @@ def test_base_column_is_the_base_without_adapter(evaluated: Any, compared: Any, 
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from movielora.examples.records import read_records
+    from movielora.examples.importers.records import read_records
     from movielora.model.lora import base_of_adapter
     from movielora.prompt.template import PromptTemplate
 
@@ -105,7 +105,7 @@ def test_the_saved_adapter_loads_with_plain_peft_and_names_a_loadable_base(evalu
     from peft import AutoPeftModelForCausalLM
     from transformers import AutoTokenizer
 
-    from movielora.examples.records import read_records
+    from movielora.examples.importers.records import read_records
     from movielora.prompt.template import PromptTemplate
 
     resolved, result, _ = evaluated

@@ -51,7 +51,8 @@ def test_the_test_form_scores_as_the_training_form(
     request_for: Callable[..., CompareRequest], tiny_data: Path, tmp_path: Path
 ) -> None:
     """The same questions in both record forms, mixed in one file."""
-    from movielora.prompt.template import INSTRUCTION, SYSTEM, render_input
+    from movielora.prompt.render import render_input
+    from movielora.prompt.spec import INSTRUCTION, SYSTEM
 
     raw = [json.loads(line) for line in (tiny_data / "synthetic" / "test_raw.jsonl").read_text().splitlines()][:12]
     other = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from compare_request import compare_request
 from movielora.dataset.find import find_test_file
 from movielora.evaluation.comparison.compare import compare
-from movielora.examples.records import read_records
+from movielora.examples.load import ExampleLoader
 from movielora.progress import SILENT
 from movielora.scoring.scorer import Scorer
 
@@ -31,7 +31,8 @@ def compared(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 @pytest.fixture(scope="module")
 def records(trained: Any) -> list[Any]:
-    return list(islice(read_records(find_test_file(trained[0])), ROWS))
+    examples = ExampleLoader().open(find_test_file(trained[0]))
+    return [examples[row] for row in range(ROWS)]
 
 
 def test_a_run_and_its_config_give_the_scores_of_compare(
@@ -43,6 +44,8 @@ def test_a_run_and_its_config_give_the_scores_of_compare(
         assert np.array_equal(scorer.score(records, on_batch=told.append).log_odds, compared["adapter"])
         assert sum(told) == ROWS
         assert np.array_equal(scorer.score(records, adapter=False).log_odds, compared["base"])
+        unlabelled = [replace(record, label=None) for record in records]
+        assert np.array_equal(scorer.score(unlabelled).log_odds, compared["adapter"])
         # Switched off for one call only.
         assert np.array_equal(scorer.score(records).log_odds, compared["adapter"])
 

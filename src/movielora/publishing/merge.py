@@ -13,7 +13,8 @@ from typing import Any
 from movielora.config import ResolvedConfig
 from movielora.dataset.find import find_test_file
 from movielora.errors import DataError, OutputError
-from movielora.examples.records import Record, read_records
+from movielora.examples.example import Example
+from movielora.examples.load import ExampleLoader
 from movielora.model.base import Placement, load_base
 from movielora.model.lora import base_of_adapter, load_adapter
 from movielora.progress import Reporter
@@ -63,18 +64,20 @@ def merge(request: MergeRequest, reporter: Reporter) -> Merged:
     _refuse_occupied(request.output_dir)
     resolved = config_of_run(request.run)
     # A run that used a GPU's kernels can be merged without a GPU: before and after are scored alike.
-    setup = ScorerSetup.of_config(resolved, batch_size=resolved.values.per_device_eval_batch_size, own_kernels=False)
-    records = _rows(request, resolved, reporter)
+    setup = ScorerSetup.of_config(
+        resolved, adapter=request.run, batch_size=resolved.values.per_device_eval_batch_size, own_kernels=False
+    )
+    examples = _rows(request, setup, resolved, reporter)
     before = None
-    if records:
-        before = log_odds(setup.load(request.run, reporter), records, reporter, "Scoring before")
+    if examples:
+        before = log_odds(setup.load(request.run, reporter), examples, reporter, "Scoring before")
         gc.collect()
     with reporter.phase("Merging"):
         _merge_and_save(setup, request)
     change = None
     if before is not None:
         merged = setup.with_base(str(request.output_dir)).load(None, reporter)
-        change = score_change(before, log_odds(merged, records, reporter, "Scoring after"))
+        change = score_change(before, log_odds(merged, examples, reporter, "Scoring after"))
         if change.mean_absolute > _SUSPICIOUS:
             reporter.warn(f"the merged model answers differently: {change.sentence()}; keep base and adapter apart")
     size = sum(file.stat().st_size for file in request.output_dir.glob("*.safetensors"))
@@ -105,13 +108,14 @@ def _refuse_occupied(folder: Path) -> None:
         raise OutputError(f"{folder} exists already and is not empty", "choose a new --output-dir")
 
 
-def _rows(request: MergeRequest, resolved: ResolvedConfig, reporter: Reporter) -> list[Record]:
+def _rows(request: MergeRequest, setup: ScorerSetup, resolved: ResolvedConfig, reporter: Reporter) -> list[Example]:
     """The rows to score twice. If the data is missing, nothing is compared, with a warning."""
+    loader = ExampleLoader(setup.prompts.template.spec.history_len, reporter)
     try:
-        records = list(read_records(request.test_file or find_test_file(resolved)))
+        examples = loader.open(request.test_file or find_test_file(resolved))
     except DataError as error:
         if request.test_file:
             raise
         reporter.warn(f"the answers are not compared: {error.message}; name rows with --test-file FILE")
         return []
-    return [records[place] for place in rows_for_change(records, request.rows)]
+    return [examples[row] for row in rows_for_change(len(examples), request.rows)]

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from movielora.examples.example_set import UNKNOWN_LABEL, YES_LABEL
 from movielora.model.causal_lm import causal_lm_of
 from movielora.model.prefix_cache import Opening
-from movielora.prompt.tokens import TokenizedExamples
+from movielora.prompt.token_sets import PromptTokens
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +56,7 @@ class Batch:
     rows: NDArray[np.int64]
 
 
-def collate(examples: TokenizedExamples, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
+def collate(examples: PromptTokens, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
     """Prompts and the answer's first token, padded on the right to the longest of these rows.
 
     Padding needs no mask: attention is causal, so nothing that counts ever sees what is to its right. For the same
@@ -63,23 +64,19 @@ def collate(examples: TokenizedExamples, rows: Sequence[int] | NDArray[np.int64]
     """
     import torch
 
+    rows = np.asarray(rows, dtype=np.int64)
     yes, no, end = examples.answer_ids
-    lengths = examples.lengths[rows]
+    prompts, offsets = examples.prompts(rows)
+    lengths = np.diff(offsets)
     ids = np.full((len(rows), int(lengths.max()) + 1), end, dtype=np.int64)
+    ids[np.arange(ids.shape[1]) < lengths[:, None]] = prompts
+    labels = examples.labels[rows]
     answers = np.empty((len(rows), 2), dtype=np.int64)
-    labels = as_labels(examples.labels[rows])
-    answers[:, 0] = np.where(labels == 1, yes, no)
+    answers[:, 0] = np.where(labels == YES_LABEL, yes, no)
     answers[:, 1] = end
-    for index, row in enumerate(rows):
-        ids[index, : lengths[index]] = examples.prompt(int(row))
-        ids[index, lengths[index]] = answers[index, 0]
-    answers[labels < 0] = _NO_ANSWER
-    return Batch(
-        torch.from_numpy(ids),
-        torch.from_numpy(lengths.astype(np.int64)),
-        torch.from_numpy(answers),
-        np.asarray(rows, dtype=np.int64),
-    )
+    ids[np.arange(len(rows)), lengths] = answers[:, 0]
+    answers[labels == UNKNOWN_LABEL] = _NO_ANSWER
+    return Batch(torch.from_numpy(ids), torch.from_numpy(lengths), torch.from_numpy(answers), rows)
 
 
 def answer_logits(model: Any, input_ids: torch.Tensor, prompt_lengths: torch.Tensor, tokens: int) -> torch.Tensor:
@@ -144,7 +141,7 @@ def answer_loss(model: Any, input_ids: torch.Tensor, prompt_lengths: torch.Tenso
 
 def score(
     model: Any,
-    examples: TokenizedExamples,
+    examples: PromptTokens,
     rows: NDArray[np.int64],
     *,
     batch_size: int,
@@ -165,7 +162,7 @@ def score(
     device = next(model.parameters()).device
     with torch.inference_mode():
         opening = Opening.of(model, examples, rows)
-        for places in batches_by_tokens(examples.lengths[rows] - opening.length, batch_size):
+        for places in batches_by_tokens(examples.lengths[rows].astype(np.int64) - opening.length, batch_size):
             batch = collate(examples, rows[places])
             log_probs = _log_probs(model, batch, opening, examples.answer_ids)  # (rows, 2, vocabulary), fp32
             known = batch.answers[:, 0] != _NO_ANSWER
@@ -176,11 +173,6 @@ def score(
             log_p[places] = log_probs[:, 0, list(examples.answer_ids[:2])].double().cpu().numpy()
             on_batch(len(places))
     return AnswerScores(log_p[:, 0], log_p[:, 1]), total / (2 * answered) if answered else float("nan")
-
-
-def as_labels(labels: NDArray[Any]) -> NDArray[np.int8]:
-    """Labels as 1 (Yes), 0 (No) and −1 (unknown), from such integers or from bools."""
-    return labels.astype(np.int8)
 
 
 def _log_probs(model: Any, batch: Batch, opening: Opening, answer_ids: tuple[int, int, int]) -> torch.Tensor:

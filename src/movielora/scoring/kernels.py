@@ -9,11 +9,11 @@ from typing import Any
 from movielora.model.base import Placement
 from movielora.progress import Reporter
 from movielora.runs.paths import RunPaths
-from movielora.runs.record import Record, read_record
+from movielora.runs.record import RunRecord, read_record
 from movielora.storage import fields
 
 
-def recorded_placement(record: Record | None) -> dict[str, Any]:
+def recorded_placement(record: RunRecord | None) -> dict[str, Any]:
     """The placement that a run's last training recorded; empty if there is none, as for a bare adapter."""
     return dict(fields.mapping(record.raw.get("placement"))) if record else {}
 

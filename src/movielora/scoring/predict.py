@@ -8,14 +8,14 @@ with the batches it would have had.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from movielora.errors import OutputError
-from movielora.examples.records import Record
+from movielora.examples.example import Example
+from movielora.examples.example_set import ExampleSet
 from movielora.progress import Phase, Reporter
 from movielora.prompt.template import NO, YES
 from movielora.scoring.answer_position import AnswerScores
@@ -26,22 +26,13 @@ from movielora.scoring.scorer import Scorer
 
 Mode = Literal["score", "generate"]
 
-_RECORD_FIELDS = (
-    "user_id",
-    "movie_id",
-    "timestamp",
-    "candidate_title",
-    "history_titles",
-    "history_ratings",
-)
-
 
 @dataclass(frozen=True)
 class Asked:
-    """How a column's scores come about: the adapter on or off, and the question (the record itself by default)."""
+    """How a column's scores come about: the adapter on or off, and the question (the example itself by default)."""
 
     adapter_on: bool
-    question: Callable[[Record, int], Record] | None = None
+    question: Callable[[Example, int], Example] | None = None
 
 
 BASE, ADAPTER = Asked(adapter_on=False), Asked(adapter_on=True)
@@ -62,27 +53,27 @@ class PredictResult:
 
 def predict(
     scorer: Scorer,
-    records: Iterable[Record],
+    examples: ExampleSet,
     output: Path,
     columns: Mapping[str, Asked],
     *,
     mode: Mode,
     chunk_size: int,
-    total: int,
     reporter: Reporter,
 ) -> PredictResult:
-    """Score every record once for each of `columns`, by name, and append a line each to `output`.
+    """Score every example once for each of `columns`, by name, and append a line each to `output`.
 
-    Continues behind the whole chunks that `output` holds already. Raises DataError for a record that cannot be asked,
+    Continues behind the whole chunks that `output` holds already. Raises DataError for an example that cannot be asked,
     OutputError if `output` cannot be written.
     """
+    total = len(examples)
     done = total if is_complete(output, total) else _keep_whole_chunks(output, chunk_size)
     rows_cut = 0
     row = done
     with reporter.phase(f"Scoring {output.stem}", total, "rows") as phase:
         phase.update(done)
-        stream = islice(iter(records), done, None)
-        while chunk := list(islice(stream, chunk_size)):
+        while row < total:
+            chunk = [scorer.shown(examples[place]) for place in range(row, min(row + chunk_size, total))]
             lines, cut = _score_chunk(scorer, chunk, row, mode, columns, phase)
             rows_cut += cut
             _append(output, lines)
@@ -92,7 +83,7 @@ def predict(
 
 def _score_chunk(
     scorer: Scorer,
-    chunk: Sequence[Record],
+    chunk: Sequence[Example],
     first_row: int,
     mode: Mode,
     columns: Mapping[str, Asked],
@@ -105,7 +96,7 @@ def _score_chunk(
     for name, asked in columns.items():
         examples = plain
         if asked.question is not None:
-            examples = scorer.tokenize([asked.question(record, first_row + n) for n, record in enumerate(chunk)])
+            examples = scorer.tokenize([asked.question(example, first_row + n) for n, example in enumerate(chunk)])
         scores, _ = scorer.score_tokens(examples, adapter=asked.adapter_on, on_batch=steps.advance)
         texts = scorer.generate(examples, adapter=asked.adapter_on) if mode == "generate" else None
         answers[name] = [_answer(scores, index, texts) for index in range(len(chunk))]
@@ -113,13 +104,13 @@ def _score_chunk(
         json.dumps(
             {
                 "row": first_row + index,
-                "label": YES if record.label else NO,
+                "label": YES if example.label else NO,
                 **{name: answers[name][index] for name in columns},
-                **described(record),
+                **described(example),
             },
             ensure_ascii=False,
         )
-        for index, record in enumerate(chunk)
+        for index, example in enumerate(chunk)
     ]
     return lines, plain.rows_cut
 
@@ -138,11 +129,19 @@ def _answer(scores: AnswerScores, index: int, texts: Sequence[str] | None) -> di
     return answer
 
 
-def described(record: Record) -> dict[str, Any]:
-    """What a line repeats of its record: the films of a test-form record, the texts of a training-form record."""
-    known = {name: getattr(record, name) for name in _RECORD_FIELDS}
-    if record.history_titles is None:
-        known |= {"instruction": record.instruction, "input": record.input}
+def described(example: Example) -> dict[str, Any]:
+    """What a line says of its example: ids and time, and its films; if it is text, its texts."""
+    known: dict[str, Any] = {"user_id": example.user, "movie_id": example.item, "timestamp": example.time}
+    if example.text is not None:
+        known |= {"instruction": example.text.instruction, "input": example.text.input}
+    else:
+        films = example.history or ()
+        ratings = [film.rating for film in films]
+        known |= {
+            "candidate_title": example.candidate,
+            "history_titles": [film.title for film in films],
+            "history_ratings": None if None in ratings else ratings,
+        }
     return {name: value for name, value in known.items() if value is not None}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from movielora.examples.records import Record
+from movielora.examples.example import Example
 from movielora.progress import Reporter
 from movielora.scoring.scorer import Scorer
 
@@ -54,12 +54,12 @@ def score_change(before: NDArray[np.float64], after: NDArray[np.float64]) -> Sco
     )
 
 
-def rows_for_change(records: Sequence[Record], most: int = CHANGE_ROWS) -> list[int]:
-    """At most `most` row numbers, evenly spread over the file, so that all users are among them."""
-    return [int(place) for place in np.linspace(0, len(records) - 1, min(most, len(records))).round()]
+def rows_for_change(count: int, most: int = CHANGE_ROWS) -> list[int]:
+    """At most `most` of `count` row numbers, evenly spread, so that all users are among them."""
+    return [int(place) for place in np.linspace(0, count - 1, min(most, count)).round()]
 
 
-def log_odds(scorer: Scorer, records: Sequence[Record], reporter: Reporter, name: str) -> NDArray[np.float64]:
-    """Score the records with the adapter on, in a progress phase called `name`; (rows,)."""
-    with reporter.phase(name, len(records), "rows") as phase:
-        return scorer.score(records, on_batch=phase.advance).log_odds
+def log_odds(scorer: Scorer, examples: Sequence[Example], reporter: Reporter, name: str) -> NDArray[np.float64]:
+    """Score the examples with the adapter on, in a progress phase called `name`; (rows,)."""
+    with reporter.phase(name, len(examples), "rows") as phase:
+        return scorer.score(examples, on_batch=phase.advance).log_odds

@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import ResolvedConfig, resolve_config
-from movielora.examples.records import Record
+from movielora.examples.example import Example
 from movielora.model.base import Placement, choose_placement, find_base, load_base
 from movielora.model.lora import base_of_adapter, load_adapter
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT, Reporter
+from movielora.prompt.spec import PromptSpec, read_prompt_file
 from movielora.prompt.template import PromptTemplate
-from movielora.prompt.tokens import TokenizedExamples, tokenize_records
+from movielora.prompt.text_tokens import tokenize_records
+from movielora.prompt.token_sets import PromptTokens
 from movielora.scoring.answer_position import AnswerScores, score
 from movielora.scoring.kernels import warn_of_other_kernels
 
@@ -36,17 +38,24 @@ def _no_listener(rows: int) -> None:
 
 @dataclass(frozen=True)
 class Prompts:
-    """How an example becomes token ids: a tokenizer, its chat template, and the longest prompt with its answer."""
+    """How an example becomes token ids: tokenizer, chat template with its prompt spec, longest prompt with answer."""
 
     tokenizer: Any
     template: PromptTemplate
     cutoff_len: int
 
-    def tokenize(self, records: Sequence[Record]) -> TokenizedExamples:
-        """Token ids of `records`. Raises DataError naming a record that does not fit `cutoff_len`."""
+    def tokenize(self, examples: Sequence[Example]) -> PromptTokens:
+        """Token ids of `examples`. Raises DataError naming one that does not fit `cutoff_len`."""
         return tokenize_records(
-            records, self.template, self.tokenizer, cutoff_len=self.cutoff_len, reporter=SILENT, name="rows"
+            examples, self.template, self.tokenizer, cutoff_len=self.cutoff_len, reporter=SILENT, name="rows"
         )
+
+    def shown(self, example: Example) -> Example:
+        """The example with only the films of its history that the prompt shows."""
+        length = self.template.spec.history_len
+        if length is None or example.history is None or len(example.history) <= length:
+            return example
+        return replace(example, history=example.history[-length:])
 
 
 @dataclass(frozen=True)
@@ -64,15 +73,17 @@ class ScorerSetup:
         cls,
         resolved: ResolvedConfig,
         *,
+        adapter: Path | None = None,
         quantized: bool | None = None,
         system_prompt: str | None = None,
         batch_size: int | None = None,
         own_kernels: bool = True,
     ) -> ScorerSetup:
-        """The setup that a config describes. Raises ModelError if base, tokenizer or device are not what it asks for.
+        """The setup that a config describes, with the prompts that the adapter in folder `adapter` was trained with.
 
-        `quantized` replaces the config's `use_qlora`, `system_prompt` every example's system text, `batch_size` the
-        config's. Without `own_kernels` this machine's attention and kernels are taken if the config asks for a GPU's.
+        `quantized` replaces the config's `use_qlora`, `system_prompt` every system text, `batch_size` the config's.
+        Without `own_kernels` this machine's attention and kernels are taken if the config asks for a GPU's. Raises
+        ModelError if base, tokenizer or device are not what the config asks for, DataError for a damaged prompt.json.
         """
         config = resolved.values
         source = find_base(
@@ -81,6 +92,7 @@ class ScorerSetup:
             resolved.locate(config.model_name_or_path),
         )
         tokenizer = load_tokenizer(source)
+        spec = spec_of(resolved, adapter, system_prompt)
         if not own_kernels:
             flash = "auto" if config.flash_attn == "flash_attention_2" else config.flash_attn
             liger = "auto" if config.enable_liger_kernel is True else config.enable_liger_kernel
@@ -88,9 +100,13 @@ class ScorerSetup:
         return cls(
             source,
             choose_placement(config, quantized=quantized, base=source),
-            Prompts(tokenizer, PromptTemplate(tokenizer, system_prompt), config.cutoff_len),
+            Prompts(tokenizer, PromptTemplate(tokenizer, spec), config.cutoff_len),
             batch_size or config.inference.batch_size or config.per_device_eval_batch_size,
         )
+
+    def with_spec(self, spec: PromptSpec) -> ScorerSetup:
+        """The same setup with other prompts."""
+        return replace(self, prompts=replace(self.prompts, template=PromptTemplate(self.prompts.tokenizer, spec)))
 
     def with_base(self, source: str) -> ScorerSetup:
         """The same setup on another base that has the same tokenizer."""
@@ -132,12 +148,13 @@ class Scorer:
     @classmethod
     def of_run(cls, run: Path, reporter: Reporter = SILENT) -> Scorer:
         """Load the adapter in folder `run` on the base of the run's config. Raises as `ScorerSetup` does."""
-        return ScorerSetup.of_config(config_of_run(run)).load(run, reporter)
+        return ScorerSetup.of_config(config_of_run(run), adapter=run).load(run, reporter)
 
     @classmethod
     def of_config(cls, resolved: ResolvedConfig, reporter: Reporter = SILENT) -> Scorer:
         """Load the adapter that a config names on the config's base. Raises as `ScorerSetup` does."""
-        return ScorerSetup.of_config(resolved).load(adapter_of_config(resolved), reporter)
+        adapter = adapter_of_config(resolved)
+        return ScorerSetup.of_config(resolved, adapter=adapter).load(adapter, reporter)
 
     @classmethod
     def of_model(
@@ -147,18 +164,22 @@ class Scorer:
         return cls(model, batch_size, inside=inside)
 
     def score(
-        self, records: Sequence[Record], *, adapter: bool = True, on_batch: Callable[[int], None] = _no_listener
+        self, examples: Sequence[Example], *, adapter: bool = True, on_batch: Callable[[int], None] = _no_listener
     ) -> AnswerScores:
-        """Score `records` in their order, with the adapter on or off. Raises DataError as `tokenize` does."""
-        return self.score_tokens(self.tokenize(records), adapter=adapter, on_batch=on_batch)[0]
+        """Score `examples` in their order, with the adapter on or off. Raises DataError as `tokenize` does."""
+        return self.score_tokens(self.tokenize(examples), adapter=adapter, on_batch=on_batch)[0]
 
-    def tokenize(self, records: Sequence[Record]) -> TokenizedExamples:
-        """Token ids of `records`. Raises DataError naming a record that does not fit `cutoff_len`."""
-        return self._prompts.tokenize(records)
+    def tokenize(self, examples: Sequence[Example]) -> PromptTokens:
+        """Token ids of `examples`. Raises DataError naming one that does not fit `cutoff_len`."""
+        return self._prompts.tokenize(examples)
+
+    def shown(self, example: Example) -> Example:
+        """The example with only the films of its history that the prompt shows."""
+        return self._prompts.shown(example)
 
     def score_tokens(
         self,
-        examples: TokenizedExamples,
+        examples: PromptTokens,
         rows: NDArray[np.int64] | None = None,
         *,
         adapter: bool = True,
@@ -170,7 +191,7 @@ class Scorer:
         with self.inside(), self._switched(on=adapter):
             return score(self.model, examples, chosen, batch_size=self.batch_size, on_batch=on_batch)
 
-    def generate(self, examples: TokenizedExamples, *, adapter: bool = True) -> list[str]:
+    def generate(self, examples: PromptTokens, *, adapter: bool = True) -> list[str]:
         """Decode each answer greedily, row by row, without the prompt: to check scores against text, not for speed."""
         with self.inside(), self._switched(on=adapter):
             return _generate(self.model, self._prompts, examples)
@@ -178,7 +199,7 @@ class Scorer:
     @property
     def _prompts(self) -> Prompts:
         if self.prompts is None:
-            raise ValueError("this scorer was made of a model only: it scores token ids, not records")
+            raise ValueError("this scorer was made of a model only: it scores token ids, not examples")
         return self.prompts
 
     @contextmanager
@@ -196,13 +217,23 @@ def config_of_run(run: Path) -> ResolvedConfig:
     return resolve_config(None, [f"model_name_or_path={base_of_adapter(run)}"])
 
 
+def spec_of(resolved: ResolvedConfig, adapter: Path | None, system_prompt: str | None = None) -> PromptSpec:
+    """The prompt spec that is saved with the adapter; the config's if there is none. `system_prompt` replaces its text.
+
+    Raises DataError if the saved one is damaged or of another version.
+    """
+    saved = None if adapter is None else read_prompt_file(adapter)
+    spec = saved or PromptSpec.of_config(resolved.values)
+    return spec if system_prompt is None else spec.replacing("system", system_prompt)
+
+
 def adapter_of_config(resolved: ResolvedConfig) -> Path:
     """The adapter folder that a config means: `inference.adapter_dir`, else the run itself."""
     config = resolved.values
     return resolved.locate(config.inference.adapter_dir or config.output_dir)
 
 
-def _generate(model: Any, prompts: Prompts, examples: TokenizedExamples) -> list[str]:
+def _generate(model: Any, prompts: Prompts, examples: PromptTokens) -> list[str]:
     import torch
     from transformers import GenerationConfig
 

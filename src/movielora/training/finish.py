@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 from movielora.config import Config
 from movielora.model.lora import load_adapter
 from movielora.progress import Reporter
-from movielora.prompt.tokens import TokenizedExamples
+from movielora.prompt.token_sets import PromptTokens
 from movielora.runs.checkpoints import inspect
 from movielora.runs.paths import ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME, RunPaths
 from movielora.storage.atomic import copy_atomically
+from movielora.storage.complete_folder import working_folder
 from movielora.training.loop.evaluation import evaluation_metrics
 
 # What a user of plain PEFT and transformers needs, out of a checkpoint; the weights last, so that a new config never
@@ -50,9 +50,9 @@ def save_best(trainer: Any, config: Config, paths: RunPaths, reporter: Reporter)
             f"the best adapter, of step {best_step:,}, was never saved whole; the run folder holds that of the last "
             f"step, {trainer.state.global_step:,}"
         )
-    with tempfile.TemporaryDirectory(dir=paths.root, prefix=".adapter-") as staging:
+    with working_folder(paths.adapter_staging()) as staging:
         trainer.model.save_pretrained(staging)
-        _publish(Path(staging), paths)
+        _publish(staging, paths)
     return SavedAdapter(trainer.state.global_step, None)
 
 
@@ -65,7 +65,7 @@ def _publish(source: Path, paths: RunPaths) -> None:
 def score_saved(
     trainer: Any,
     saved: SavedAdapter,
-    evaluation: TokenizedExamples | None,
+    evaluation: PromptTokens | None,
     rows: NDArray[np.int64],
     paths: RunPaths,
     reporter: Reporter,

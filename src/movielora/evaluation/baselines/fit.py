@@ -14,7 +14,7 @@ import numpy as np
 
 from movielora.evaluation.baselines.baseline import CERTAIN, Features, Need, TrainingSplit
 from movielora.evaluation.baselines.catalogue import BASELINES
-from movielora.evaluation.features.split import SplitFeatures, split_features
+from movielora.evaluation.features.split import SplitFeatures, no_rows
 from movielora.scoring.log_odds import Floats, log_odds_of
 
 
@@ -33,7 +33,7 @@ def fit_baselines(train: SplitFeatures | None, splits: Mapping[str, SplitFeature
     out and named, never approximated.
     """
     reasons = _missing(train, splits)
-    training = TrainingSplit(split_features([], 0.0) if train is None else train, splits.values())
+    training = TrainingSplit(no_rows() if train is None else train, splits.values())
     fitting = Features(training.split, training)
     asked = {name: Features(split, training) for name, split in splits.items()}
     log_odds: dict[str, dict[str, Floats]] = {}

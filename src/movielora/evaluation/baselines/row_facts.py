@@ -20,10 +20,10 @@ from movielora.evaluation.baselines.catalogue import BY_KEY
 from movielora.evaluation.baselines.fit import Fitted, fit_baselines
 from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.features.leakage import describe_data
-from movielora.evaluation.features.split import SplitFeatures, read_split
+from movielora.evaluation.features.split import SplitFeatures, split_features
 from movielora.evaluation.features.training_counts import FilmNames, Tally, user_names
+from movielora.examples.load import ExampleLoader
 from movielora.progress import SILENT, Reporter
-from movielora.prompt.token_cache import file_sha256
 from movielora.scoring.log_odds import Bools, Floats
 
 # Raise it when a baseline, a column or a count is computed differently: old results are then not used. A new baseline
@@ -37,7 +37,8 @@ class RowFacts:
     """Facts of every row of the test file, NaN or None where unknown. The columns, (rows,) each:
 
     `history_length` films shown, `like_share` of the films shown, `user_count` and `movie_count` training answers of
-    the user and about the candidate, `user_like_rate` smoothed. `candidates` are titles, `movie_ids` texts.
+    the user and about the candidate, `user_like_rate` smoothed. `candidates` are titles, `movie_ids` texts. `data` is
+    `describe_data`, with the SHA-256 of each split: of its file, or of the columns of a prepared dataset.
     """
 
     fitted: Fitted
@@ -49,28 +50,32 @@ class RowFacts:
     data: dict[str, Any]
 
 
-def row_facts(files: SplitFiles, reporter: Reporter = SILENT) -> RowFacts:
-    """Fit the baselines and count, or take both from the cache.
+def row_facts(files: SplitFiles, reporter: Reporter = SILENT, loader: ExampleLoader | None = None) -> RowFacts:
+    """Fit the baselines and count, or take both from the cache; `loader` opens the splits.
 
     Raises DataError if a file cannot be read or holds a broken record.
     """
     liked_at = files.rating_threshold()
-    hashes = {name: file_sha256(path) for name, path in files.present().items()}
-    key = hashlib.sha256(json.dumps([_VERSION, [*BY_KEY], liked_at, hashes], sort_keys=True).encode()).hexdigest()[:16]
+    loader = loader or ExampleLoader()
+    hashes = {name: loader.content_hash(path) for name, path in files.present().items()}
+    facts = [_VERSION, [*BY_KEY], liked_at, loader.history_len, hashes]
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     cached = files.folder / _CACHE / f"{key}.npz"
     found = _load(cached)
     if found is None:
-        found = _compute(files, liked_at, hashes, reporter)
+        found = _compute(files, loader, liked_at, hashes, reporter)
         _save(cached, found, reporter)
     return found
 
 
-def _compute(files: SplitFiles, liked_at: float, hashes: dict[str, str], reporter: Reporter) -> RowFacts:
+def _compute(
+    files: SplitFiles, loader: ExampleLoader, liked_at: float, hashes: dict[str, str], reporter: Reporter
+) -> RowFacts:
     present = files.present()
     splits: dict[str, SplitFeatures] = {}
     with reporter.phase("Reading the splits for the baselines", len(present), "files") as phase:
         for name, path in present.items():
-            splits[name] = read_split(path, liked_at)
+            splits[name] = split_features(loader.open(path), liked_at)
             phase.advance()
     train, test = splits.get("train"), splits["test"]
     with reporter.phase("Fitting the baselines") as phase:

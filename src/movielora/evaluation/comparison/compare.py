@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from movielora.config.keys import InferenceConfig
-from movielora.evaluation.baselines.row_facts import row_facts
+from movielora.evaluation.baselines.row_facts import RowFacts, row_facts
 from movielora.evaluation.comparison.columns import reserved_columns
 from movielora.evaluation.comparison.external_only import compare_external
-from movielora.evaluation.comparison.inputs import open_folder, read_eval_rows, read_rows, score_inputs, split_files
+from movielora.evaluation.comparison.inputs import (
+    first_examples,
+    open_folder,
+    score_inputs,
+    split_files,
+    spread_examples,
+)
 from movielora.evaluation.comparison.passes import Pass, join_passes, plan_passes, score_pass
 from movielora.evaluation.comparison.provenance import provenance
 from movielora.evaluation.comparison.request import (
@@ -26,14 +32,16 @@ from movielora.evaluation.features.genres import read_genres
 from movielora.evaluation.saved.comparison_json import roles_of
 from movielora.evaluation.saved.example_rows import first_rows
 from movielora.evaluation.saved.folder import ComparisonFolder, write_json
-from movielora.examples.records import Record
+from movielora.examples.example_set import ExampleSet
+from movielora.examples.load import ExampleLoader
 from movielora.model.lora import base_of_adapter
 from movielora.progress import Reporter
+from movielora.prompt.spec import PromptSpec
 from movielora.scoring.external import read_scores
 from movielora.scoring.predictions import read_predictions
 from movielora.scoring.score_change import log_odds, rows_for_change, score_change
 from movielora.scoring.score_table import Roles, free_name
-from movielora.scoring.scorer import ScorerSetup
+from movielora.scoring.scorer import ScorerSetup, spec_of
 
 
 def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
@@ -43,28 +51,44 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     can be known.
     """
     files = split_files(request, reporter)
-    records = read_rows(files.test, request.most_rows)
-    folder = ComparisonFolder(request.folder)
     kind = request.kind
+    folder = ComparisonFolder(request.folder)
     if isinstance(kind, ExternalOnly):
-        return compare_external(kind, files, records, folder, overwrite=request.overwrite, reporter=reporter)
+        loader = ExampleLoader(reporter=reporter)
+        examples = first_examples(loader.open(files.test), request.most_rows)
+        return compare_external(kind, files, examples, folder, loader, overwrite=request.overwrite, reporter=reporter)
     passes, roles = plan_passes(kind, folder)
-    eval_records = read_eval_rows(files.eval, request.most_rows) if request.calibrate and files.eval else []
     for each in passes:
         base_of_adapter(each.adapter)  # a missing adapter is reported before anything is loaded
+    specs = [spec_of(kind.resolved, each.adapter, request.system_prompt) for each in passes]
+    loader = ExampleLoader(longest_history(specs), reporter)
+    examples = first_examples(loader.open(files.test), request.most_rows)
+    on_eval = None
+    if request.calibrate and files.eval:
+        on_eval = spread_examples(loader.open(files.eval), request.most_rows)
     with reporter.phase("Loading tokenizer"):
         setup = _setup(request, kind, kind.base_precision)
+        setups = [setup.with_spec(spec) for spec in specs]
     columns = [(each.adapter, [*each.columns]) for each in passes]
-    inputs = score_inputs(request, kind, setup, columns, files, rows=len(records), eval_rows=len(eval_records))
+    inputs = score_inputs(
+        request, kind, setups, columns, files, loader, rows=len(examples), eval_rows=len(on_eval or ())
+    )
     with open_folder(folder, inputs, overwrite=request.overwrite):
-        for each in passes:
-            score_pass(request, kind, setup, each, records, eval_records, reporter)
+        for each, own in zip(passes, setups, strict=True):
+            score_pass(request, kind, own, each, examples, on_eval, reporter)
         join_passes(passes, folder)
-        comparison = _measure(request, kind, roles, files, folder, passes[-1].adapter, reporter)
+        facts = row_facts(files, reporter, loader)
+        comparison = _measure(request, kind, roles, files, facts, folder, passes[-1].adapter, reporter)
         if kind.base_precision is not None:
-            comparison |= _precision_change(request, kind, roles.candidate, passes[-1], records, reporter)
+            comparison |= _precision_change(request, kind, roles.candidate, passes[-1], examples, reporter)
             write_json(folder.comparison, comparison)
         return comparison
+
+
+def longest_history(specs: Sequence[PromptSpec]) -> int | None:
+    """The most films that one of the prompts shows; None if one of them shows all that an example brings."""
+    lengths = [spec.history_len for spec in specs if spec.history_len is not None]
+    return max(lengths) if len(lengths) == len(specs) else None
 
 
 def examples_to_show(request: CompareRequest, comparison: dict[str, Any]) -> list[dict[str, Any]]:
@@ -80,6 +104,7 @@ def _setup(
 ) -> ScorerSetup:
     return ScorerSetup.of_config(
         kind.resolved,
+        adapter=kind.adapter if isinstance(kind, AdapterAndBase) else kind.candidate,
         quantized=None if base_precision is None else base_precision == "4bit",
         system_prompt=request.system_prompt,
         batch_size=request.batch_size,
@@ -91,12 +116,12 @@ def _measure(
     kind: AdapterAndBase | TwoRuns,
     roles: Roles,
     files: SplitFiles,
+    facts: RowFacts,
     folder: ComparisonFolder,
     adapter: Path,
     reporter: Reporter,
 ) -> dict[str, Any]:
     """Compute every figure from what was scored, and write comparison.json and rows.json."""
-    facts = row_facts(files, reporter)
     table = read_predictions(folder.predictions)
     runs = (roles.reference, roles.candidate) if isinstance(kind, TwoRuns) else ()
     if request.beside is not None:
@@ -119,14 +144,14 @@ def _precision_change(
     kind: AdapterAndBase | TwoRuns,
     column: str,
     last: Pass,
-    records: Sequence[Record],
+    examples: ExampleSet,
     reporter: Reporter,
 ) -> dict[str, Any]:
     """How far an adapter's scores on this base differ from those on the base in the other precision."""
     other: BasePrecision = "16bit" if kind.base_precision == "4bit" else "4bit"
-    places = rows_for_change(records)
+    places = rows_for_change(len(examples))
     here = read_predictions(last.output)[column].log_odds[places]
     scorer = _setup(request, kind, other).load(last.adapter, reporter)
-    there = log_odds(scorer, [records[place] for place in places], reporter, f"Scoring on the {other} base")
+    there = log_odds(scorer, [examples[place] for place in places], reporter, f"Scoring on the {other} base")
     change = score_change(there, here)
     return {"base_precision": {"precision": kind.base_precision, "against": other, **change.to_json()}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from movielora.errors import ConfigError
@@ -15,22 +14,24 @@ from movielora.evaluation.comparison.summary import summarise, write_summary
 from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.features.genres import read_genres
 from movielora.evaluation.saved.folder import ComparisonFolder, write_lines
-from movielora.examples.records import Record
+from movielora.examples.example_set import ExampleSet
+from movielora.examples.load import ExampleLoader
 from movielora.progress import Reporter
 from movielora.prompt.template import NO, YES
-from movielora.prompt.token_cache import file_sha256
 from movielora.scoring.external import read_scores
 from movielora.scoring.log_odds import Floats
 from movielora.scoring.predict import described
 from movielora.scoring.predictions import read_predictions
 from movielora.scoring.score_table import Roles, free_name
+from movielora.storage.hashing import file_sha256
 
 
 def compare_external(
     kind: ExternalOnly,
     files: SplitFiles,
-    records: Sequence[Record],
+    examples: ExampleSet,
     folder: ComparisonFolder,
+    loader: ExampleLoader,
     *,
     overwrite: bool,
     reporter: Reporter,
@@ -39,8 +40,8 @@ def compare_external(
 
     Raises DataError for scores that do not fit the rows, ConfigError if no baseline can be computed.
     """
-    facts = row_facts(files, reporter)
-    scores = read_scores(kind.scores, facts.labels[: len(records)])
+    facts = row_facts(files, reporter, loader)
+    scores = read_scores(kind.scores, facts.labels[: len(examples)])
     best = strongest_baseline(facts)
     if best is None:
         raise ConfigError(
@@ -49,13 +50,13 @@ def compare_external(
         )
     roles = Roles(best, free_name(kind.scores.stem, reserved_columns(), "file"))
     inputs = {
-        "test_file": file_sha256(files.test),
+        "test_file": loader.content_hash(files.test),
         "predictions": file_sha256(kind.scores),
-        "rows": len(records),
+        "rows": len(examples),
     }
     with open_folder(folder, inputs, overwrite=overwrite):
         columns = {roles.reference: facts.fitted.log_odds[best]["test"], roles.candidate: scores.log_odds}
-        write_lines(folder.predictions, _lines(records, columns))
+        write_lines(folder.predictions, _lines(examples, columns))
         return _measure(files, facts, roles, folder, reporter)
 
 
@@ -67,15 +68,15 @@ def _measure(
     return write_summary(folder, summary, provenance(files, None, None))
 
 
-def _lines(records: Sequence[Record], columns: dict[str, Floats]) -> list[dict[str, Any]]:
+def _lines(examples: ExampleSet, columns: dict[str, Floats]) -> list[dict[str, Any]]:
     return [
         {
             "row": row,
-            "label": YES if record.label else NO,
+            "label": YES if example.label else NO,
             **{name: _score(float(log_odds[row])) for name, log_odds in columns.items()},
-            **described(record),
+            **described(example),
         }
-        for row, record in enumerate(records)
+        for row, example in enumerate(examples)
     ]
 
 

@@ -8,17 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from movielora.dataset.find import find_dataset, find_test_file
-from movielora.errors import DataError, OutputError, RequestError
+import numpy as np
+
+from movielora.dataset.find import find_dataset, find_test_file, is_there
+from movielora.errors import OutputError, RequestError
 from movielora.evaluation.comparison.request import AdapterAndBase, CompareRequest, ExternalOnly, TwoRuns
 from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.saved.folder import ComparisonFolder, read_json_object, write_json
-from movielora.examples.records import Record, read_records
+from movielora.examples.example_set import ExampleSet
+from movielora.examples.load import ExampleLoader
 from movielora.model.folder import base_hash
 from movielora.progress import Reporter
-from movielora.prompt.token_cache import file_sha256, prompt_key
+from movielora.prompt.token_cache import prompt_key
 from movielora.runs.paths import RunPaths
 from movielora.scoring.scorer import ScorerSetup
+from movielora.storage.hashing import file_sha256
 from movielora.storage.lock import FolderLock
 
 # A temperature and a threshold need no more rows than this; every n-th is taken, so that all users are among them.
@@ -41,57 +45,57 @@ def split_files(request: CompareRequest, reporter: Reporter) -> SplitFiles:
 
 
 def _beside(path: Path, split: str) -> Path | None:
-    return next((found for suffix in ("json", "jsonl") if (found := path.parent / f"{split}.{suffix}").is_file()), None)
+    return next((found for suffix in ("json", "jsonl") if is_there(found := path.parent / f"{split}.{suffix}")), None)
 
 
-def read_rows(path: Path, most: int | None) -> list[Record]:
-    """The first `most` rows. Raises DataError if there are none."""
-    records = list(read_records(path))
-    if not records:
-        raise DataError(f"{path} holds 0 rows", "name another: --test-file FILE")
-    return records[:most]
+def first_examples(examples: ExampleSet, most: int | None) -> ExampleSet:
+    """The first `most` examples, None: all."""
+    if most is None or most >= len(examples):
+        return examples
+    return examples.select(np.arange(most, dtype=np.int64))
 
 
-def read_eval_rows(path: Path, most: int | None) -> list[Record]:
-    """At most `EVAL_ROWS` (and `most`) rows, evenly spread over the file."""
-    records = list(read_records(path))
-    step = max(1, -(-len(records) // min(EVAL_ROWS, most or EVAL_ROWS)))
-    return records[::step]
+def spread_examples(examples: ExampleSet, most: int | None) -> ExampleSet:
+    """At most `EVAL_ROWS` (and `most`) examples, evenly spread."""
+    step = max(1, -(-len(examples) // min(EVAL_ROWS, most or EVAL_ROWS)))
+    return examples.select(np.arange(0, len(examples), step, dtype=np.int64))
 
 
 def score_inputs(
     request: CompareRequest,
     kind: AdapterAndBase | TwoRuns,
-    setup: ScorerSetup,
+    setups: Sequence[ScorerSetup],
     columns: Sequence[tuple[Path, Sequence[str]]],
     files: SplitFiles,
+    loader: ExampleLoader,
     *,
     rows: int,
     eval_rows: int,
 ) -> dict[str, Any]:
-    """Everything the scores depend on, by name: a folder continues only with the same. `columns` are (adapter folder,
-    names of its columns)."""
+    """Everything the scores depend on, by name: a folder continues only with the same. `setups` and `columns`
+    (adapter folder, names of its columns) are one for each pass."""
+    setup = setups[0]
     placement = setup.placement.to_json()
     for words in ("attention_reason", "liger_reason"):  # about the choice; the scores depend on the choice
         placement.pop(words)
     if not setup.placement.liger:  # comparisons that began before the key was recorded continue
         placement.pop("liger")
-    prompts = setup.prompts
+    prompts = [each.prompts for each in setups]
     paths = [RunPaths(adapter) for adapter, _ in columns]
     return {
-        "test_file": file_sha256(files.test),
-        "eval_file": file_sha256(files.eval) if files.eval and eval_rows else None,
+        "test_file": loader.content_hash(files.test),
+        "eval_file": loader.content_hash(files.eval) if files.eval and eval_rows else None,
         "adapter_weights": [file_sha256(each.adapter_weights) for each in paths],
         "adapter_config": [file_sha256(each.adapter_config) for each in paths],
         "columns": [list(names) for _, names in columns],
         "base": base_hash(setup.source),
-        "prompt": prompt_key(prompts.template, prompts.tokenizer, prompts.cutoff_len),
+        "prompt": [prompt_key(each.template, each.tokenizer, each.cutoff_len) for each in prompts],
         "placement": placement,
         "rows": rows,
         "eval_rows": eval_rows,
         "mode": request.mode,
         "system_prompt": request.system_prompt,
-        "cutoff_len": prompts.cutoff_len,
+        "cutoff_len": prompts[0].cutoff_len,
         "batch_size": setup.batch_size,
         "chunk_size": kind.resolved.values.inference.chunk_size,
         "base_precision": kind.base_precision,

@@ -9,7 +9,7 @@ from pathlib import Path
 from movielora.evaluation.comparison.columns import reserved_columns
 from movielora.evaluation.comparison.request import AdapterAndBase, CompareRequest, TwoRuns
 from movielora.evaluation.saved.folder import ComparisonFolder, write_lines
-from movielora.examples.records import Record
+from movielora.examples.example_set import ExampleSet
 from movielora.progress import Reporter
 from movielora.scoring import predict as asking
 from movielora.scoring.predict import Asked, is_complete, predict
@@ -53,34 +53,28 @@ def score_pass(
     kind: AdapterAndBase | TwoRuns,
     setup: ScorerSetup,
     each: Pass,
-    records: Sequence[Record],
-    eval_records: Sequence[Record],
+    examples: ExampleSet,
+    on_eval: ExampleSet | None,
     reporter: Reporter,
 ) -> None:
     """Load the models of one pass, and score the test rows and the evaluation rows, as far as they are not scored.
 
     Raises ModelError, DataError or OutputError.
     """
-    if is_complete(each.output, len(records)) and (
-        not eval_records or is_complete(each.eval_output, len(eval_records))
-    ):
-        reporter.note(f"all {len(records):,} rows were scored already")
+    if is_complete(each.output, len(examples)) and (on_eval is None or is_complete(each.eval_output, len(on_eval))):
+        reporter.note(f"all {len(examples):,} rows were scored already")
         return
     scorer = setup.load(each.adapter, reporter)
     chunk = kind.resolved.values.inference.chunk_size
     result = predict(
-        scorer, records, each.output, each.columns,
-        mode=request.mode, chunk_size=chunk, total=len(records), reporter=reporter,
-    )  # fmt: skip
+        scorer, examples, each.output, each.columns, mode=request.mode, chunk_size=chunk, reporter=reporter
+    )
     if result.rows_before:
         reporter.note(f"{result.rows_before:,} rows were scored already")
     if result.rows_cut:
         reporter.warn(f"{result.rows_cut:,} rows lost history to `cutoff_len: {setup.prompts.cutoff_len}`")
-    if eval_records:
-        predict(
-            scorer, eval_records, each.eval_output, each.eval_columns,
-            mode="score", chunk_size=chunk, total=len(eval_records), reporter=reporter,
-        )  # fmt: skip
+    if on_eval is not None:
+        predict(scorer, on_eval, each.eval_output, each.eval_columns, mode="score", chunk_size=chunk, reporter=reporter)
 
 
 def join_passes(passes: Sequence[Pass], folder: ComparisonFolder) -> None:

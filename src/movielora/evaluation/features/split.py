@@ -1,17 +1,14 @@
-"""Read a split as columns: who is asked, about which film, and the history shown with its stars.
-
-Training-form records hold this in the text of `input`, which `parse_input` reads back.
-"""
+"""Compute the features of a split: who is asked, about which film, and how the films shown were rated."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from movielora.examples.records import Record, parse_input, read_records
+from movielora.errors import DataError
+from movielora.examples.columns import ExampleColumns, read_columns
+from movielora.examples.example_set import UNKNOWN_LABEL, YES_LABEL, ExampleSet
 from movielora.scoring.log_odds import Bools, Floats, Ints
 
 _LAST = 5
@@ -38,38 +35,30 @@ class SplitFeatures:
         return len(self.labels)
 
 
-def read_split(path: Path, liked_at: float) -> SplitFeatures:
-    """The features of a file's records; a film is liked from `liked_at` stars. Raises DataError as `read_records`."""
-    return split_features(read_records(path), liked_at)
+def split_features(examples: ExampleSet, liked_at: float) -> SplitFeatures:
+    """The features of labelled examples, a row each, in their order; a film is liked from `liked_at` stars.
+
+    Raises DataError if an answer is unknown, and as the examples' importer does.
+    """
+    columns = read_columns(examples)
+    unknown = np.flatnonzero(columns.labels == UNKNOWN_LABEL)
+    if len(unknown):
+        raise DataError(f"{examples[int(unknown[0])].place} has no answer", "compare rows with known answers")
+    return features_of(columns, liked_at)
 
 
-def split_features(records: Iterable[Record], liked_at: float) -> SplitFeatures:
-    """The features of labelled records, a row each, in their order."""
-    labels: list[bool] = []
-    users: list[str | None] = []
-    movie_ids: list[str | None] = []
-    titles: list[str | None] = []
-    times: list[float] = []
-    lengths: list[int] = []
-    ratings: list[tuple[float, ...] | None] = []
-    for record in records:
-        history, stars, candidate = _history(record)
-        labels.append(record.label)
-        users.append(None if record.user_id is None else str(record.user_id))
-        movie_ids.append(None if record.movie_id is None else str(record.movie_id))
-        titles.append(candidate)
-        times.append(np.nan if record.timestamp is None else float(record.timestamp))
-        lengths.append(history)
-        ratings.append(stars)
-    like_share, mean, last_mean, spread = _history_figures(ratings, liked_at)
+def features_of(columns: ExampleColumns, liked_at: float) -> SplitFeatures:
+    """The same of columns without unknown answers."""
+    like_share, mean, last_mean, spread = _history_figures(columns, liked_at)
+    unrated = np.r_[0, np.cumsum(np.isnan(columns.ratings))]
     return SplitFeatures(
-        labels=np.array(labels, dtype=bool),
-        users=users,
-        movie_ids=movie_ids,
-        titles=titles,
-        timestamps=np.array(times),
-        history_length=np.array(lengths, dtype=np.int64),
-        has_ratings=np.array([stars is not None for stars in ratings], dtype=bool),
+        labels=columns.labels == YES_LABEL,
+        users=columns.users,
+        movie_ids=columns.items,
+        titles=columns.titles,
+        timestamps=columns.times,
+        history_length=columns.history_length,
+        has_ratings=unrated[columns.offsets[1:]] == unrated[columns.offsets[:-1]],
         like_share=like_share,
         mean=mean,
         last_mean=last_mean,
@@ -77,24 +66,22 @@ def split_features(records: Iterable[Record], liked_at: float) -> SplitFeatures:
     )
 
 
-def _history(record: Record) -> tuple[int, tuple[float, ...] | None, str | None]:
-    """How many films the history shows, their stars, and the candidate's title."""
-    if record.history_titles is not None:
-        stars = record.history_ratings if record.history_titles else ()
-        return len(record.history_titles), stars, record.candidate_title
-    parsed = parse_input(record.input)
-    return len(parsed.titles), parsed.ratings, parsed.candidate
+def no_rows() -> SplitFeatures:
+    """The features of a split that does not exist."""
+    nothing = np.empty(0)
+    empty = ExampleColumns(np.empty(0, np.int8), [], [], [], nothing, nothing, np.zeros(1, np.int64))
+    return features_of(empty, 0.0)
 
 
-def _history_figures(ratings: list[tuple[float, ...] | None], liked_at: float) -> tuple[Floats, ...]:
-    """Like-share, mean, last mean and spread of each row, each (rows,)."""
-    figures = np.full((4, len(ratings)), np.nan)
-    by_length: dict[int, list[int]] = {}
-    for row, stars in enumerate(ratings):
-        if stars:
-            by_length.setdefault(len(stars), []).append(row)
-    for rows in by_length.values():
-        block = np.array([ratings[row] for row in rows], dtype=np.float64)  # (rows of this length, films)
+def _history_figures(columns: ExampleColumns, liked_at: float) -> tuple[Floats, ...]:
+    """Like-share, mean, last mean and spread of each row, each (rows,); NaN if the history is empty or not rated."""
+    lengths, starts = columns.history_length, columns.offsets[:-1]
+    figures = np.full((4, len(lengths)), np.nan)
+    for length in np.unique(lengths[lengths > 0]).tolist():
+        rows = np.flatnonzero(lengths == length)
+        block = columns.ratings[starts[rows, None] + np.arange(length)]  # (rows of this length, films)
+        known = ~np.isnan(block).any(axis=1)
+        rows, block = rows[known], block[known]
         figures[:, rows] = [
             (block >= liked_at).mean(axis=1),
             block.mean(axis=1),

@@ -16,7 +16,8 @@ from movielora.evaluation.report.shapes import score_shapes
 from movielora.evaluation.saved.analysis import BUCKETS, Analysis
 from movielora.evaluation.saved.comparison_json import entries
 from movielora.evaluation.saved.sentences import data_warnings, describe_rows, provenance_lines
-from movielora.prompt.template import INSTRUCTION, SYSTEM, render_input
+from movielora.prompt.render import render_input
+from movielora.prompt.spec import INSTRUCTION, SYSTEM
 from movielora.scoring.log_odds import Floats, Ints
 
 _METRICS = ("auc", "accuracy", "precision", "recall", "f1", "uauc", "log_loss", "brier", "ece", "answer_mass")

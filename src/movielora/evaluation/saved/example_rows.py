@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from movielora.examples.records import parse_input
+from movielora.examples.importers.rendered_text import parse_films
 from movielora.scoring.log_odds import probability
 from movielora.scoring.predictions import read_label
 from movielora.scoring.score_table import Roles
@@ -38,10 +38,12 @@ def question_of(record: dict[str, Any]) -> Question:
         stars = tuple(float(rating) for rating in ratings) if isinstance(ratings, list) else None
         return Question(user, record.get("candidate_title"), tuple(map(str, titles)), stars, None)
     text = str(record.get("input") or record.get("instruction") or "")
-    parsed = parse_input(text)
-    if parsed.candidate is None:
+    films, candidate = parse_films(text)
+    if candidate is None:
         return Question(user, None, (), None, text[:_MOST_CHARACTERS])
-    return Question(user, parsed.candidate, parsed.titles, parsed.ratings, None)
+    ratings = tuple(film.rating for film in films if film.rating is not None)
+    rated = bool(films) and len(ratings) == len(films)
+    return Question(user, candidate, tuple(film.title for film in films), ratings if rated else None, None)
 
 
 def first_rows(path: Path, most: int, roles: Roles) -> list[dict[str, Any]]:

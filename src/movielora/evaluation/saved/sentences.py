@@ -113,7 +113,7 @@ def provenance_lines(comparison: dict[str, Any]) -> list[list[str]]:
     """`[label, value]` of how the figures were made; nested values are written as `key: value` lines."""
     data = comparison["data"]
     lines = [[label.replace("_", " "), _written(value)] for label, value in comparison.get("provenance", {}).items()]
-    lines += [[f"{split} sha256", digest] for split, digest in data["splits"].get("sha256", {}).items()]
+    lines += [[f"{split} content sha256", digest] for split, digest in data["splits"].get("sha256", {}).items()]
     lines.append(["bootstrap", f"{data['resamples']} resamples of {data['resampled']}, seed {data['seed']}"])
     return [line for line in lines if line[1]]
 

@@ -22,7 +22,8 @@ from movielora.errors import WorkError
 from movielora.model.adapter import prepare_adapter
 from movielora.model.base import Placement
 from movielora.model.kernels.compiling import compile_layers, uncompiled
-from movielora.prompt.tokens import TokenizedExamples
+from movielora.prompt.spec import PromptSpec, write_prompt_file
+from movielora.prompt.token_sets import PromptTokens
 from movielora.runs.checkpoint_staging import rotate, staged_checkpoint
 from movielora.runs.paths import RESUME_STATE_NAME, TRAINER_STATE_NAME, RunPaths
 from movielora.scoring.answer_position import answer_loss, collate
@@ -113,20 +114,21 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         *,
         model: Any,
         args: SFTConfig,
-        train: TokenizedExamples,
+        train: PromptTokens,
         train_rows: np.ndarray[Any, np.dtype[np.int64]],
-        evaluation: TokenizedExamples | None,
+        evaluation: PromptTokens | None,
         eval_rows: np.ndarray[Any, np.dtype[np.int64]],
         peft_config: Any,
         tokenizer: Any,
         paths: RunPaths,
         keep_checkpoints: int | None,
         identity: dict[str, str],
+        spec: PromptSpec,
         steps_per_epoch: int,
         compiled: bool = False,
     ) -> None:
         self._train, self._evaluation, self._eval_rows = train, evaluation, eval_rows
-        self._paths, self._keep, self._identity = paths, keep_checkpoints, identity
+        self._paths, self._keep, self._identity, self._spec = paths, keep_checkpoints, identity, spec
         self.steps_per_epoch = steps_per_epoch
         self._compiled = compiled
         self._staging: Path | None = None
@@ -233,7 +235,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         return bool(metrics) and bool(super()._determine_best_metric(metrics, trial))
 
-    def _score_evaluation(self, evaluation: TokenizedExamples, metric_key_prefix: str) -> dict[str, float]:
+    def _score_evaluation(self, evaluation: PromptTokens, metric_key_prefix: str) -> dict[str, float]:
         self.model.eval()
         started = time.monotonic()
         done = 0
@@ -300,6 +302,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
             self.args.metric_for_best_model or "",
         )
         write_json_atomically(folder / RESUME_STATE_NAME, kept.to_json())
+        write_prompt_file(folder, self._spec)
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._staging) if self._staging is not None else str(super()._get_output_dir(trial))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from movielora.storage.owned_folder import disown, make_owned, owned_path, remove_abandoned
+from movielora.storage.complete_folder import make_working_folder, remove_abandoned, remove_signature, working_path
 from movielora.storage.process import identity_from
 
 # Another start than any process of this boot has.
@@ -18,8 +18,8 @@ GONE = {"start_ticks": 1, "process_started": 1.0}
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
-    folder = owned_path(tmp_path, "set")
-    make_owned(folder)
+    folder = working_path(tmp_path, "set")
+    make_working_folder(folder)
     return folder
 
 
@@ -34,10 +34,10 @@ def test_a_living_process_keeps_its_folder(mine: Path) -> None:
 
 
 def test_each_folder_has_a_name_of_its_own_and_anyone_can_read_whose_it_is(mine: Path) -> None:
-    assert owned_path(mine.parent, "set") != owned_path(mine.parent, "set")
+    assert working_path(mine.parent, "set") != working_path(mine.parent, "set")
     assert [(path.name, path.stat().st_mode & 0o777) for path in mine.iterdir()] == [(".owner.json", 0o644)]
     with pytest.raises(FileExistsError):
-        make_owned(mine)
+        make_working_folder(mine)
     assert (mine / ".owner.json").is_file()
 
 
@@ -45,9 +45,9 @@ def test_what_cannot_be_signed_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     def full(*_: Any, **__: Any) -> None:
         raise OSError
 
-    monkeypatch.setattr("movielora.storage.owned_folder.write_json_atomically", full)
+    monkeypatch.setattr("movielora.storage.complete_folder.write_json_atomically", full)
     with pytest.raises(OSError):  # noqa: PT011 - whatever the system says
-        make_owned(owned_path(tmp_path, "set"))
+        make_working_folder(working_path(tmp_path, "set"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -68,13 +68,13 @@ def test_a_container_s_only_program_keeps_its_folder(mine: Path, monkeypatch: py
     """Its PID is 1, which no signal may ever be sent to, so that nothing else takes it for an identity."""
     signed_anew(mine, pid=1)
     assert identity_from(json.loads((mine / ".owner.json").read_text())) is None
-    monkeypatch.setattr("movielora.storage.owned_folder.is_alive", lambda owner: owner.pid == 1)
+    monkeypatch.setattr("movielora.storage.complete_folder.is_alive", lambda owner: owner.pid == 1)
     assert remove_abandoned([mine.parent], "set") == []
 
 
 @pytest.mark.parametrize("signature", [None, "", "{}", '{"pid": 4194304}', "not JSON"])
 def test_in_doubt_a_folder_stays(mine: Path, signature: str | None) -> None:
-    disown(mine)
+    remove_signature(mine)
     assert list(mine.iterdir()) == []
     if signature is not None:
         (mine / ".owner.json").write_text(signature)
