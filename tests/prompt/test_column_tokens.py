@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from movielora.dataset.films import films_of
 
+from movielora.dataset.films import films_of
 from movielora.dataset.timelines import build_timelines
 from movielora.errors import DataError
 from movielora.examples.importers.records import read_records
