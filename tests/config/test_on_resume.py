@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from movielora.config import Config
 from movielora.config.on_resume import ChangesLosses, Free, LoraShape, Part, consequences, rules
-from movielora.dataset.find import DatasetFiles
+from movielora.dataset.find import TrainingSplits
 from movielora.training.identity import run_identity
 
 
@@ -40,7 +40,7 @@ def test_the_fixed_keys_are_those_of_the_run_s_identity(tmp_path: Path) -> None:
     """Each part that is compared belongs to a key, and each fixed key to a part that is compared."""
     rows = tmp_path / "train.json"
     rows.write_text('[{"instruction": "i", "input": "x", "output": "Yes"}]')
-    compared = run_identity(Config(), DatasetFiles(rows, None), "Qwen/Qwen3-0.6B")
+    compared = run_identity(Config(), TrainingSplits(rows, None), "Qwen/Qwen3-0.6B")
     named = {rule.part for rule in rules(Config).values() if rule and rule.rule == "fixed"}
     assert named == set(compared) == set(get_args(Part))
 

@@ -166,6 +166,12 @@ class Config(_Keys):
     """Train even if more than a fifth of the examples lose history to `cutoff_len`."""
     packing: Free[bool | None] = None
     """No effect."""
+    prompt_history_len: PromptShape[PositiveInt | None] = None
+    """Films that the prompt shows of a history, the newest ones; default: as many as the dataset was prepared with."""
+    system_prompt: PromptShape[str | None] = None
+    """System text of every prompt, also of records that bring their own; default: a record's own, or movielora's."""
+    instruction: PromptShape[str | None] = None
+    """Instruction of every prompt, also of records that bring their own; default: a record's own, or movielora's."""
     preprocessing_cache_dir: Free[Filled] = ".cache/preprocessed"
     """Where token ids are kept between runs, keyed by content."""
     num_proc: Free[PositiveInt | None] = None

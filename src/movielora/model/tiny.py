@@ -16,7 +16,8 @@ from typing import Any
 from movielora.errors import ModelError, OutputError, first_line
 from movielora.machine.library_output import quiet_libraries
 from movielora.model.folder import check_weights, read_model_config
-from movielora.prompt.template import INSTRUCTION, SYSTEM, render_input
+from movielora.prompt.render import render_input
+from movielora.prompt.spec import INSTRUCTION, SYSTEM
 from movielora.sources.synthetic import invented_titles
 from movielora.storage.atomic import read_json
 from movielora.storage.complete_folder import complete_folder

@@ -21,6 +21,7 @@ TRAINER_STATE_NAME = "trainer_state.json"
 # Ours, inside a checkpoint: what an exact resume needs beyond transformers' own files.
 RESUME_STATE_NAME = "resume_state.json"
 ADAPTER_WEIGHTS_NAME = "adapter_model.safetensors"
+PROMPT_NAME = "prompt.json"
 ADAPTER_CONFIG_NAME = "adapter_config.json"
 
 # What PEFT, the tokenizer and the trainer leave beside our own files: ours to replace when a run is overwritten.

@@ -1,4 +1,4 @@
-"""Records become token ids: fast, bounded in memory, and exact.
+"""Examples that are listed one by one become token ids: fast, bounded in memory, and exact.
 
 The texts of a dataset are made of few distinct pieces: the fixed parts of the template, the numbers of the history
 lines, the titles and the ratings. Every piece is tokenized once and the ids are joined. That is exact only where
@@ -23,10 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.errors import DataError
-from movielora.examples.records import Record
+from movielora.examples.example import Example
+from movielora.examples.example_set import label_array
 from movielora.machine.garbage_collector import collector_paused
 from movielora.progress import Reporter
 from movielora.prompt.template import PromptPieces, PromptTemplate
+from movielora.prompt.token_sets import ANSWER_TOKENS, TokenizedExamples, concatenate, offsets_of
 
 # Records tokenized at once, while as many are read; ids are kept as 32-bit arrays, about 2 kB an example instead of
 # 16 kB of Python ints.
@@ -43,43 +45,10 @@ _RECURS = 2000
 _LINE_CUT = re.compile(r"(?<=\n)(?=\S)")
 # Stands where a history is cut; a text that holds it is not cut there.
 _CUT = "\0"
-# `Yes<|im_end|>`
-ANSWER_TOKENS = 2
-
-
-@dataclass(frozen=True)
-class TokenizedExamples:
-    """Prompts as token ids, end to end, and their answers.
-
-    `ids` (uint32) holds all prompts; prompt i is `ids[offsets[i]:offsets[i + 1]]` (offsets: int64, n + 1). `labels`
-    (bool, n) are the true answers, `dropped_lines` (uint16, n) the history lines each row lost to the cutoff.
-    `answer_ids` are the token ids of Yes, No and the end of the turn.
-    """
-
-    ids: NDArray[np.uint32]
-    offsets: NDArray[np.int64]
-    labels: NDArray[np.bool_]
-    dropped_lines: NDArray[np.uint16]
-    answer_ids: tuple[int, int, int]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each prompt, answer not counted."""
-        return np.diff(self.offsets)
-
-    @property
-    def rows_cut(self) -> int:
-        return int(np.count_nonzero(self.dropped_lines))
-
-    def prompt(self, row: int) -> NDArray[np.uint32]:
-        return self.ids[self.offsets[row] : self.offsets[row + 1]]
 
 
 def tokenize_records(
-    records: Iterable[Record],
+    records: Iterable[Example],
     template: PromptTemplate,
     tokenizer: Any,
     *,
@@ -97,7 +66,7 @@ def tokenize_records(
 
 
 def tokenize_parts(
-    records: Iterable[Record],
+    records: Iterable[Example],
     template: PromptTemplate,
     tokenizer: Any,
     *,
@@ -129,12 +98,12 @@ def tokenize_parts(
 class _Chunk:
     """Some records, their prompts, and each prompt in the pieces that recur."""
 
-    records: list[Record]
+    records: list[Example]
     prompts: list[PromptPieces]
     cuts: list[list[str]]
 
 
-def _cut_chunks(records: Iterable[Record], template: PromptTemplate) -> Iterator[_Chunk]:
+def _cut_chunks(records: Iterable[Example], template: PromptTemplate) -> Iterator[_Chunk]:
     stream = iter(records)
     while chunk := list(islice(stream, _CHUNK)):
         prompts = [template.pieces(record) for record in chunk]
@@ -149,12 +118,12 @@ def _tokenize_chunk(chunk: _Chunk, joiner: _Joiner, room: int, template: PromptT
         rows = [ids[offsets[row] : offsets[row + 1]] for row in range(len(lengths))]
         for row in np.flatnonzero(lengths > room).tolist():
             rows[row], dropped[row] = _shorten(chunk.prompts[row], chunk.records[row], joiner, room)
-        ids, offsets = np.concatenate(rows), _offsets([len(row) for row in rows])
-    labels = np.array([record.label for record in chunk.records], dtype=np.bool_)
-    return TokenizedExamples(ids, offsets, labels, dropped, (template.yes_id, template.no_id, template.end_id))
+        ids, offsets = np.concatenate(rows), offsets_of([len(row) for row in rows])
+    labels = label_array(record.label for record in chunk.records)
+    return TokenizedExamples(ids, offsets, labels, dropped, template.answer_ids)
 
 
-def _shorten(prompt: PromptPieces, record: Record, joiner: _Joiner, room: int) -> tuple[NDArray[np.uint32], int]:
+def _shorten(prompt: PromptPieces, record: Example, joiner: _Joiner, room: int) -> tuple[NDArray[np.uint32], int]:
     """The prompt without as many of its oldest history lines as must go, and how many those are."""
 
     def without(lines: int) -> NDArray[np.uint32]:
@@ -263,7 +232,7 @@ class _Joiner:
             self._joins = self._agrees(cuts[::every], prompts[::every]) and self._agrees_where_it_is_hard()
         rows = self._join(cuts) if self._joins else self._plain(prompts)
         ids = np.frombuffer(b"".join(rows), dtype=np.uint32)
-        return ids, _offsets([len(row) // ids.itemsize for row in rows])
+        return ids, offsets_of([len(row) // ids.itemsize for row in rows])
 
     def _agrees(self, cuts: Sequence[list[str]], prompts: Sequence[PromptPieces]) -> bool:
         return self._join(cuts) == self._plain(prompts)
@@ -293,23 +262,3 @@ class _Joiner:
 
 def _to_bytes(ids: Sequence[int]) -> bytes:
     return np.asarray(ids, dtype=np.uint32).tobytes()
-
-
-def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
-
-
-def joined_offsets(parts: Sequence[TokenizedExamples]) -> NDArray[np.int64]:
-    """Where each prompt of `parts`, laid end to end, starts; and the end (n + 1)."""
-    return _offsets(np.concatenate([part.lengths for part in parts]))
-
-
-def concatenate(parts: Sequence[TokenizedExamples]) -> TokenizedExamples:
-    """Parts of one dataset as one, in their order."""
-    return TokenizedExamples(
-        np.concatenate([part.ids for part in parts]),
-        joined_offsets(parts),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.dropped_lines for part in parts]),
-        parts[0].answer_ids,
-    )
