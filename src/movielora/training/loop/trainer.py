@@ -138,7 +138,8 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         self.step_down = StepDown(args.per_device_train_batch_size, say=lambda text: None)
         self.examples_seen = self.tokens_seen = 0
         self.rates: dict[str, float] = {}
-        rows = Dataset.from_dict({"row": train_rows, "length": train.lengths[train_rows]})
+        self._train_lengths = train.lengths[train_rows]
+        rows = Dataset.from_dict({"row": train_rows})
         super().__init__(
             model=model,
             args=args,
@@ -166,9 +167,8 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         }
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        dataset = self.train_dataset if train_dataset is None else train_dataset
         return LengthGroupedSampler(
-            np.asarray(dataset["length"]),
+            self._train_lengths,
             self.args.train_batch_size,
             self.args.train_batch_size * self.args.gradient_accumulation_steps,
             self.args.seed,
