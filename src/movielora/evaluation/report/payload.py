@@ -29,6 +29,7 @@ _SAMPLE_SEED = 0
 
 
 def page_data(analysis: Analysis) -> dict[str, Any]:
+    """Everything that the page's script reads; JSON without NaN or infinities."""
     comparison = analysis.comparison
     rows = rows_embedded(len(analysis.table))
     return {
