@@ -30,6 +30,40 @@ def dataset() -> Path:
     return folder
 
 
+def synthetic_ratings(count: int, films: int = 87_000, ratings_a_user: int = 160) -> Path:
+    """`count` random ratings of `films` films, laid out as ml-latest; written once."""
+    import numpy as np
+    import polars as pl
+
+    folder = WORK / f"synthetic-{count}"
+    if (folder / "movies.csv").is_file():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    ratings = {
+        "userId": np.sort(random.integers(1, count // ratings_a_user + 1, size=count, dtype=np.int32)),
+        "movieId": random.integers(1, films + 1, size=count, dtype=np.int32),
+        "rating": random.integers(1, 11, size=count, dtype=np.int8) / np.float32(2),
+        "timestamp": random.integers(800_000_000, 1_600_000_000, size=count, dtype=np.int32),
+    }
+    pl.DataFrame(ratings).write_csv(folder / "ratings.csv")
+    ids = np.arange(1, films + 1)
+    titles = [f"Synthetic Film {film} ({1930 + film % 90})" for film in ids]
+    pl.DataFrame({"movieId": ids, "title": titles, "genres": ["Drama"] * films}).write_csv(folder / "movies.csv")
+    return folder
+
+
+def large_dataset(count: int) -> Path:
+    """`count` synthetic ratings, prepared without a cap a user and without the JSON export; kept."""
+    from movielora.dataset.options import PrepareOptions
+    from movielora.preparation.prepare import prepare
+
+    folder = WORK / f"large-{count}"
+    if not (folder / "meta.json").is_file():
+        prepare(synthetic_ratings(count), folder, PrepareOptions(export="none"), SILENT)
+    return folder
+
+
 def tokenizer_folder() -> Path:
     """The real Qwen3 tokenizer, or the embedded base's where that is absent."""
     real = SHARED / "qwen3-tokenizer"
@@ -63,6 +97,13 @@ def training_records(*, quick: bool) -> Path:
     return dataset() / ("eval.json" if quick else "train.json")
 
 
+def first_prompts(tokens: Any) -> Any:
+    """The ids of the first 16 prompts: a trainer's first batch."""
+    import numpy as np
+
+    return tokens.prompts(np.arange(min(16, len(tokens))))
+
+
 def record_count(records: Path) -> int:
     """How many a file of a prepared dataset holds, as its `meta.json` says."""
     return int(json.loads((records.parent / "meta.json").read_text(encoding="utf-8"))["counts"][records.stem])
@@ -70,10 +111,10 @@ def record_count(records: Path) -> int:
 
 def tokenized(base: Path, records: Path, count: int, cutoff_len: int = 4096) -> Any:
     """The first `count` records of a file as movielora's token ids."""
-    from movielora.examples.records import read_records
+    from movielora.examples.importers.records import read_records
     from movielora.model.tokenizer import load_tokenizer
     from movielora.prompt.template import PromptTemplate
-    from movielora.prompt.tokens import tokenize_records
+    from movielora.prompt.text_tokens import tokenize_records
 
     tokenizer = load_tokenizer(str(base))
     first = islice(read_records(records), count)
@@ -85,6 +126,20 @@ def conversation(system: str, instruction: str, text: str) -> list[dict[str, str
     return [{"role": "system", "content": system}, {"role": "user", "content": f"{instruction}\n{text}"}]
 
 
+def encode_plainly(records: Path) -> list[list[int]]:
+    """The ids of every prompt in a JSON array of records, by the tokenizer's own two calls."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder())
+    texts = []
+    for row in json.loads(records.read_text(encoding="utf-8")):
+        messages = conversation(row["system"], row["instruction"], row["input"])
+        texts.append(
+            tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
+        )
+    return list(tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"])
+
+
 def answer_trainer(
     config: Any, placement: Any, base: Path, examples: Any, folder: Path, steps: int, *, evaluates: bool = False
 ) -> Any:
@@ -94,6 +149,7 @@ def answer_trainer(
     from movielora.model.base import load_base
     from movielora.model.lora import lora_config
     from movielora.model.tokenizer import load_tokenizer
+    from movielora.prompt.spec import PromptSpec
     from movielora.runs.paths import RunPaths
     from movielora.training.loop.trainer import AnswerTrainer, training_arguments
 
@@ -112,6 +168,7 @@ def answer_trainer(
         paths=RunPaths(folder),
         keep_checkpoints=None,
         identity={},
+        spec=PromptSpec(),
         steps_per_epoch=steps,
     )
 

@@ -132,7 +132,7 @@ def _by_lists(rated: Any) -> Iterator[tuple[list[Any], Any]]:
 
 
 def _example(user: int, shown: list[Any], asked: Any, titles: dict[int, str]) -> dict[str, Any]:
-    from movielora.prompt.template import INSTRUCTION, SYSTEM
+    from movielora.prompt.spec import INSTRUCTION, SYSTEM
 
     lines = [f"{number}. {' '.join(titles[film].split())}: {stars:g}" for number, (film, stars) in enumerate(shown, 1)]
     candidate = f"Candidate film: {' '.join(titles[asked[0]].split())}"

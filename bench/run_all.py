@@ -16,6 +16,7 @@ from table import make_table
 _PROGRAMS = (
     "tokenize_cold.py",
     "tokenize_warm.py",
+    "audit_lengths.py",
     "train_tiny.py",
     "train_cpu.py",
     "score_rows.py --model tiny",

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from movielora.cli import main
-from movielora.examples.records import read_records
-from movielora.prompt.template import render_input
+from movielora.examples.importers.records import read_records
+from movielora.prompt.render import render, render_input
+from movielora.prompt.spec import PromptSpec
 
 # The keys the issue promises, in its order, and those that were added behind them.
 PROMISED = ["samples", "unit", "min", "mean", "max", "percentiles", "cutoff_len", "over_cutoff"]
@@ -74,11 +75,12 @@ def figures(audit: Any) -> Any:
 def whole_lengths(path: Path, tokenizer: Any) -> list[int]:
     """Tokens of each conversation up to and with `<|im_end|>` of the answer, by the template itself."""
     lengths = []
-    for asked in read_records(path):
+    for example in read_records(path):
+        asked = render(example, PromptSpec())
         messages = [
             {"role": "system", "content": asked.system},
             {"role": "user", "content": f"{asked.instruction}\n{asked.input}"},
-            {"role": "assistant", "content": "Yes" if asked.label else "No"},
+            {"role": "assistant", "content": "Yes" if example.label else "No"},
         ]
         text = tokenizer.apply_chat_template(messages, tokenize=False).removesuffix("\n")
         lengths.append(len(tokenizer(text, add_special_tokens=False)["input_ids"]))
@@ -109,7 +111,7 @@ def test_json_has_the_promised_keys_and_the_figures_of_the_template(
 def test_over_cutoff_is_what_training_would_cut(figures: Any, project: Path, tiny_tokenizer: Any) -> None:
     from movielora.progress import SILENT
     from movielora.prompt.template import PromptTemplate
-    from movielora.prompt.tokens import tokenize_records
+    from movielora.prompt.text_tokens import tokenize_records
 
     for cutoff in (150, 190, 230, 1024):
         trained = tokenize_records(
@@ -136,7 +138,7 @@ def test_options_reach_the_work(figures: Any) -> None:
 
 def test_characters_are_counted_without_the_template(figures: Any, project: Path) -> None:
     found = figures("--char-only")
-    rows = list(read_records(project / "data/mine/train.json"))
+    rows = [render(example, PromptSpec()) for example in read_records(project / "data/mine/train.json")]
     lengths = [len(asked.system) + len(asked.instruction) + len(asked.input) for asked in rows]
     assert (found["unit"], found["min"], found["max"]) == ("characters", min(lengths), max(lengths))
     assert found["mean"] == pytest.approx(np.mean(lengths))
@@ -258,7 +260,7 @@ def test_2000_real_examples_with_the_real_tokenizer(
     # All 78,271 examples of the default preparation: about 435 tokens, p95 468, at most 875 with films of long titles.
     assert 300 < found["min"] <= found["percentiles"]["50"] <= found["percentiles"]["95"] <= found["max"] < 1024
     assert found["over_cutoff"] == 0
-    rows = list(read_records(real_data / "movielens_qwen3" / "train.json"))
+    rows = [render(row, PromptSpec()) for row in read_records(real_data / "movielens_qwen3" / "train.json")]
     chosen = np.sort(np.random.default_rng(42).choice(len(rows), 2000, replace=False))[:50]
     sample = real_data / "sample.jsonl"
     sample.write_text(

@@ -22,7 +22,7 @@ from movielora.preparation.prepare import prepare
 from movielora.progress import SILENT
 from movielora.sources.synthetic import SyntheticSize, write_synthetic_movielens
 
-FILES = ["eval.json", "meta.json", "movies.jsonl", "test_raw.jsonl", "train.json"]
+FILES = ["eval.json", "films.parquet", "interactions.parquet", "meta.json", "test_raw.jsonl", "train.json"]
 
 
 def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -118,7 +118,7 @@ def test_another_preparation_replaces_the_dataset_and_keeps_foreign_files(source
     run("--source", source, "--output-dir", out)
     (out / "notes.txt").write_text("mine")
     before = (out / "test_raw.jsonl").read_bytes()
-    assert run("--source", source, "--output-dir", out, "--history-len", "5", "--format", "jsonl").returncode == 0
+    assert run("--source", source, "--output-dir", out, "--history-len", "5", "--export", "jsonl").returncode == 0
     jsonl = [name.replace(".json", ".jsonl") if name in ("train.json", "eval.json") else name for name in FILES]
     assert sorted(path.name for path in out.iterdir()) == sorted([*jsonl, "notes.txt"])
     assert (out / "test_raw.jsonl").read_bytes() != before
@@ -201,7 +201,7 @@ def test_a_full_disk_leaves_the_earlier_dataset_as_it_was(source: Path, tmp_path
 STANDING_STILL = """
 import importlib, signal
 from movielora.cli import main
-importlib.import_module("movielora.preparation.prepare")._write_movies = lambda *_: signal.pause()
+importlib.import_module("movielora.preparation.prepare")._write_columns = lambda *_: signal.pause()
 main()
 """
 
@@ -261,7 +261,7 @@ def test_an_error_while_writing_is_not_taken_for_a_full_disk(source: Path, tmp_p
     def fail(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("movielora.preparation.prepare._write_movies", fail)
+    monkeypatch.setattr("movielora.preparation.prepare._write_columns", fail)
     with pytest.raises(ZeroDivisionError):
         prepare(source, tmp_path / "a" / "set", PrepareOptions(), SILENT)
     assert everything_below(tmp_path) == {}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from movielora.config import resolve_config
-from movielora.dataset.find import DatasetFiles, find_dataset, find_eval_file, find_test_file, find_train_file
+from movielora.dataset.find import TrainingSplits, find_dataset, find_eval_file, find_test_file, find_train_file
 from movielora.errors import ConfigError, DataError, RequestError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -145,7 +145,7 @@ def test_a_path_is_looked_for_above_the_config_too(tmp_path: Path) -> None:
     config = tmp_path / "project/configs/c.yaml"
     make(str(config), *(str(tmp_path / f"project/data/x/{name}") for name in ("train.json", "eval.json")))
     config.write_text("dataset: x_train\n")
-    assert find_dataset(resolve_config(config)) == DatasetFiles(
+    assert find_dataset(resolve_config(config)) == TrainingSplits(
         tmp_path / "project/data/x/train.json", tmp_path / "project/data/x/eval.json"
     )
 

@@ -13,9 +13,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from movielora.dataset.films import Films
 from movielora.dataset.options import PrepareOptions
+from movielora.dataset.splits import SPLITS, Splits, held_out, split_examples
 from movielora.dataset.statistics import duplicate_ratings, positive_rates, tie_rate, time_leak
-from movielora.dataset.timelines import SPLITS, Splits, Timelines, build_timelines, held_out, split_examples
+from movielora.dataset.timelines import Timelines, build_timelines
 from movielora.errors import ConfigError, DataError
 from movielora.preparation.prepare import prepare
 from movielora.prompt.template import INSTRUCTION, SYSTEM, render_input
@@ -23,10 +25,13 @@ from movielora.prompt.template import INSTRUCTION, SYSTEM, render_input
 Row = tuple[int, int, float, int]
 
 
+# The films 0 to 1999, so that a film's place is its id.
+ALL_FILMS = Films(np.arange(2000), [f"Film {film}" for film in range(2000)], [()] * 2000)
+
+
 def timelines_of(*rows: Row) -> Timelines:
-    return build_timelines(
-        pl.DataFrame(list(rows), schema=["user_id", "movie_id", "rating", "timestamp"], orient="row")
-    )
+    ratings = pl.DataFrame(list(rows), schema=["user_id", "movie_id", "rating", "timestamp"], orient="row")
+    return build_timelines(ratings, ALL_FILMS)
 
 
 def one_user(events: int, user: int = 1, start: int = 0, step: int = 1) -> list[Row]:
@@ -35,7 +40,7 @@ def one_user(events: int, user: int = 1, start: int = 0, step: int = 1) -> list[
 
 
 def films(timelines: Timelines, splits: Splits) -> dict[str, list[int]]:
-    return {name: timelines.movie_id[splits.events[name]].tolist() for name in SPLITS}
+    return {name: timelines.item[splits.events[name]].tolist() for name in SPLITS}
 
 
 def test_events_are_ordered_by_user_then_time_then_film_then_the_file() -> None:
@@ -257,7 +262,7 @@ def test_records_are_what_a_plain_loop_over_the_csv_makes(tmp_path: Path) -> Non
 def test_json_and_jsonl_hold_the_same_records(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source", one_user(60), {})
     plain = prepare(source, tmp_path / "a", PrepareOptions()).meta
-    lines = prepare(source, tmp_path / "b", PrepareOptions(format="jsonl")).meta
+    lines = prepare(source, tmp_path / "b", PrepareOptions(export="jsonl")).meta
     assert plain["content_sha256"] == lines["content_sha256"]
     array = json.loads((tmp_path / "a" / "train.json").read_text())
     assert array == [json.loads(line) for line in (tmp_path / "b" / "train.jsonl").read_text().splitlines()]
@@ -293,11 +298,11 @@ def test_meta_tells_what_was_read_and_what_was_left_out(tmp_path: Path) -> None:
 def test_movies_hold_the_training_counts_of_each_film(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source", one_user(60), {115: "Asked (1990)", 999: "Never rated (1991)"})
     prepare(source, tmp_path / "set", PrepareOptions())
-    movies = {row["movie_id"]: row for row in map(json.loads, (tmp_path / "set" / "movies.jsonl").open())}
+    movies = {row["item"]: row for row in pl.read_parquet(tmp_path / "set" / "films.parquet").iter_rows(named=True)}
     asked = {"title": "Asked (1990)", "genres": ["Drama"], "train_ratings": 1, "train_likes": 1}
-    assert movies[115] == {"movie_id": 115} | asked
+    assert movies[115] == {"item": 115} | asked
     assert movies[999]["train_ratings"] == 0
-    assert movies[159] == {"movie_id": 159, "title": "Movie 159", "genres": [], "train_ratings": 0, "train_likes": 0}
+    assert movies[159] == {"item": 159, "title": "Movie 159", "genres": [], "train_ratings": 0, "train_likes": 0}
     train = json.loads((tmp_path / "set" / "train.json").read_text())
     assert sum(row["train_ratings"] for row in movies.values()) == len(train)
     assert sum(row["train_likes"] for row in movies.values()) == sum(row["output"] == "Yes" for row in train)

@@ -17,20 +17,20 @@ from movielora.doctor.checks import pytorch as torch_checks
 from movielora.doctor.checks.bitsandbytes import check_bitsandbytes
 from movielora.doctor.checks.flash_attention import check_flash_attention, judge
 from movielora.doctor.checks.folders import check_disk, check_write_permission
-from movielora.doctor.checks.hardware import Driver, Gpu
-from movielora.doctor.checks.libraries import check_library, requirements
+from movielora.doctor.checks.libraries import check_library, package_requirements
 from movielora.doctor.checks.liger import check_liger
 from movielora.doctor.checks.python import check_platform, check_python
-from movielora.doctor.requirements import Wishes
+from movielora.doctor.requirements import Requirements
 from movielora.doctor.wheels import Machine, choose_wheel
 from movielora.machine.child import KernelProbe, Outcome
+from movielora.machine.gpu import Driver, Gpu, read_driver
 
 GIB = 1 << 30
 A100 = Gpu("NVIDIA A100-SXM4-40GB", 40 * GIB, GIB, "8.0")
 T4 = Gpu("Tesla T4", 15 * GIB, 0, "7.5")
 NO_DRIVER = Driver(problem="Driver Not Loaded")
 DRIVER = Driver("550.54", "12.4", (A100,))
-FLASH = Wishes(config="c.yaml", gpu="flash_attn: flash_attention_2", flash="flash_attn: flash_attention_2")
+FLASH = Requirements(config="c.yaml", gpu="flash_attn: flash_attention_2", flash="flash_attn: flash_attention_2")
 
 
 def _torch(**changes: object) -> Outcome:
@@ -64,6 +64,9 @@ def _fake_nvml(capability: tuple[int, int] = (8, 0), *, lists_processes: bool = 
             raise _NvmlError("Not Supported")
         return [types.SimpleNamespace(pid=4242, usedGpuMemory=2 * GIB)]
 
+    def refuse(*_: object) -> None:
+        raise _NvmlError("Not Supported")
+
     return types.SimpleNamespace(
         NVMLError=_NvmlError,
         nvmlInit=lambda: None,
@@ -76,16 +79,24 @@ def _fake_nvml(capability: tuple[int, int] = (8, 0), *, lists_processes: bool = 
         nvmlDeviceGetMemoryInfo=lambda handle: types.SimpleNamespace(total=40 * GIB, used=GIB),
         nvmlDeviceGetCudaComputeCapability=lambda handle: capability,
         nvmlDeviceGetComputeRunningProcesses=processes,
+        nvmlDeviceGetUtilizationRates=refuse,
+        nvmlDeviceGetTemperature=refuse,
+        NVML_TEMPERATURE_GPU=0,
     )
 
 
 def test_the_driver_is_read_through_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", _fake_nvml())
-    driver = hardware.read_driver()
+    driver = read_driver()
     assert (driver.version, driver.cuda) == ("550.54", "12.4")
     assert driver.gpus == (Gpu("NVIDIA A100", 40 * GIB, GIB, "8.0", ((4242, 2 * GIB),)),)
     monkeypatch.setitem(sys.modules, "pynvml", _fake_nvml(lists_processes=False))
-    assert hardware.read_driver().gpus[0].processes == ()
+    assert read_driver().gpus[0].processes == ()
+
+
+def test_what_the_driver_does_not_say_of_a_gpu_is_shown_as_unknown() -> None:
+    check = hardware.check_gpu(Driver("1", "12.4", (Gpu("a slice", None, None),)), Requirements(), 1, None)
+    assert check.found == "a slice, unknown memory, compute capability unknown; driver 1 serves CUDA up to 12.4"
 
 
 def test_no_driver_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,23 +107,25 @@ def test_no_driver_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
     nvml.nvmlInit = refuse
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    assert hardware.read_driver() == NO_DRIVER
+    assert read_driver() == NO_DRIVER
 
 
 @pytest.mark.parametrize(
-    ("driver", "wishes", "cards", "visible", "status", "fix"),
+    ("driver", "requirements", "cards", "visible", "status", "fix"),
     [
-        (DRIVER, Wishes(), 1, None, "ok", ""),
-        (NO_DRIVER, Wishes(), 0, None, "warning", "training will use the CPU"),
+        (DRIVER, Requirements(), 1, None, "ok", ""),
+        (NO_DRIVER, Requirements(), 0, None, "warning", "training will use the CPU"),
         (NO_DRIVER, FLASH, 0, None, "failure", "--set flash_attn=auto"),
-        (NO_DRIVER, Wishes(config="c.yaml", gpu="fp16: true"), 0, None, "failure", "--set fp16=false"),
-        (NO_DRIVER, Wishes(), 1, None, "failure", "install NVIDIA's driver"),
-        (DRIVER, Wishes(), 1, "", "warning", "unset CUDA_VISIBLE_DEVICES"),
+        (NO_DRIVER, Requirements(config="c.yaml", gpu="fp16: true"), 0, None, "failure", "--set fp16=false"),
+        (NO_DRIVER, Requirements(), 1, None, "failure", "install NVIDIA's driver"),
+        (DRIVER, Requirements(), 1, "", "warning", "unset CUDA_VISIBLE_DEVICES"),
         (DRIVER, FLASH, 1, "-1", "failure", "unset CUDA_VISIBLE_DEVICES"),
     ],
 )
-def test_gpu(driver: Driver, wishes: Wishes, cards: int, visible: str | None, status: str, fix: str) -> None:
-    check = hardware.check_gpu(driver, wishes, cards, visible)
+def test_gpu(
+    driver: Driver, requirements: Requirements, cards: int, visible: str | None, status: str, fix: str
+) -> None:
+    check = hardware.check_gpu(driver, requirements, cards, visible)
     assert check.status == status
     assert fix in check.fix
 
@@ -145,19 +158,19 @@ def test_another_process_on_the_gpu_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "driver", "wishes", "status", "words"),
+    ("outcome", "driver", "requirements", "status", "words"),
     [
-        (_torch(), DRIVER, Wishes(), "ok", "2.13.0+cu130, CUDA 13.0, ABI TRUE"),
-        (_torch(cuda=None, sees_gpu=False), NO_DRIVER, Wishes(), "ok", "CPU build"),
-        (_torch(cuda=None, sees_gpu=False), DRIVER, Wishes(), "warning", "CPU build"),
+        (_torch(), DRIVER, Requirements(), "ok", "2.13.0+cu130, CUDA 13.0, ABI TRUE"),
+        (_torch(cuda=None, sees_gpu=False), NO_DRIVER, Requirements(), "ok", "CPU build"),
+        (_torch(cuda=None, sees_gpu=False), DRIVER, Requirements(), "warning", "CPU build"),
         (_torch(cuda=None, sees_gpu=False), DRIVER, FLASH, "failure", "CPU build"),
-        (_torch(sees_gpu=False), DRIVER, Wishes(), "failure", "the driver 550.54 serves CUDA up to 12.4"),
-        (_torch(cuda="12.4", sees_gpu=False, problem="no device"), DRIVER, Wishes(), "failure", "no device"),
-        (Outcome(None, "Traceback\nOSError: libcudnn.so.9: bad"), DRIVER, Wishes(), "failure", "libcudnn"),
+        (_torch(sees_gpu=False), DRIVER, Requirements(), "failure", "the driver 550.54 serves CUDA up to 12.4"),
+        (_torch(cuda="12.4", sees_gpu=False, problem="no device"), DRIVER, Requirements(), "failure", "no device"),
+        (Outcome(None, "Traceback\nOSError: libcudnn.so.9: bad"), DRIVER, Requirements(), "failure", "libcudnn"),
     ],
 )
-def test_torch(outcome: Outcome, driver: Driver, wishes: Wishes, status: str, words: str) -> None:
-    check = torch_checks.check_torch(outcome, driver, wishes)
+def test_torch(outcome: Outcome, driver: Driver, requirements: Requirements, status: str, words: str) -> None:
+    check = torch_checks.check_torch(outcome, driver, requirements)
     assert check.status == status
     assert words in check.found
 
@@ -224,17 +237,17 @@ def test_cuda_toolkit_is_information(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_bf16_speed() -> None:
     slow, fast = Outcome({"fp32": 100.0, "bf16": 4.0}), Outcome({"fp32": 100.0, "bf16": 300.0})
-    wish = Wishes(config="c.yaml", bf16="bf16: true")
+    wish = Requirements(config="c.yaml", bf16="bf16: true")
     assert torch_checks.check_bf16_speed(fast, wish, gpu=False).status == "ok"
-    assert torch_checks.check_bf16_speed(slow, Wishes(), gpu=False).status == "ok"
+    assert torch_checks.check_bf16_speed(slow, Requirements(), gpu=False).status == "ok"
     refused = torch_checks.check_bf16_speed(slow, wish, gpu=False)
     assert (refused.status, refused.fix) == ("warning", "--set bf16=false")
     assert torch_checks.check_bf16_speed(slow, wish, gpu=True).status == "skipped"
 
 
-def _flash(probe: KernelProbe, driver: Driver, wishes: Wishes, **torch: object) -> Check:
+def _flash(probe: KernelProbe, driver: Driver, requirements: Requirements, **torch: object) -> Check:
     facts = torch_checks.torch_facts(_torch(**torch))
-    return check_flash_attention(judge(probe, facts, driver), driver, wishes)
+    return check_flash_attention(judge(probe, facts, driver), driver, requirements)
 
 
 ABSENT = KernelProbe(None, False, "flash-attn is not installed")
@@ -247,24 +260,24 @@ BROKEN = KernelProbe(
 
 
 def test_liger_is_offered_where_it_is_absent_and_demanded_where_a_config_asks() -> None:
-    wish = Wishes(config="c.yaml", gpu="enable_liger_kernel: true", liger="enable_liger_kernel: true")
+    wish = Requirements(config="c.yaml", gpu="enable_liger_kernel: true", liger="enable_liger_kernel: true")
     absent = KernelProbe(None, False, "liger-kernel is not installed")
     broken = KernelProbe("0.8.5", False, "liger-kernel 0.8.5 fails: RuntimeError: Failed to find C compiler.")
     works = KernelProbe("0.8.5", True, "liger-kernel 0.8.5 agrees with Qwen3's own, forward and backward")
     assert check_liger(works, DRIVER, wish).status == "ok"
-    assert check_liger(absent, NO_DRIVER, Wishes()).status == "skipped"
-    offered = check_liger(absent, DRIVER, Wishes())
+    assert check_liger(absent, NO_DRIVER, Requirements()).status == "skipped"
+    offered = check_liger(absent, DRIVER, Requirements())
     assert (offered.status, offered.fix) == ("ok", "pip install 'movielora[liger]'")
     asked = check_liger(absent, DRIVER, wish)
     assert (asked.status, asked.fix) == ("failure", "pip install 'movielora[liger]'")
-    assert check_liger(broken, DRIVER, Wishes()).status == "warning"
+    assert check_liger(broken, DRIVER, Requirements()).status == "warning"
     refused = check_liger(broken, DRIVER, wish)
     assert (refused.status, refused.fix) == ("failure", "--set enable_liger_kernel=auto")
     assert "c.yaml says `enable_liger_kernel: true`" in refused.needed
 
 
 def test_liger_that_a_config_asks_for_needs_a_gpu() -> None:
-    wish = Wishes(config="c.yaml", gpu="enable_liger_kernel: true", liger="enable_liger_kernel: true")
+    wish = Requirements(config="c.yaml", gpu="enable_liger_kernel: true", liger="enable_liger_kernel: true")
     unasked = KernelProbe("0.8.5", False, "liger-kernel 0.8.5 fails: not asked")
     found = check_liger(unasked, NO_DRIVER, wish)
     assert (found.status, found.fix) == ("failure", "--set enable_liger_kernel=auto")
@@ -277,11 +290,11 @@ def test_flash_attention_that_works() -> None:
 
 
 def test_flash_attention_that_is_absent() -> None:
-    assert _flash(ABSENT, NO_DRIVER, Wishes()).status == "skipped"
-    assert _flash(ABSENT, DRIVER, Wishes()).status == "skipped"  # no wheel for torch 2.13
+    assert _flash(ABSENT, NO_DRIVER, Requirements()).status == "skipped"
+    assert _flash(ABSENT, DRIVER, Requirements()).status == "skipped"  # no wheel for torch 2.13
     facts = torch_checks.torch_facts(_torch(version="2.8.0", cuda="12.8"))
     found = replace(judge(ABSENT, facts, DRIVER), choice=choose_wheel(Machine("3.11", "2.8.0", "12.8", glibc="2.36")))
-    offered = check_flash_attention(found, DRIVER, Wishes())
+    offered = check_flash_attention(found, DRIVER, Requirements())
     assert offered.status == "ok"
     assert offered.fix.startswith("pip install https://")
     asked = _flash(ABSENT, DRIVER, FLASH)
@@ -289,7 +302,7 @@ def test_flash_attention_that_is_absent() -> None:
 
 
 def test_flash_attention_that_is_broken_names_cause_and_cure() -> None:
-    check = _flash(BROKEN, DRIVER, Wishes())
+    check = _flash(BROKEN, DRIVER, Requirements())
     assert check.status == "warning"
     assert "without the C++11 ABI" in check.found
     assert "pip uninstall flash-attn" in check.fix
@@ -301,12 +314,12 @@ def test_flash_attention_on_a_gpu_that_is_too_old() -> None:
     check = _flash(ABSENT, driver, FLASH, capability="7.5")
     assert check.status == "failure"
     assert check.fix == "--set flash_attn=auto"
-    skipped_check = _flash(ABSENT, driver, Wishes(), capability="7.5")
+    skipped_check = _flash(ABSENT, driver, Requirements(), capability="7.5")
     assert skipped_check.status == "skipped"
     assert "compute capability 8.0 or more" in skipped_check.found
 
 
-FOUR_BIT = Wishes(config="c.yaml", four_bit="use_qlora: true")
+FOUR_BIT = Requirements(config="c.yaml", four_bit="use_qlora: true")
 
 
 def _four_bit(**changes: object) -> Outcome:
@@ -317,23 +330,23 @@ def _four_bit(**changes: object) -> Outcome:
 def test_bitsandbytes() -> None:
     assert check_bitsandbytes(_four_bit(), FOUR_BIT, "").status == "ok"
     assert check_bitsandbytes(_four_bit(backward_error=0.4), FOUR_BIT, "").status == "failure"
-    assert check_bitsandbytes(_four_bit(forward_error=float("nan")), Wishes(), "").status == "warning"
+    assert check_bitsandbytes(_four_bit(forward_error=float("nan")), Requirements(), "").status == "warning"
     wrong = check_bitsandbytes(_four_bit(), FOUR_BIT, "999")
     assert (wrong.status, wrong.fix) == ("failure", "unset BNB_CUDA_VERSION")
     crashed = check_bitsandbytes(Outcome(None, "RuntimeError: CUDA VERSION MISMATCH"), FOUR_BIT, "")
     assert (crashed.status, crashed.fix) == ("failure", "unset BNB_CUDA_VERSION")
-    unknown = check_bitsandbytes(Outcome(None, "the process was ended by SIGSEGV"), Wishes(), "")
+    unknown = check_bitsandbytes(Outcome(None, "the process was ended by SIGSEGV"), Requirements(), "")
     assert (unknown.status, unknown.found) == ("warning", "the process was ended by SIGSEGV")
 
 
 def test_libraries_are_held_against_the_packages_own_metadata() -> None:
-    wanted = requirements(["trl<2,>=1.14", "flash-attn>=2.7.4; extra == 'flash'"])
+    wanted = package_requirements(["trl<2,>=1.14", "flash-attn>=2.7.4; extra == 'flash'"])
     assert list(wanted) == ["trl"]
     assert check_library("trl", wanted["trl"], lambda name: "1.16.0").status == "ok"
     old = check_library("trl", wanted["trl"], lambda name: "0.9.6")
     assert old.status == "failure"
     assert old.fix.startswith("pip install 'trl")
-    assert {"transformers", "trl", "peft", "datasets", "accelerate"} <= set(requirements())
+    assert {"transformers", "trl", "peft", "datasets", "accelerate"} <= set(package_requirements())
 
 
 def test_disk_and_permission(tmp_path: Path) -> None:

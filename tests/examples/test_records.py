@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movielora.errors import DataError
-from movielora.examples.records import Record, parse_input, read_records, split_history
-from movielora.prompt.template import INSTRUCTION, SYSTEM, render_input
+from movielora.examples.example import Example, Film, OwnText
+from movielora.examples.importers.records import read_records
+from movielora.examples.importers.rendered_text import parse_films, split_history
+from movielora.prompt.render import RenderedText, render, render_input
+from movielora.prompt.spec import INSTRUCTION, SYSTEM, PromptSpec
 
 TRAINING = {"instruction": "Judge.", "input": "Rated films:\n1. Heat: 4\nCandidate film: Ran", "output": "Yes"}
 TEST = {"user_id": 7, "history_titles": ["Heat", "Up"], "candidate_title": "Ran", "label": "No"}
@@ -41,46 +44,58 @@ def refusal_of(path: Path) -> str:
     return caught.value.message
 
 
-def only(path: Path) -> Record:
+def only(path: Path) -> Example:
     (record,) = read_records(path)
     return record
+
+
+def shown(example: Example) -> RenderedText:
+    return render(example, PromptSpec())
 
 
 def test_training_form(write: Write) -> None:
     extra = {"system": "Be brief.", "history": [["Hi", "Hello"]], "user_id": 3, "movie_id": "m5", "timestamp": 12}
     path = write([TRAINING | extra])
-    assert only(path) == Record(
-        system="Be brief.",
-        instruction="Judge.",
-        input="Rated films:\n1. Heat: 4\nCandidate film: Ran",
-        turns=(("Hi", "Hello"),),
+    assert only(path) == Example(
+        history=None,
+        candidate=None,
         label=True,
         place=f"{path} line 1",
-        user_id=3,
-        movie_id="m5",
-        timestamp=12,
+        user=3,
+        item="m5",
+        time=12,
+        text=OwnText(
+            instruction="Judge.",
+            before="Rated films:\n",
+            history="1. Heat: 4\n",
+            after="Candidate film: Ran",
+            system="Be brief.",
+            turns=(("Hi", "Hello"),),
+        ),
     )
+    assert shown(only(path)).input == "Rated films:\n1. Heat: 4\nCandidate film: Ran"
 
 
 def test_test_form_is_rendered_by_the_same_template_instruction_included(write: Write) -> None:
     record = only(write([TEST | {"history_ratings": [4, 0.5]}]))
-    assert (record.system, record.instruction, record.turns, record.label) == (SYSTEM, INSTRUCTION, (), False)
-    assert record.input == (
+    text = shown(record)
+    assert (text.system, text.instruction, text.turns, record.label) == (SYSTEM, INSTRUCTION, (), False)
+    assert text.input == (
         "Rated films:\n1. Heat: 4\n2. Up: 0.5\nCandidate film: Ran\n"
         "Will this user like the candidate film? Answer Yes or No."
     )
-    assert (record.history_titles, record.history_ratings, record.candidate_title) == (("Heat", "Up"), (4, 0.5), "Ran")
+    assert (record.history, record.candidate) == ((Film("Heat", 4.0), Film("Up", 0.5)), "Ran")
 
 
 def test_test_form_without_ratings(write: Write) -> None:
     record = only(write([TEST]))
-    assert record.input.startswith("Rated films:\n1. Heat\n2. Up\nCandidate film: Ran\n")
-    assert record.history_ratings is None
+    assert shown(record).input.startswith("Rated films:\n1. Heat\n2. Up\nCandidate film: Ran\n")
+    assert record.history == (Film("Heat"), Film("Up"))
 
 
 def test_a_missing_or_null_system_is_the_default_and_an_empty_one_is_none(write: Write) -> None:
     systems = [
-        r.system for r in read_records(write([TRAINING, TRAINING | {"system": None}, TRAINING | {"system": ""}]))
+        shown(r).system for r in read_records(write([TRAINING, TRAINING | {"system": None}, TRAINING | {"system": ""}]))
     ]
     assert systems == [SYSTEM, SYSTEM, ""]
 
@@ -98,7 +113,7 @@ def test_json_array_and_jsonl_give_the_same_records_with_their_place(write: Writ
     from_array, from_lines = list(read_records(array)), list(read_records(lines))
     assert [record.place for record in from_array] == [f"{array} record {number}" for number in (1, 2, 3)]
     assert [record.place for record in from_lines] == [f"{lines} line {number}" for number in (1, 2, 3)]
-    assert [record.input for record in from_array] == [record.input for record in from_lines]
+    assert [shown(record).input for record in from_array] == [shown(record).input for record in from_lines]
 
 
 def test_the_content_decides_and_not_the_name(write: Write) -> None:
@@ -116,12 +131,12 @@ def test_blank_lines_crlf_a_byte_order_mark_and_no_last_newline(write: Write) ->
 
 def test_mixed_forms_and_duplicates_are_accepted(write: Write) -> None:
     records = list(read_records(write([TRAINING, TEST, TEST, TRAINING | {"user_id": 7}, TEST])))
-    assert [record.user_id for record in records] == [None, 7, 7, 7, 7]
+    assert [record.user for record in records] == [None, 7, 7, 7, 7]
 
 
 def test_unicode_line_separators_inside_a_text_do_not_end_the_line(write: Write) -> None:
     row = json.dumps(TRAINING | {"input": "a\u2028b\x85c\x0bd"}, ensure_ascii=False)
-    assert only(write(f"{row}\n")).input == "a\u2028b\x85c\x0bd"
+    assert shown(only(write(f"{row}\n"))).input == "a\u2028b\x85c\x0bd"
 
 
 def test_records_are_read_as_they_are_needed(write: Write) -> None:
@@ -225,13 +240,14 @@ def test_lone_surrogates_become_question_marks_everywhere(write: Write) -> None:
         TEST | {"history_titles": [lone], "candidate_title": lone},
     ]
     trained, tested = read_records(write(rows))
-    assert (trained.input, trained.system, trained.turns, trained.user_id) == ("a?b", "a?b", (("a?b", "a?b"),), "a?b")
-    assert (tested.history_titles, tested.candidate_title) == (("a?b",), "a?b")
-    assert "1. a?b\nCandidate film: a?b\n" in tested.input
+    text = shown(trained)
+    assert (text.input, text.system, text.turns, trained.user) == ("a?b", "a?b", (("a?b", "a?b"),), "a?b")
+    assert (tested.history, tested.candidate) == ((Film("a?b"),), "a?b")
+    assert "1. a?b\nCandidate film: a?b\n" in shown(tested).input
 
 
 def test_an_empty_history_is_a_history(write: Write) -> None:
-    assert only(write([TEST | {"history_titles": []}])).input.startswith("Rated films:\nCandidate film: Ran\n")
+    assert shown(only(write([TEST | {"history_titles": []}]))).input.startswith("Rated films:\nCandidate film: Ran\n")
 
 
 def test_split_history_takes_the_longest_run_of_numbered_lines() -> None:
@@ -248,14 +264,14 @@ RATINGS = st.sampled_from([half / 2 for half in range(11)])
 
 
 @given(st.lists(st.tuples(TITLES, RATINGS), min_size=1), TITLES)
-def test_parse_input_finds_again_what_was_rendered(films: list[tuple[str, float]], candidate: str) -> None:
+def test_parse_films_finds_again_what_was_rendered(films: list[tuple[str, float]], candidate: str) -> None:
     titles, ratings = zip(*films, strict=True)
-    found = parse_input(render_input(titles, ratings, candidate))
-    assert (found.titles, found.ratings, found.candidate) == (titles, ratings, candidate)
+    history, asked = parse_films(render_input(titles, ratings, candidate))
+    assert (tuple(film.title for film in history), tuple(film.rating for film in history)) == (titles, ratings)
+    assert asked == candidate
 
 
-def test_parse_input_without_ratings_and_of_another_shape() -> None:
-    found = parse_input(render_input(["Heat: 4 and more", "9"], None, "Ran"))
-    assert (found.titles, found.ratings, found.candidate) == (("Heat: 4 and more", "9"), None, "Ran")
-    found = parse_input("Tell me something")
-    assert (found.titles, found.ratings, found.candidate) == ((), None, None)
+def test_parse_films_without_ratings_and_of_another_shape() -> None:
+    text = render_input(["Heat: 4 and more", "9"], None, "Ran")
+    assert parse_films(text) == ((Film("Heat: 4 and more"), Film("9")), "Ran")
+    assert parse_films("Tell me something") == ((), None)

@@ -74,9 +74,9 @@ def test_a_row_does_not_see_its_neighbour(flash: tuple[Any, Any]) -> None:
 
 
 def test_ligers_kernels_agree_with_the_models_own() -> None:
-    from movielora.model.kernels.liger import installed_version, probe_liger
+    from movielora.model.kernels.liger import installed_liger, probe_liger
 
-    if installed_version() is None:
+    if installed_liger() is None:
         pytest.skip("liger-kernel is not installed")
     verdict = probe_liger()
     assert verdict.usable, verdict.error or verdict.reason

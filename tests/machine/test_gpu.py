@@ -27,7 +27,8 @@ def driver(**answers: object) -> SimpleNamespace:
     names = (
         "nvmlInit", "nvmlShutdown", "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "nvmlDeviceGetName",
         "nvmlDeviceGetMemoryInfo", "nvmlDeviceGetUtilizationRates", "nvmlDeviceGetComputeRunningProcesses",
-        "nvmlDeviceGetTemperature",
+        "nvmlDeviceGetTemperature", "nvmlDeviceGetCudaComputeCapability", "nvmlSystemGetDriverVersion",
+        "nvmlSystemGetCudaDriverVersion_v2",
     )  # fmt: skip
     return SimpleNamespace(NVMLError=NoAnswer, NVML_TEMPERATURE_GPU=0, **{name: ask(name) for name in names})
 
@@ -41,22 +42,22 @@ def test_one_gpu_with_this_run_and_another(monkeypatch: pytest.MonkeyPatch) -> N
         "nvmlDeviceGetComputeRunningProcesses": processes,
     }  # fmt: skip
     monkeypatch.setitem(sys.modules, "pynvml", driver(**answers))
-    assert read_gpus(42)[0].to_json() == {
+    assert read_gpus()[0].to_json(42) == {
         "index": 0, "name": "NVIDIA H200", "utilization_percent": 87.0, "memory_used_bytes": 5_000,
         "memory_total_bytes": 10_000, "process_memory_bytes": 2_000, "temperature_celsius": 54.0,
     }  # fmt: skip
-    assert read_gpus(43)[0].process_memory_bytes is None  # a container's PID, unknown to the driver
+    assert read_gpus()[0].memory_of(43) is None  # a container's PID, unknown to the driver
 
 
 def test_what_a_driver_does_not_say_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     few = {"nvmlInit": None, "nvmlShutdown": None, "nvmlDeviceGetCount": 1, "nvmlDeviceGetHandleByIndex": object()}
     monkeypatch.setitem(sys.modules, "pynvml", driver(**few))
-    found = read_gpus(42)[0]
+    found = read_gpus()[0]
     assert (found.name, found.utilization_percent, found.memory_used_bytes) == ("GPU 0", None, None)
 
 
 def test_without_a_driver_or_library_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", driver())
-    assert read_gpus(None) == []
+    assert read_gpus() == []
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert read_gpus(None) == []
+    assert read_gpus() == []

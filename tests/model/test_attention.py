@@ -18,7 +18,7 @@ from movielora.model.kernels import attention
 from movielora.model.kernels.attention import (
     choose_attention,
     probe_flash_attention,
-    read_probe,
+    read_flash_probe,
     sdpa_rows,
     worst_disagreement,
 )
@@ -129,8 +129,8 @@ def test_a_wheel_that_loads_without_a_gpu_is_not_used(fake_flash: Path) -> None:
 
 
 def test_a_probe_that_did_not_answer_is_not_usable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "installed_version", lambda: "2.8.3")
-    probe = read_probe(Outcome(None, "noise\nthe process was ended by SIGILL"))
+    monkeypatch.setattr(attention, "installed_flash_attn", lambda: "2.8.3")
+    probe = read_flash_probe(Outcome(None, "noise\nthe process was ended by SIGILL"))
     assert (probe.usable, probe.reason) == (False, "flash-attn 2.8.3 fails: the process was ended by SIGILL")
 
 

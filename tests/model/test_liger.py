@@ -21,7 +21,7 @@ from movielora.model import base
 from movielora.model.answer_layer import has_answer_layer
 from movielora.model.base import Placement, choose_placement, load_base
 from movielora.model.kernels import liger
-from movielora.model.kernels.liger import choose_liger, probe_liger, read_probe
+from movielora.model.kernels.liger import choose_liger, probe_liger, read_liger_probe
 
 WORKS = KernelProbe("0.8.5", True, "liger-kernel 0.8.5 agrees with Qwen3's own, forward and backward")
 ABSENT = KernelProbe(None, False, "liger-kernel is not installed")
@@ -90,14 +90,14 @@ def test_the_placement_says_what_was_chosen() -> None:
 
 
 def test_the_verdict_over_what_the_child_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liger, "installed_version", lambda: "0.8.5")
-    assert read_probe(Outcome({"error": 0.01})).usable
-    wrong = read_probe(Outcome({"error": 0.5}))
+    monkeypatch.setattr(liger, "installed_liger", lambda: "0.8.5")
+    assert read_liger_probe(Outcome({"error": 0.01})).usable
+    wrong = read_liger_probe(Outcome({"error": 0.5}))
     assert (wrong.usable, wrong.reason) == (False, "liger-kernel 0.8.5 gives gradients that are off by 50%")
-    assert not read_probe(Outcome({"error": float("nan")})).usable
-    dead = read_probe(Outcome(None, "Traceback\nRuntimeError: Failed to find C compiler."))
+    assert not read_liger_probe(Outcome({"error": float("nan")})).usable
+    dead = read_liger_probe(Outcome(None, "Traceback\nRuntimeError: Failed to find C compiler."))
     assert dead.reason == "liger-kernel 0.8.5 fails: RuntimeError: Failed to find C compiler."
-    monkeypatch.setattr(liger, "installed_version", lambda: None)
+    monkeypatch.setattr(liger, "installed_liger", lambda: None)
     assert probe_liger() == ABSENT
 
 

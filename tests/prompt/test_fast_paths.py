@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from movielora.examples.records import find_history, split_history
+from movielora.examples.importers.rendered_text import find_history, split_history
 from movielora.machine.garbage_collector import collector_paused
 from movielora.model.tokenizer import load_tokenizer
 

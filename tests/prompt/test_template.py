@@ -13,18 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from movielora.errors import ModelError
-from movielora.examples.records import Record, read_records
+from movielora.examples.example import Example
+from movielora.examples.importers.records import read_records
+from movielora.examples.importers.rendered_text import own_text
 from movielora.progress import SILENT
-from movielora.prompt.template import (
-    INSTRUCTION,
-    SYSTEM,
-    PromptTemplate,
-    assemble_input,
-    film_texts,
-    history_lines,
-    render_input,
-)
-from movielora.prompt.tokens import tokenize_records
+from movielora.prompt.render import assemble_input, film_texts, history_lines, render, render_input
+from movielora.prompt.spec import INSTRUCTION, SYSTEM, PromptSpec
+from movielora.prompt.template import PromptTemplate
+from movielora.prompt.text_tokens import tokenize_records
 from movielora.sources.titles import one_line
 
 HOSTILE = (
@@ -77,12 +73,21 @@ def tokenizer(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(f"{request.param}_tokenizer")
 
 
-def record(**fields: Any) -> Record:
-    plain = {"system": SYSTEM, "instruction": INSTRUCTION, "input": "", "turns": (), "label": True, "place": "here"}
-    return Record(**(plain | fields))
+def record(
+    input: str = "",  # noqa: A002 - the field's name in a record
+    instruction: str = INSTRUCTION,
+    system: str = SYSTEM,
+    turns: Any = (),
+    label: bool = True,
+) -> Example:
+    return Example(None, None, label, "here", text=own_text(input, instruction, system, turns))
 
 
-def ids_of(tokenizer: Any, *records: Record) -> list[list[int]]:
+def input_of(example: Example) -> str:
+    return render(example, PromptSpec()).input
+
+
+def ids_of(tokenizer: Any, *records: Example) -> list[list[int]]:
     template = PromptTemplate(tokenizer)
     found = tokenize_records(records, template, tokenizer, cutoff_len=1 << 20, reporter=SILENT)
     return [found.prompt(row).tolist() for row in range(len(records))]
@@ -116,14 +121,14 @@ def test_assembling_ready_pieces_is_rendering() -> None:
 def test_decoding_the_prompt_gives_the_templates_text(tokenizer: Any) -> None:
     asked = record(input=render_input(["Heat (1995)", "Amélie"], [4.5, 3.0], "七人の侍 🎬"))
     (ids,) = ids_of(tokenizer, asked)
-    assert tokenizer.decode(ids) == PROMPT.format(system=SYSTEM, user=f"{INSTRUCTION}\n{asked.input}")
+    assert tokenizer.decode(ids) == PROMPT.format(system=SYSTEM, user=f"{INSTRUCTION}\n{input_of(asked)}")
 
 
 def test_prompt_ids_are_the_templates_own(tokenizer: Any) -> None:
     asked = record(input=render_input(["Heat (1995)"], [4.5], "Ran"))
     messages = [
         {"role": "system", "content": SYSTEM},
-        {"role": "user", "content": f"{INSTRUCTION}\n{asked.input}"},
+        {"role": "user", "content": f"{INSTRUCTION}\n{input_of(asked)}"},
     ]
     wanted = tokenizer.apply_chat_template(
         messages, tokenize=True, add_generation_prompt=True, enable_thinking=False, return_dict=False
@@ -137,11 +142,11 @@ def test_prompt_and_answer_are_the_template_on_the_whole_conversation(tokenizer:
     template = PromptTemplate(tokenizer)
     messages = [
         {"role": "system", "content": SYSTEM},
-        {"role": "user", "content": f"{INSTRUCTION}\n{asked.input}"},
+        {"role": "user", "content": f"{INSTRUCTION}\n{input_of(asked)}"},
         {"role": "assistant", "content": answer},
     ]
     whole = tokenizer.apply_chat_template(messages, tokenize=False)
-    assert whole == WHOLE.format(system=SYSTEM, user=f"{INSTRUCTION}\n{asked.input}", answer=answer)
+    assert whole == WHOLE.format(system=SYSTEM, user=f"{INSTRUCTION}\n{input_of(asked)}", answer=answer)
     assert template.pieces(asked).text() + f"{answer}<|im_end|>\n" == whole == template.conversation(asked)
     answer_ids = [template.yes_id if asked.label else template.no_id, template.end_id]
     newline = tokenizer("\n", add_special_tokens=False)["input_ids"]
@@ -173,8 +178,8 @@ def test_real_training_and_test_rows_give_the_templates_own_ids(qwen_tokenizer: 
     rows = [*list(read_records(folder / "train.json"))[:300], *list(read_records(folder / "test_raw.jsonl"))[:300]]
     for asked, ids in zip(rows, ids_of(qwen_tokenizer, *rows), strict=True):
         messages = [
-            {"role": "system", "content": asked.system},
-            {"role": "user", "content": f"{asked.instruction}\n{asked.input}"},
+            {"role": "system", "content": SYSTEM},
+            {"role": "user", "content": f"{INSTRUCTION}\n{input_of(asked)}"},
         ]
         text = qwen_tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
@@ -188,10 +193,15 @@ def test_a_record_without_system_has_no_system_turn(tokenizer: Any) -> None:
 
 
 def test_the_templates_system_replaces_the_records(tokenizer: Any) -> None:
-    template = PromptTemplate(tokenizer, system="Say Yes.")
+    template = PromptTemplate(tokenizer, PromptSpec().replacing("system", "Say Yes."))
     assert template.pieces(record(input="x")).text().startswith("<|im_start|>system\nSay Yes.<|im_end|>\n")
     assert template.conversation(record(input="x")).startswith("<|im_start|>system\nSay Yes.<|im_end|>\n")
-    assert PromptTemplate(tokenizer, system="").pieces(record(input="x")).text().startswith("<|im_start|>user\n")
+    assert (
+        PromptTemplate(tokenizer, PromptSpec().replacing("system", ""))
+        .pieces(record(input="x"))
+        .text()
+        .startswith("<|im_start|>user\n")
+    )
 
 
 def test_openings_are_rendered_once_and_not_all_remembered(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,12 @@ from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT, Phase
 from movielora.prompt import template as prompt
 from movielora.prompt import token_cache
-from movielora.prompt.template import PromptTemplate, render_input
-from movielora.prompt.token_cache import clear_cache, file_sha256, tokenize_file
-from movielora.prompt.tokens import TokenizedExamples
+from movielora.prompt.render import render_input
+from movielora.prompt.spec import PromptSpec
+from movielora.prompt.template import PromptTemplate
+from movielora.prompt.token_cache import clear_cache, tokenize_file
+from movielora.prompt.token_sets import TokenizedExamples
+from movielora.storage.hashing import file_sha256
 
 
 class Ears:
@@ -65,7 +68,7 @@ def tokenize(
     ears = Ears()
     found = tokenize_file(
         rows,
-        PromptTemplate(tokenizer, system),
+        PromptTemplate(tokenizer, None if system is None else PromptSpec().replacing("system", system)),
         tokenizer,
         cutoff_len=cutoff_len,
         cache_dir=cache,

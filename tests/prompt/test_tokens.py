@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,17 @@ from hypothesis import strategies as st
 
 from movielora.config import Config
 from movielora.errors import DataError, ModelError
-from movielora.examples.records import Record, read_records
+from movielora.examples.example import Example
+from movielora.examples.importers.records import read_records
+from movielora.examples.importers.rendered_text import own_text
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT
-from movielora.prompt import tokens
-from movielora.prompt.template import INSTRUCTION, SYSTEM, PromptTemplate, render_input
-from movielora.prompt.tokens import ANSWER_TOKENS, TokenizedExamples, tokenize_records
+from movielora.prompt import text_tokens as tokens
+from movielora.prompt.render import render, render_input
+from movielora.prompt.spec import INSTRUCTION, SYSTEM, PromptSpec
+from movielora.prompt.template import PromptTemplate
+from movielora.prompt.text_tokens import tokenize_records
+from movielora.prompt.token_sets import ANSWER_TOKENS, TokenizedExamples
 
 # Joining is proved on 256 rows spread over the first 4,096; with 257 rows the odd ones are not among them.
 _ORDINARY = 256
@@ -56,11 +60,15 @@ class CountingTokenizer:
         return getattr(self._tokenizer if hasattr(self._tokenizer, name) else self._tokenizer.backend_tokenizer, name)
 
 
-def record(text: str, place: str = "rows.jsonl line 1", label: bool = True) -> Record:
-    return Record(system=SYSTEM, instruction=INSTRUCTION, input=text, turns=(), label=label, place=place)
+def record(text: str, place: str = "rows.jsonl line 1", label: bool = True, instruction: str = INSTRUCTION) -> Example:
+    return Example(None, None, label, place, text=own_text(text, instruction, SYSTEM))
 
 
-def ordinary(count: int) -> list[Record]:
+def input_of(example: Example) -> str:
+    return render(example, PromptSpec()).input
+
+
+def ordinary(count: int) -> list[Example]:
     """Rows as `prepare` writes them, none quite like another."""
     films = [f"Film {number % 40} ({1950 + number % 70})" for number in range(count + 5)]
     ratings = [3.0, 0.5, 4.5, 5.0, 1.0]
@@ -73,11 +81,11 @@ def ordinary(count: int) -> list[Record]:
 _ORDINARY_ROWS = ordinary(_ORDINARY)
 
 
-def plain_ids(tokenizer: Any, template: PromptTemplate, asked: Record) -> list[int]:
+def plain_ids(tokenizer: Any, template: PromptTemplate, asked: Example) -> list[int]:
     return list(tokenizer(template.pieces(asked).text(), add_special_tokens=False)["input_ids"])
 
 
-def tokenize(tokenizer: Any, records: list[Record], cutoff_len: int = _NO_CUTOFF) -> TokenizedExamples:
+def tokenize(tokenizer: Any, records: list[Example], cutoff_len: int = _NO_CUTOFF) -> TokenizedExamples:
     return tokenize_records(records, PromptTemplate(tokenizer), tokenizer, cutoff_len=cutoff_len, reporter=SILENT)
 
 
@@ -99,7 +107,7 @@ def test_every_real_example_is_plain_tokenizing(request: pytest.FixtureRequest, 
     found = tokenize_records(rows, template, tokenizer, cutoff_len=_NO_CUTOFF, reporter=SILENT)
     # Only the proof encodes whole prompts; beyond it each piece is encoded once, not each of a row's 15 lines.
     assert tokenizer.prompts <= 256 < len(rows)
-    distinct = {line for asked in rows for line in asked.input.split("\n")}
+    distinct = {line for asked in rows for line in input_of(asked).split("\n")}
     assert tokenizer.texts < len(distinct) + 256 + 100
     texts = [template.pieces(asked).text() for asked in rows]
     for row, wanted in enumerate(tokenizer(texts, add_special_tokens=False)["input_ids"]):
@@ -126,7 +134,7 @@ def test_rows_of_any_shape_are_plain_tokenizing(tokenizer: Any, groups: list[tup
         assert found.prompt(2 * position + 1).tolist() == plain_ids(tokenizer, template, asked)
 
 
-def _ragged(head: str, one: str, two: str, three: str, tail: str, candidate: str) -> list[Record]:
+def _ragged(head: str, one: str, two: str, three: str, tail: str, candidate: str) -> list[Example]:
     return [
         record(f"{head}\n1. {one}\n2. {two}\n3. {three}\n{tail}"),
         record(f"Rated films:\n1. {one}: 4\n2. {two}: 3\n{tail}\n{candidate}"),
@@ -196,7 +204,7 @@ def merging_tokenizer(tiny_tokenizer: Any) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator([asked.input for asked in ordinary(60)] + ["Yes", "No"] * 500, trainer)
+    bpe.train_from_iterator([input_of(asked) for asked in ordinary(60)] + ["Yes", "No"] * 500, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe, eos_token="<|im_end|>", chat_template=tiny_tokenizer.chat_template
     )
@@ -310,7 +318,7 @@ def test_a_row_may_lose_all_its_history_but_nothing_else(any_tokenizer: Any) -> 
     assert found.ids.tolist() == tokenize(any_tokenizer, [bare]).ids.tolist()
 
     with pytest.raises(DataError) as caught:
-        tokenize(any_tokenizer, [*ordinary(3), record(asked.input, "rows.jsonl line 4")][3:], needed - 1)
+        tokenize(any_tokenizer, [*ordinary(3), record(input_of(asked), "rows.jsonl line 4")][3:], needed - 1)
     assert caught.value.message == (
         f"rows.jsonl line 4 needs {needed} tokens even without history, more than `cutoff_len: {needed - 1}`"
     )
@@ -321,13 +329,13 @@ def test_a_row_may_lose_all_its_history_but_nothing_else(any_tokenizer: Any) -> 
 
 def test_the_cutoff_never_takes_lines_of_the_instruction(tiny_tokenizer: Any) -> None:
     rules = "\n".join(f"{number}. Rule {number}" for number in range(1, 30))
-    asked = replace(record(render_input(["Heat", "Up"], None, "Ran"), "line 1"), instruction=rules)
+    asked = record(render_input(["Heat", "Up"], None, "Ran"), "line 1", instruction=rules)
     needed = len(tokenize(tiny_tokenizer, [asked]).ids) + ANSWER_TOKENS
     found = tokenize(tiny_tokenizer, [asked], needed - 1)
     assert found.dropped_lines.tolist() == [1]
     assert f"{rules}\nRated films:\n2. Up\n" in tiny_tokenizer.decode(found.prompt(0))
     with pytest.raises(DataError, match="even without history"):
-        tokenize(tiny_tokenizer, [replace(asked, input="")], 64)
+        tokenize(tiny_tokenizer, [record("", "line 1", instruction=rules)], 64)
 
 
 def test_a_long_history_is_cut_in_few_looks(tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,7 +380,7 @@ def _with_cut_rows(cut: int, of: int) -> TokenizedExamples:
     dropped = np.zeros(of, dtype=np.uint16)
     dropped[:cut] = 3
     return TokenizedExamples(
-        np.zeros(of, dtype=np.uint32), np.arange(of + 1), np.zeros(of, dtype=np.bool_), dropped, (1, 2, 3)
+        np.zeros(of, dtype=np.uint32), np.arange(of + 1), np.zeros(of, dtype=np.int8), dropped, (1, 2, 3)
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from movielora.runs.paths import RunPaths
 from movielora.runs.status.heartbeat import read_heartbeat
-from movielora.runs.status.state import Liveness, State, derive, read_record_and_liveness
+from movielora.runs.status.state import Liveness, RunState, derive, read_record_and_liveness
 from movielora.storage import process
 from tiny_training import Workplace, end_everything, make_workplace, wait_for
 
@@ -45,10 +45,10 @@ class SmallRuns:
         assert wait_for(lambda: (beat := read_heartbeat(self.paths(name))) and beat.count("step"), 30), "no first step"
         return child
 
-    def state(self, name: str = "run") -> State:
+    def state(self, name: str = "run") -> RunState:
         return self.look(name)[0]
 
-    def look(self, name: str = "run") -> tuple[State, Liveness]:
+    def look(self, name: str = "run") -> tuple[RunState, Liveness]:
         paths = self.paths(name)
         record, liveness = read_record_and_liveness(paths)
         return derive(paths, record, read_heartbeat(paths), liveness), liveness

@@ -7,12 +7,13 @@ import json
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
+from movielora.examples.records import parse_input
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from movielora.dataset.options import PrepareOptions
-from movielora.examples.records import parse_input
 from movielora.preparation.prepare import prepare
 from movielora.sources.movielens import read_movielens
 from movielora.sources.synthetic import SyntheticSize, invented_titles, write_synthetic_movielens
@@ -67,7 +68,7 @@ def test_leniency_and_films_can_both_be_learnt(tmp_path: Path) -> None:
     write_synthetic_movielens(tmp_path / "source")
     folder = tmp_path / "set"
     prepare(tmp_path / "source", folder, PrepareOptions(history_len=8))
-    movies = {row["movie_id"]: row for row in map(json.loads, (folder / "movies.jsonl").open())}
+    movies = {row["item"]: row for row in pl.read_parquet(folder / "films.parquet").iter_rows(named=True)}
     rate = {movie: (row["train_likes"] + 2.5) / (row["train_ratings"] + 5) for movie, row in movies.items()}
     train = json.loads((folder / "train.json").read_text())
     test = [json.loads(line) for line in (folder / "test_raw.jsonl").open()]

@@ -12,7 +12,7 @@ from movielora.config import resolve_config
 from movielora.progress import SILENT
 from movielora.runs.stop_request import StopRequest
 from movielora.training.loop.callbacks import RunCallback
-from movielora.training.loop.early_stopping import best_evaluation
+from movielora.training.loop.early_stopping import best_kept_evaluation
 
 LOG = [
     {"step": 1, "loss": 0.1},
@@ -37,7 +37,7 @@ LOG = [
     ],
 )
 def test_best_evaluation_among_the_kept(metric: str, kept: set[int], best: tuple[int, float] | None) -> None:
-    assert best_evaluation(LOG, metric, kept.__contains__) == best
+    assert best_kept_evaluation(LOG, metric, kept.__contains__) == best
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,15 @@ from transformers import AutoModelForCausalLM, get_cosine_schedule_with_warmup, 
 
 from movielora.config import ResolvedConfig
 from movielora.dataset.find import find_dataset
-from movielora.examples.records import read_records
+from movielora.examples.importers.records import read_records
 from movielora.model.base import choose_placement, find_base, load_base
 from movielora.model.lora import lora_config
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT
+from movielora.prompt.spec import PromptSpec
 from movielora.prompt.template import PromptTemplate
-from movielora.prompt.tokens import TokenizedExamples, tokenize_records
+from movielora.prompt.text_tokens import tokenize_records
+from movielora.prompt.token_sets import TokenizedExamples
 from movielora.runs.paths import RunPaths
 from movielora.training.loop.sampler import LengthGroupedSampler
 from movielora.training.loop.trainer import AnswerTrainer, training_arguments
@@ -102,6 +104,7 @@ def _trained(resolved: ResolvedConfig, base: str, examples: TokenizedExamples) -
         paths=paths,
         keep_checkpoints=None,
         identity={},
+        spec=PromptSpec(),
         steps_per_epoch=STEPS,
     )
     trainer.train()

@@ -76,10 +76,10 @@ def _score(resolved: ResolvedConfig, run_dir: Path, *, quantized: bool) -> Any:
     from peft import PeftModel
 
     from movielora.dataset.find import find_dataset
-    from movielora.examples.records import read_records
+    from movielora.examples.importers.records import read_records
     from movielora.model.tokenizer import load_tokenizer
     from movielora.prompt.template import PromptTemplate
-    from movielora.prompt.tokens import tokenize_records
+    from movielora.prompt.text_tokens import tokenize_records
     from movielora.scoring.answer_position import score
 
     cache = Path(resolved.values.preprocessing_cache_dir).parent

@@ -13,13 +13,14 @@ from torch._dynamo.utils import counters
 
 from movielora.config import ResolvedConfig
 from movielora.dataset.find import find_dataset
-from movielora.examples.records import read_records
+from movielora.examples.importers.records import read_records
 from movielora.model.base import choose_placement, find_base, load_base
 from movielora.model.lora import lora_config
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT
+from movielora.prompt.spec import PromptSpec
 from movielora.prompt.template import PromptTemplate
-from movielora.prompt.tokens import tokenize_records
+from movielora.prompt.text_tokens import tokenize_records
 from movielora.runs.paths import RunPaths
 from movielora.training.loop.trainer import AnswerTrainer, training_arguments
 
@@ -71,6 +72,7 @@ def _trained(tiny_config: Callable[..., ResolvedConfig], output_dir: Path, torch
         paths=RunPaths(output_dir),
         keep_checkpoints=None,
         identity={},
+        spec=PromptSpec(),
         steps_per_epoch=STEPS,
         compiled=config.torch_compile,
     )

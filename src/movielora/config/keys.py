@@ -1,6 +1,7 @@
 """Every YAML key: its type, unit, default and meaning. No other file holds a default of these.
 
-The names are LLaMA-Factory's, so that users keep the files they have. A key listed in `NO_EFFECT` is accepted and
+The names are LLaMA-Factory's, so that users keep the files they have. Around its type each key says what a change of
+it means for a run that is resumed (`on_resume.py`). A key listed in `NO_EFFECT` is accepted and
 named once at start; a key that is not here is an error (`resolve.py`).
 """
 
@@ -9,6 +10,18 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from movielora.config.on_resume import (
+    BaseModelKey,
+    ChangesBest,
+    ChangesEvaluationRows,
+    ChangesLosses,
+    EvaluationData,
+    Free,
+    LoraShape,
+    PromptShape,
+    TrainingData,
+)
 
 # What `evaluation.metrics` gives, and whether more is better; a test holds the two together.
 METRIC_DIRECTIONS: dict[str, bool] = {
@@ -48,6 +61,7 @@ _DEFAULT_ROWS = 2
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
+Schedule = Literal["cosine", "linear", "constant", "constant_with_warmup", "polynomial"]
 Filled = Annotated[str, Field(min_length=1)]
 
 
@@ -104,159 +118,165 @@ class Config(_Keys):
     """A training, its data and its comparison."""
 
     # what
-    stage: Literal["sft"] = "sft"
+    stage: Free[Literal["sft"]] = "sft"
     """Supervised fine-tuning; nothing else is offered."""
-    do_train: bool | None = None
+    do_train: Free[bool | None] = None
     """No effect."""
-    do_eval: bool | None = None
+    do_eval: Free[bool | None] = None
     """No effect."""
-    finetuning_type: Literal["lora"] = "lora"
+    finetuning_type: Free[Literal["lora"]] = "lora"
     """LoRA adapters; nothing else is offered."""
-    template: str | None = None
+    template: Free[str | None] = None
     """No effect."""
 
     # model
-    model_name_or_path: Filled = "Qwen/Qwen3-0.6B"
+    model_name_or_path: BaseModelKey[Filled] = "Qwen/Qwen3-0.6B"
     """The base: a folder, a Hugging Face name, or `tiny`, the embedded base that is built on the spot."""
-    flash_attn: Literal["auto", "flash_attention_2", "sdpa", "eager", False] = "auto"
+    flash_attn: Free[Literal["auto", "flash_attention_2", "sdpa", "eager", False]] = "auto"
     """Attention kernel: `auto` takes the fastest that works here, `false` the library's default. The last layer, asked
     at the answers alone, always takes torch's."""
-    enable_liger_kernel: Literal["auto", True, False] = "auto"
+    enable_liger_kernel: Free[Literal["auto", True, False]] = "auto"
     """Liger's fused kernels for a Qwen3's norms and MLPs; rotary positions stay Qwen3's own. `auto` takes them on CUDA
     where liger-kernel is installed and works, and not with `torch_compile`. Not yet run on a GPU."""
-    use_qlora: bool | None = None
+    use_qlora: ChangesLosses[bool | None] = None
     """Load the base in 4-bit (nf4); default: true on CUDA, false elsewhere."""
-    trust_remote_code: Literal[False] = False
+    trust_remote_code: Free[Literal[False]] = False
     """Always false: code that comes with weights is never run."""
-    enable_special_tokenization: bool | None = None
+    enable_special_tokenization: Free[bool | None] = None
     """No effect."""
 
     # data
-    dataset_dir: Filled = "data"
+    dataset_dir: TrainingData[Filled] = "data"
     """The folder of `dataset_info.json` and of the dataset folders."""
-    dataset: Filled = "movielens_qwen3_train"
+    dataset: TrainingData[Filled] = "movielens_qwen3_train"
     """The entry of `dataset_info.json`; without that file, `X_train` means `dataset_dir/X/train.json`."""
-    eval_dataset: str | None = None
+    eval_dataset: EvaluationData[str | None] = None
     """The entry that evaluation reads; default: `file_name_eval` of `dataset`."""
-    train_file: str | None = None
+    train_file: TrainingData[str | None] = None
     """Training records, JSON or JSONL; wins over `dataset`."""
-    eval_file: str | None = None
+    eval_file: EvaluationData[str | None] = None
     """Evaluation records, JSON or JSONL; wins over `dataset` and `eval_dataset`."""
-    max_samples: PositiveInt | None = None
+    max_samples: ChangesLosses[PositiveInt | None] = None
     """Train on this many examples, drawn with `seed`; default: all."""
-    max_eval_samples: PositiveInt | None = 1000
+    max_eval_samples: ChangesEvaluationRows[PositiveInt | None] = 1000
     """Evaluate on this many examples, drawn with `seed`; null: all."""
-    cutoff_len: Annotated[int, Field(ge=16)] = 1024
+    cutoff_len: PromptShape[Annotated[int, Field(ge=16)]] = 1024
     """Most tokens of an example, answer included; the oldest history lines go first."""
-    allow_truncation: bool = False
+    allow_truncation: Free[bool] = False
     """Train even if more than a fifth of the examples lose history to `cutoff_len`."""
-    packing: bool | None = None
+    packing: Free[bool | None] = None
     """No effect."""
-    preprocessing_cache_dir: Filled = ".cache/preprocessed"
+    prompt_history_len: PromptShape[PositiveInt | None] = None
+    """Films that the prompt shows of a history, the newest ones; default: as many as the dataset was prepared with."""
+    system_prompt: PromptShape[str | None] = None
+    """System text of every prompt, also of records that bring their own; default: a record's own, or movielora's."""
+    instruction: PromptShape[str | None] = None
+    """Instruction of every prompt, also of records that bring their own; default: a record's own, or movielora's."""
+    preprocessing_cache_dir: Free[Filled] = ".cache/preprocessed"
     """Where token ids are kept between runs, keyed by content."""
-    num_proc: PositiveInt | None = None
+    num_proc: Free[PositiveInt | None] = None
     """No effect."""
 
     # batches
-    per_device_train_batch_size: PositiveInt | Literal["auto"] = _DEFAULT_ROWS
+    per_device_train_batch_size: ChangesLosses[PositiveInt | Literal["auto"]] = _DEFAULT_ROWS
     """Rows of a micro-batch; `auto`: as many as fit, `effective_batch_size` kept."""
-    per_device_eval_batch_size: PositiveInt = 16
+    per_device_eval_batch_size: Free[PositiveInt] = 16
     """Rows scored at once in evaluation."""
-    gradient_accumulation_steps: PositiveInt = 8
+    gradient_accumulation_steps: ChangesLosses[PositiveInt] = 8
     """Micro-batches of an optimiser step."""
-    effective_batch_size: PositiveInt | None = None
+    effective_batch_size: Free[PositiveInt | None] = None
     """Rows of an optimiser step; default: micro-batch times accumulation. With `auto` it sets the accumulation."""
 
     # optimiser
-    learning_rate: Annotated[float, Field(gt=0)] = 1.5e-4
+    learning_rate: ChangesLosses[Annotated[float, Field(gt=0)]] = 1.5e-4
     """Peak learning rate of AdamW."""
-    num_train_epochs: Annotated[float, Field(gt=0)] = 3.0
+    num_train_epochs: ChangesLosses[Annotated[float, Field(gt=0)]] = 3.0
     """Passes over the training examples."""
-    max_steps: Annotated[int, Field(ge=-1)] = -1
+    max_steps: ChangesLosses[Annotated[int, Field(ge=-1)]] = -1
     """Optimiser steps; above zero it wins over `num_train_epochs`."""
-    lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup", "polynomial"] = "cosine"
+    lr_scheduler_type: ChangesLosses[Schedule] = "cosine"
     """How the learning rate falls."""
-    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    warmup_ratio: ChangesLosses[Annotated[float, Field(ge=0, lt=1)]] = 0.03
     """Share of the steps in which the learning rate rises."""
-    weight_decay: NonNegative = 0.0
+    weight_decay: ChangesLosses[NonNegative] = 0.0
     """AdamW's decoupled weight decay."""
-    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    adam_beta1: ChangesLosses[Annotated[float, Field(ge=0, lt=1)]] = 0.9
     """AdamW's decay of the gradient's mean."""
-    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    adam_beta2: ChangesLosses[Annotated[float, Field(ge=0, lt=1)]] = 0.999
     """AdamW's decay of the gradient's square."""
-    adam_epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    adam_epsilon: ChangesLosses[Annotated[float, Field(gt=0)]] = 1e-8
     """AdamW's guard against division by zero."""
-    max_grad_norm: NonNegative = 1.0
+    max_grad_norm: ChangesLosses[NonNegative] = 1.0
     """Gradients are scaled down to this norm; 0: never."""
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    seed: ChangesLosses[Annotated[int, Field(ge=0, lt=2**32)]] = 42
     """Seed of data order, adapter weights and dropout."""
 
     # LoRA
-    lora_rank: PositiveInt = 16
+    lora_rank: LoraShape[PositiveInt] = 16
     """Rank of the adapter matrices."""
-    lora_alpha: PositiveInt = 64
+    lora_alpha: LoraShape[PositiveInt] = 64
     """Scale of the adapter: alpha / rank (alpha / √rank with rsLoRA)."""
-    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    lora_dropout: ChangesLosses[Annotated[float, Field(ge=0, lt=1)]] = 0.05
     """Dropout on the adapter's input."""
-    lora_target: str | list[str] = "all"
+    lora_target: LoraShape[str | list[str]] = "all"
     """`all` (q, k, v, o, gate, up, down), `qv`, `fn` (gate, up, down), a comma list or a list of module names."""
-    use_rslora: bool = False
+    use_rslora: LoraShape[bool] = False
     """Rank-stabilised scale (Kalajdzievski 2023, arXiv:2312.03732)."""
 
     # memory
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: Free[bool] = False
     """Recompute activations in the backward pass: less memory, a third more time."""
-    torch_compile: bool = False
+    torch_compile: ChangesLosses[bool] = False
     """Compile the decoder layers for training. The first step waits for the compiler, half a minute or more, and a
     resumed run waits again. No gain was seen on a CPU; a GPU has not been measured."""
-    bf16: bool | None = None
+    bf16: ChangesLosses[bool | None] = None
     """Base weights in bfloat16; default: where the processor or GPU computes it fast."""
-    fp16: bool = False
+    fp16: ChangesLosses[bool] = False
     """Mixed precision in float16, for GPUs without bfloat16."""
-    eval_accumulation_steps: PositiveInt | None = None
+    eval_accumulation_steps: Free[PositiveInt | None] = None
     """No effect."""
-    skip_memory_metrics: bool | None = None
+    skip_memory_metrics: Free[bool | None] = None
     """No effect."""
-    ddp_timeout: PositiveInt = 1800
+    ddp_timeout: Free[PositiveInt] = 1800
     """Seconds a process waits for the others in distributed training."""
 
     # evaluation
-    eval_strategy: Annotated[Literal["steps", "epoch", "no"], BeforeValidator(_no_for_false)] = "steps"
+    eval_strategy: Free[Annotated[Literal["steps", "epoch", "no"], BeforeValidator(_no_for_false)]] = "steps"
     """When to evaluate: every `eval_steps`, every epoch, or never."""
-    eval_steps: PositiveInt = 2000
+    eval_steps: Free[PositiveInt] = 2000
     """Optimiser steps between evaluations."""
-    prediction_loss_only: bool | None = None
+    prediction_loss_only: Free[bool | None] = None
     """No effect."""
 
     # saving
-    output_dir: Filled = "output/qwen3-movielens-qlora"
+    output_dir: Free[Filled] = "output/qwen3-movielens-qlora"
     """The run folder."""
-    save_steps: PositiveInt = 4000
+    save_steps: Free[PositiveInt] = 4000
     """Optimiser steps between checkpoints; a new best evaluation is saved as well."""
-    save_total_limit: PositiveInt | None = 2
+    save_total_limit: Free[PositiveInt | None] = 2
     """Checkpoints kept: the newest and the best among them; null: all."""
-    on_save_error: Literal["continue", "fail"] = "continue"
+    on_save_error: Free[Literal["continue", "fail"]] = "continue"
     """What follows when a checkpoint cannot be saved (a full disk): train on with the earlier one, or end."""
-    load_best_model_at_end: bool = True
+    load_best_model_at_end: Free[bool] = True
     """The run folder's adapter is the best evaluated one, not the last."""
-    metric_for_best_model: str = "f1"
+    metric_for_best_model: ChangesBest[str] = "f1"
     """The evaluation metric that decides what is best."""
 
     # stopping early
-    early_stopping_patience: PositiveInt | None = 3
+    early_stopping_patience: Free[PositiveInt | None] = 3
     """Stop after this many evaluations without a better metric; null: never."""
-    loss_plateau_patience: PositiveInt | None = None
+    loss_plateau_patience: Free[PositiveInt | None] = None
     """Stop after this many logs without a better training loss; null: never."""
-    loss_plateau_min_delta: NonNegative = 0.0
+    loss_plateau_min_delta: Free[NonNegative] = 0.0
     """What counts as a better training loss."""
 
     # logging
-    logging_steps: PositiveInt = 10
+    logging_steps: Free[PositiveInt] = 10
     """Optimiser steps between logs."""
-    report_to: Annotated[list[Literal["tensorboard", "none"]], BeforeValidator(_list_of_one)] = ["tensorboard"]
+    report_to: Free[Annotated[list[Literal["tensorboard", "none"]], BeforeValidator(_list_of_one)]] = ["tensorboard"]
     """`tensorboard` writes into the run folder's `logs/`; `none` does not."""
 
-    inference: InferenceConfig = InferenceConfig()
+    inference: Free[InferenceConfig] = InferenceConfig()
     """What `compare` reads."""
 
     @property

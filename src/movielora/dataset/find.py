@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from movielora.config import ResolvedConfig
-from movielora.dataset.folder import DATASET_INFO, TEST
+from movielora.dataset.meta import is_prepared, read_meta
+from movielora.dataset.names import DATASET_INFO, TEST
+from movielora.dataset.splits import SPLITS
 from movielora.errors import ConfigError, DataError
 
 _ENTRY = "write it as in LLaMA-Factory, or let movielora prepare write it"
@@ -19,20 +21,53 @@ _PREPARE = "make it with: movielora prepare --source ratings/ --output-dir data/
 
 
 @dataclass(frozen=True)
-class DatasetFiles:
-    """`evaluation` is None where the config trains without evaluation and names none."""
+class TrainingSplits:
+    """The files, or splits of a prepared dataset, that a training reads; `evaluation` is None without evaluation."""
 
     train: Path
     evaluation: Path | None
 
 
-def find_dataset(resolved: ResolvedConfig) -> DatasetFiles:
-    """The files that training reads. Raises DataError naming what is missing and where it was looked for."""
-    return DatasetFiles(find_train_file(resolved), find_eval_file(resolved))
+@dataclass(frozen=True)
+class PreparedSplit:
+    """One split of a prepared dataset, which `path` names as its exported file is or would be named."""
+
+    folder: Path
+    split: str
+    path: Path
+
+    def is_edited(self) -> bool:
+        """Whether the exported file is there and no longer what `prepare` wrote. Raises DataError as `read_meta`."""
+        from movielora.dataset.dataset import is_edited
+
+        facts = read_meta(self.folder).files.get(self.path.name)
+        return self.path.is_file() and (facts is None or is_edited(self.path, facts))
+
+
+def prepared_split(path: Path) -> PreparedSplit | None:
+    """The split of a prepared dataset that `path` names; None for any other file.
+
+    `X/train.json`, `X/train.jsonl` and `X/train` name the training split of a dataset folder X, the file there or not;
+    `X/test_raw.jsonl` and `X/test` the test split.
+    """
+    split = {TEST: "test"}.get(path.name) or (path.stem if path.suffix in ("", ".json", ".jsonl") else "")
+    if split not in SPLITS or not is_prepared(path.parent):
+        return None
+    return PreparedSplit(path.parent, split, path)
+
+
+def is_there(path: Path) -> bool:
+    """Whether `path` is a file, or names a split of a prepared dataset."""
+    return os.path.isfile(path) or prepared_split(path) is not None  # noqa: PTH113 (Path's raises if a name is too long)
+
+
+def find_dataset(resolved: ResolvedConfig) -> TrainingSplits:
+    """The splits that training reads. Raises DataError naming what is missing and where it was looked for."""
+    return TrainingSplits(find_train_file(resolved), find_eval_file(resolved))
 
 
 def find_train_file(resolved: ResolvedConfig) -> Path:
-    """`train_file`, else `dataset` in `dataset_info.json`, else by name. Raises DataError where it is missing."""
+    """`train_file`, else `dataset` in `dataset_info.json`, else by name. Raises DataError if it is missing."""
     config = resolved.values
     if config.train_file:
         return _existing(resolved.locate(config.train_file), "train_file")
@@ -40,7 +75,7 @@ def find_train_file(resolved: ResolvedConfig) -> Path:
 
 
 def find_eval_file(resolved: ResolvedConfig) -> Path | None:
-    """`eval_file`, else `eval_dataset`, else what belongs to the training file; None where nothing is evaluated.
+    """`eval_file`, else `eval_dataset`, else what belongs to the training file; None if nothing is evaluated.
 
     Raises DataError or ConfigError where there should be one and is none.
     """
@@ -57,18 +92,18 @@ def find_eval_file(resolved: ResolvedConfig) -> Path | None:
 
 
 def find_test_file(resolved: ResolvedConfig) -> Path:
-    """`inference.test_file`, else `test_raw.jsonl` beside the training file. Raises DataError where it is missing."""
+    """`inference.test_file`, else `test_raw.jsonl` beside the training file. Raises DataError if it is missing."""
     named = resolved.values.inference.test_file
     if named:
         return _existing(resolved.locate(named), "inference.test_file")
     path = find_train_file(resolved).parent / TEST
-    if not path.is_file():
+    if not is_there(path):
         raise DataError(f"there is no test file {path}", "name one: --test-file FILE")
     return path
 
 
 def _existing(path: Path, key: str) -> Path:
-    if not os.path.exists(path):  # noqa: PTH110 (Path's raises where a name is too long)
+    if not os.path.exists(path) and not is_there(path):  # noqa: PTH110 (Path's raises if a name is too long)
         raise DataError(f"`{key}`: {path} does not exist", _PREPARE)
     return path
 
@@ -76,7 +111,7 @@ def _existing(path: Path, key: str) -> Path:
 def _beside(train: Path) -> Path:
     """eval.json or eval.jsonl in the folder of a training file that is named alone."""
     for name in ("eval.json", "eval.jsonl"):
-        if (train.parent / name).is_file():
+        if is_there(train.parent / name):
             return train.parent / name
     raise DataError(
         f"`train_file: {train}` has no eval.json beside it",
@@ -97,7 +132,7 @@ def _from_dataset(resolved: ResolvedConfig, dataset: str, field: str, split: str
     for name in dict.fromkeys((dataset, folder)):
         for suffix in ("json", "jsonl"):
             path = resolved.locate(f"{resolved.values.dataset_dir}/{name}/{split}.{suffix}")
-            if path.is_file():
+            if is_there(path):
                 return path
     where = f"{info} has no entry `{dataset}`" if info.is_file() else f"there is no {info}"
     raise DataError(
@@ -110,9 +145,9 @@ def _entries(info: Path) -> dict[str, Any]:
     try:
         entries = json.loads(info.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{info} cannot be read as JSON: {error}", "mend or remove it") from None
+        raise DataError(f"{info} cannot be read as JSON: {error}", "fix or remove it") from None
     if not isinstance(entries, dict):
-        raise DataError(f"{info} must hold a JSON object: one entry a dataset", "mend or remove it")
+        raise DataError(f"{info} must hold a JSON object: one entry a dataset", "fix or remove it")
     return entries
 
 
@@ -128,6 +163,6 @@ def _named_in_entry(info: Path, dataset: str, entry: Any, field: str) -> Path:
             )
         raise DataError(f"{info}: entry `{dataset}` has no `{field}`", _ENTRY)
     path = info.parent / name
-    if not path.is_file():
+    if not is_there(path):
         raise DataError(f"{info}: entry `{dataset}` names {path}, which does not exist", _PREPARE)
     return path

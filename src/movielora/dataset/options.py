@@ -9,7 +9,9 @@ from typing import Literal
 from movielora.errors import ConfigError
 
 Split = Literal["user-timeline", "global-time"]
-Format = Literal["json", "jsonl"]
+Export = Literal["json", "jsonl", "none"]
+# An example is 1 kB of JSON and 10 bytes of columns; a larger dataset is exported only on request.
+MOST_EXPORTED = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class PrepareOptions:
     """Evaluation examples kept, by a seeded sample; none keeps all."""
     seed: int = 13
     """Seed of that sample, the only thing here that is drawn."""
-    format: Format = "json"
-    """`json`: an array with one record a line; `jsonl`: the records alone."""
+    export: Export | None = None
+    """JSON files for other tools, beside the columns. `json`: an array with one record a line; `jsonl`: the records
+    only; `none`: no JSON. Not given: `json` up to a million examples, else none."""
 
     def __post_init__(self) -> None:
         problems = tuple(_problems(self))
@@ -60,6 +63,6 @@ def _problems(options: PrepareOptions) -> list[str]:
         found.append(f"--seed is {options.seed}: it must be 0 or more.")
     if options.split not in ("user-timeline", "global-time"):
         found.append(f"--split is {options.split!r}: it must be user-timeline or global-time.")
-    if options.format not in ("json", "jsonl"):
-        found.append(f"--format is {options.format!r}: it must be json or jsonl.")
+    if options.export not in (None, "json", "jsonl", "none"):
+        found.append(f"--export is {options.export!r}: it must be json, jsonl or none.")
     return found

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from movielora.dataset.timelines import SPLITS, Splits, Timelines
+from movielora.dataset.splits import SPLITS, Splits
+from movielora.dataset.timelines import Timelines
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def duplicate_ratings(timelines: Timelines) -> int:
         stop = min(start + 10_000, len(timelines.users))
         first, last = timelines.starts[start], timelines.starts[stop]
         owner = np.repeat(np.arange(stop - start), np.diff(timelines.starts[start : stop + 1]))
-        order = np.lexsort((timelines.movie_id[first:last], owner))
-        movie, owner = timelines.movie_id[first:last][order], owner[order]
+        order = np.lexsort((timelines.item[first:last], owner))
+        movie, owner = timelines.item[first:last][order], owner[order]
         distinct += 1 + int(((movie[1:] != movie[:-1]) | (owner[1:] != owner[:-1])).sum())
-    return len(timelines.movie_id) - distinct
+    return len(timelines.item) - distinct

@@ -1,7 +1,7 @@
-"""Ratings → timelines → examples → splits, as arrays of positions; nothing is rendered here.
+"""Ratings → timelines: all ratings, user after user, each user's in time order.
 
 An example is the position of one rating in its user's timeline: the `history_len` ratings just before it are shown,
-its film is the candidate, and the answer is Yes where its rating reaches the threshold. 32 million ratings are 0.8 GB
+its film is the candidate, and the answer is Yes if its rating reaches the threshold. 32 million ratings are 0.7 GB
 in this form, and an example costs eight bytes.
 """
 
@@ -14,13 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from movielora.dataset.options import PrepareOptions
-from movielora.errors import DataError
-
-SPLITS = ("train", "eval", "test")
-
-# 0.29 × 100 is 28.999… in binary; a share meant exactly must not lose an example to that.
-_ROUNDING = 1e-9
+from movielora.dataset.films import Films, Places, distinct_ids, places_among
 
 Integers = npt.NDArray[np.int64]
 
@@ -29,13 +23,13 @@ Integers = npt.NDArray[np.int64]
 class Timelines:
     """All ratings, user after user (ascending id), each user's in time order.
 
-    `users` (users,) holds the ids; the ratings of `users[i]` are at `starts[i] : starts[i + 1]` of the four arrays
-    (ratings,). `user_index` says which of `users` gave each rating.
+    `users` (users,) holds the ids; the ratings of `users[i]` are at `starts[i] : starts[i + 1]` of the three arrays
+    (ratings,): the place of the film among the dataset's films, the stars, and unix seconds.
     """
 
     users: npt.NDArray[Any]
     starts: Integers
-    movie_id: npt.NDArray[Any]
+    item: Places
     rating: npt.NDArray[np.float64]
     timestamp: Integers
 
@@ -44,126 +38,25 @@ class Timelines:
         return np.searchsorted(self.starts, events, side="right") - 1
 
 
-@dataclass(frozen=True)
-class Splits:
-    """Positions in the timelines, ascending, of the examples of each split; and what was left out."""
+def build_timelines(ratings: pl.DataFrame, films: Films) -> Timelines:
+    """Sort `ratings` (`user_id`, `movie_id`, `rating`, `timestamp`) by user, time, film, and order in the file.
 
-    events: dict[str, Integers]
-    users_dropped: int
-    over_max_per_user: int
-    over_max_eval: int
-
-
-def build_timelines(ratings: pl.DataFrame) -> Timelines:
-    """Sort `ratings` (`user_id`, `movie_id`, `rating`, `timestamp`) by user, time, film, and order in the file."""
-    ordered = ratings.sort("user_id", "timestamp", "movie_id", maintain_order=True)
-    user = ordered["user_id"].to_numpy()
-    starts = np.flatnonzero(np.concatenate(([True], user[1:] != user[:-1])))
+    Films and users are ordered by their ids: whole numbers by value, text as Python orders strings.
+    """
+    users = distinct_ids(ratings["user_id"])
+    ordered = pl.DataFrame(
+        {
+            "user": places_among(users, ratings["user_id"]),
+            "item": films.places(ratings["movie_id"]),
+            "rating": ratings["rating"],
+            "timestamp": ratings["timestamp"],
+        }
+    ).sort("user", "timestamp", "item", maintain_order=True)
+    counts = np.bincount(ordered["user"].to_numpy(), minlength=len(users))
     return Timelines(
-        users=user[starts].copy(),
-        starts=np.append(starts, len(user)).astype(np.int64),
-        movie_id=ordered["movie_id"].to_numpy(),
+        users=users,
+        starts=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+        item=ordered["item"].to_numpy(),
         rating=ordered["rating"].to_numpy(),
         timestamp=ordered["timestamp"].to_numpy(),
     )
-
-
-def split_examples(timelines: Timelines, options: PrepareOptions) -> Splits:
-    """Choose the examples and put each into train, eval or test.
-
-    `max_per_user` keeps a user's newest examples and comes before the split, so that the ratios hold for what is
-    kept, and the test rows of a smaller cap are among those of a larger one. `max_eval` is a seeded sample.
-
-    Raises:
-        DataError: nobody has more than `history_len` ratings, or a split ends up empty.
-    """
-    lengths = np.diff(timelines.starts)
-    available = np.maximum(lengths - options.history_len, 0)
-    if not available.any():
-        raise DataError(
-            f"No user has more than {options.history_len} ratings; the longest timeline has {lengths.max()}.",
-            "Use a smaller --history-len.",
-        )
-    kept = available if options.max_per_user is None else np.minimum(available, options.max_per_user)
-    events = _last_events(timelines.starts[1:], kept)
-    if options.split == "user-timeline":
-        masks = _split_by_user(kept, options)
-    else:
-        masks = _split_by_time(timelines.timestamp[events], options)
-    chosen = {name: events[mask] for name, mask in zip(SPLITS, masks, strict=True)}
-    _refuse_empty(chosen, options)
-    all_eval = chosen["eval"]
-    if options.max_eval is not None and len(all_eval) > options.max_eval:
-        sample = np.random.default_rng(options.seed).choice(len(all_eval), options.max_eval, replace=False)
-        chosen["eval"] = all_eval[np.sort(sample)]
-    return Splits(
-        events=chosen,
-        users_dropped=int((available == 0).sum()),
-        over_max_per_user=int(available.sum() - kept.sum()),
-        over_max_eval=len(all_eval) - len(chosen["eval"]),
-    )
-
-
-def _last_events(ends: Integers, counts: Integers) -> Integers:
-    """For each user the last `counts` positions before `ends`, ascending, all users in one array."""
-    first: Integers = np.repeat(ends - counts, counts)
-    positions: Integers = first + _ranks(counts)
-    return positions
-
-
-def _ranks(counts: Integers) -> Integers:
-    """0, 1, … counts[0] − 1, 0, 1, … counts[1] − 1, …"""
-    first: Integers = np.repeat(np.cumsum(counts) - counts, counts)
-    ranks: Integers = np.arange(counts.sum(), dtype=np.int64) - first
-    return ranks
-
-
-def held_out(examples: Integers, ratio: float) -> Integers:
-    """max(1, floor(n · ratio)) for each n, and never more than n."""
-    share: Integers = np.floor(examples * ratio + _ROUNDING).astype(np.int64)
-    return np.minimum(examples, np.maximum(1, share))
-
-
-def _split_by_user(counts: Integers, options: PrepareOptions) -> tuple[npt.NDArray[np.bool_], ...]:
-    """Each user's last examples are test, those before them eval, the rest train.
-
-    Test is served first: one example is a test row; two are an eval and a test row; three are one of each.
-    """
-    test = held_out(counts, options.test_ratio)
-    evaluation = np.minimum(counts - test, held_out(counts, options.val_ratio))
-    from_end = np.repeat(counts, counts) - 1 - _ranks(counts)
-    is_test = from_end < np.repeat(test, counts)
-    is_eval = ~is_test & (from_end < np.repeat(test + evaluation, counts))
-    return ~is_test & ~is_eval, is_eval, is_test
-
-
-def _split_by_time(times: Integers, options: PrepareOptions) -> tuple[npt.NDArray[np.bool_], ...]:
-    """Two moments cut all users: train is before the first, test from the second on.
-
-    The moments are the times of the examples at which the later ones make up the ratios; examples of the same second
-    all fall on the later side, so that no example is trained on that is as late as a held-out one.
-    """
-    ordered = np.sort(times)
-    examples = np.array([len(times)])
-    test = int(held_out(examples, options.test_ratio)[0])
-    evaluation = int(held_out(examples, options.val_ratio)[0])
-    test_from = ordered[len(ordered) - test]
-    before_test = int(np.searchsorted(ordered, test_from))
-    eval_from = ordered[max(0, before_test - evaluation)]
-    is_test = times >= test_from
-    is_eval = ~is_test & (times >= eval_from)
-    return ~is_test & ~is_eval, is_eval, is_test
-
-
-def _refuse_empty(chosen: dict[str, Integers], options: PrepareOptions) -> None:
-    empty = [name for name in SPLITS if not len(chosen[name])]
-    if not empty:
-        return
-    counts = ", ".join(f"{name} {len(chosen[name]):,}" for name in SPLITS)
-    if options.max_per_user is not None and options.max_per_user < len(SPLITS):
-        cure = f"Use --max-per-user {len(SPLITS)} or more."
-    elif options.split == "global-time":
-        cure = "Larger ratios help, or --split user-timeline: too many examples share one second at the cut."
-    else:
-        cure = "Use a smaller --history-len, or data with more ratings a user."
-    raise DataError(f"The split {' and '.join(empty)} would be empty ({counts}).", cure)

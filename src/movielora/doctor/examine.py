@@ -15,15 +15,13 @@ from movielora.doctor.checks.data import check_data
 from movielora.doctor.checks.flash_attention import FlashAttention, check_flash_attention, judge, not_examined
 from movielora.doctor.checks.folders import check_disk, check_write_permission
 from movielora.doctor.checks.hardware import (
-    Driver,
     check_gpu,
     check_gpu_use,
     check_memory,
     check_processor,
     nvidia_cards_on_the_bus,
-    read_driver,
 )
-from movielora.doctor.checks.libraries import LIBRARIES, check_library, requirements
+from movielora.doctor.checks.libraries import LIBRARIES, check_library, package_requirements
 from movielora.doctor.checks.liger import check_liger
 from movielora.doctor.checks.model import ARCHITECTURES_TARGET, check_hugging_face, check_model, model_cache
 from movielora.doctor.checks.python import check_platform, check_python
@@ -37,13 +35,13 @@ from movielora.doctor.checks.pytorch import (
     torch_facts,
 )
 from movielora.doctor.checks.services import check_logind, check_tensorboard_port
-from movielora.doctor.requirements import Wishes, read_wishes
+from movielora.doctor.requirements import Requirements, read_requirements
 from movielora.errors import ConfigError
 from movielora.machine.child import Outcome, run_probes
-from movielora.model.kernels import liger
-from movielora.model.kernels.attention import PROBE_TARGET as FLASH_TARGET
-from movielora.model.kernels.attention import installed_version, read_probe
-from movielora.model.quantization import PROBE_TARGET as FOUR_BIT_TARGET
+from movielora.machine.gpu import Driver, read_driver
+from movielora.model.kernels.attention import FLASH_TARGET, installed_flash_attn, read_flash_probe
+from movielora.model.kernels.liger import LIGER_TARGET, installed_liger, read_liger_probe
+from movielora.model.quantization import FOUR_BIT_TARGET
 from movielora.progress import Reporter
 
 # One child's limit: torch's import on a slow disk, and a cold CUDA start.
@@ -56,7 +54,7 @@ class Findings:
     """Everything the checks judge, gathered before them."""
 
     resolved: ResolvedConfig | None
-    wishes: Wishes
+    requirements: Requirements
     driver: Driver
     probes: Mapping[str, Outcome]
     flash: FlashAttention
@@ -85,13 +83,13 @@ _TARGETS = {
     "speed": SPEED_TARGET,
     "architectures": ARCHITECTURES_TARGET,
     "four_bit": FOUR_BIT_TARGET,
-    "liger": liger.PROBE_TARGET,
+    "liger": LIGER_TARGET,
     "flash": FLASH_TARGET,  # last: it is the likeliest to take the child down
 }
 
 
 def _library(name: str) -> Callable[[Findings], Check]:
-    return lambda found: check_library(name, requirements().get(name))
+    return lambda found: check_library(name, package_requirements().get(name))
 
 
 # name → (the check, the probes it reads); the order is the order of the page.
@@ -102,30 +100,30 @@ CHECKS: dict[str, tuple[Callable[[Findings], Check], tuple[str, ...]]] = {
     "memory": (lambda found: check_memory(), ()),
     "gpu": (lambda found: _gpu(found), ()),
     "gpu_use": (lambda found: check_gpu_use(found.driver), ()),
-    "torch": (lambda found: check_torch(found.probes["torch"], found.driver, found.wishes), ("torch",)),
+    "torch": (lambda found: check_torch(found.probes["torch"], found.driver, found.requirements), ("torch",)),
     "torch_gpu_code": (lambda found: check_torch_gpu_code(found.probes["torch"]), ("torch",)),
     "cuda_toolkit": (lambda found: check_cuda_toolkit(), ()),
     "flash_attention": (
-        lambda found: check_flash_attention(found.flash, found.driver, found.wishes),
+        lambda found: check_flash_attention(found.flash, found.driver, found.requirements),
         ("torch", "flash"),
     ),
     "liger_kernel": (
-        lambda found: check_liger(liger.read_probe(found.probes["liger"]), found.driver, found.wishes),
+        lambda found: check_liger(read_liger_probe(found.probes["liger"]), found.driver, found.requirements),
         ("liger",),
     ),
-    "bitsandbytes": (lambda found: check_bitsandbytes(found.probes["four_bit"], found.wishes), ("four_bit",)),
+    "bitsandbytes": (lambda found: check_bitsandbytes(found.probes["four_bit"], found.requirements), ("four_bit",)),
     "bf16_speed": (
-        lambda found: check_bf16_speed(found.probes["speed"], found.wishes, bool(found.driver.gpus)),
+        lambda found: check_bf16_speed(found.probes["speed"], found.requirements, bool(found.driver.gpus)),
         ("speed",),
     ),
     **{name: (_library(name), ()) for name in LIBRARIES},
     "hugging_face": (lambda found: check_hugging_face(), ()),
-    "model": (lambda found: check_model(found.wishes, found.probes["architectures"]), ("architectures",)),
+    "model": (lambda found: check_model(found.requirements, found.probes["architectures"]), ("architectures",)),
     "data": (lambda found: check_data(found.resolved), ()),
-    "disk_output": (lambda found: check_disk("disk_output", found.wishes.output_dir), ()),
+    "disk_output": (lambda found: check_disk("disk_output", found.requirements.output_dir), ()),
     "disk_cache": (lambda found: check_disk("disk_cache", model_cache()), ()),
-    "write_permission": (lambda found: check_write_permission(found.wishes.output_dir), ()),
-    "tensorboard_port": (lambda found: check_tensorboard_port(wanted=found.wishes.tensorboard), ()),
+    "write_permission": (lambda found: check_write_permission(found.requirements.output_dir), ()),
+    "tensorboard_port": (lambda found: check_tensorboard_port(wanted=found.requirements.tensorboard), ()),
     "logind": (lambda found: check_logind(), ()),
 }
 
@@ -133,15 +131,15 @@ CHECKS: dict[str, tuple[Callable[[Findings], Check], tuple[str, ...]]] = {
 def examine(resolved: ResolvedConfig | None, only: Sequence[str], reporter: Reporter) -> Diagnosis:
     """Run the checks named in `only`, or all. Raises ConfigError for a name that is no check."""
     names = _select(only)
-    wishes = read_wishes(resolved)
+    requirements = read_requirements(resolved)
     with reporter.phase("Looking at this machine"):
         driver = read_driver()
-        probes = _ask(names, wishes, driver)
+        probes = _ask(names, requirements, driver)
         if "flash_attention" in names:
-            flash = judge(read_probe(probes["flash"]), torch_facts(probes["torch"]), driver)
+            flash = judge(read_flash_probe(probes["flash"]), torch_facts(probes["torch"]), driver)
         else:
             flash = not_examined()
-        found = Findings(resolved, wishes, driver, probes, flash)
+        found = Findings(resolved, requirements, driver, probes, flash)
         return Diagnosis(tuple(CHECKS[name][0](found) for name in names), flash)
 
 
@@ -154,14 +152,14 @@ def _select(only: Sequence[str]) -> list[str]:
     return [name for name in CHECKS if name in only] if only else list(CHECKS)
 
 
-def _ask(names: Sequence[str], wishes: Wishes, driver: Driver) -> dict[str, Outcome]:
+def _ask(names: Sequence[str], requirements: Requirements, driver: Driver) -> dict[str, Outcome]:
     """The probes these checks read, in one child process; the others are `not asked`."""
     needed = {probe for name in names for probe in CHECKS[name][1]}
-    if installed_version() is None:
+    if installed_flash_attn() is None:
         needed.discard("flash")
-    if liger.installed_version() is None or not driver.gpus:
+    if installed_liger() is None or not driver.gpus:
         needed.discard("liger")
-    if not wishes.model_at.is_dir() or not wishes.model:
+    if not requirements.model_at.is_dir() or not requirements.model:
         needed.discard("architectures")
     if driver.gpus:
         needed.discard("speed")
@@ -172,4 +170,4 @@ def _ask(names: Sequence[str], wishes: Wishes, driver: Driver) -> dict[str, Outc
 
 def _gpu(found: Findings) -> Check:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return check_gpu(found.driver, found.wishes, nvidia_cards_on_the_bus(), visible)
+    return check_gpu(found.driver, found.requirements, nvidia_cards_on_the_bus(), visible)

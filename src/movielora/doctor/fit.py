@@ -9,8 +9,8 @@ from typing import Any
 import psutil
 
 from movielora.config import ResolvedConfig
-from movielora.doctor.checks.hardware import Gpu, read_driver
 from movielora.errors import ConfigError
+from movielora.machine.gpu import Gpu, read_gpus
 from movielora.machine.processor import computes_bf16_fast, cpu_flags
 from movielora.model.base import Device
 from movielora.model.memory import (
@@ -69,14 +69,14 @@ def fit_config(resolved: ResolvedConfig, memory: str | None) -> Fit:
     """
     values = resolved.values
     budget = parse_memory(memory) if memory else None
-    gpus = read_driver().gpus
+    gpus = read_gpus()
     device: Device = "cuda" if budget or gpus else "cpu"
     shape = find_shape(resolved)
     setup = setup_of(values, device, bf16_is_fast=_bf16_is_fast(device, gpus))
     if budget:
         where = "a GPU"
-    elif gpus:
-        budget, where = gpus[0].memory, gpus[0].name
+    elif gpus and gpus[0].memory_total_bytes:
+        budget, where = gpus[0].memory_total_bytes, gpus[0].name
     else:
         budget, where = psutil.virtual_memory().available, "this machine's free memory"
     effective = values.rows_per_step
@@ -99,10 +99,11 @@ def parse_memory(text: str) -> int:
     raise ConfigError(f"--memory {text.strip()} is no amount of memory", "write a number and a unit: --memory 24GiB")
 
 
-def _bf16_is_fast(device: Device, gpus: tuple[Gpu, ...]) -> bool:
+def _bf16_is_fast(device: Device, gpus: list[Gpu]) -> bool:
     if device == "cpu":
         return computes_bf16_fast(cpu_flags())
-    return not gpus or tuple(int(part) for part in gpus[0].capability.split(".")) >= _BF16_CAPABILITY
+    known = gpus[0].capability if gpus else ""
+    return not known or tuple(int(part) for part in known.split(".")) >= _BF16_CAPABILITY
 
 
 def _unit_notes(memory: str | None) -> list[str]:

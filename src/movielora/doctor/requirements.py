@@ -9,7 +9,7 @@ from movielora.config import ResolvedConfig
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Requirements:
     """`gpu`, `flash`, `liger`, `four_bit`: the key that asks for it, as written, or empty. `config` is for messages."""
 
     config: str = ""
@@ -24,13 +24,13 @@ class Wishes:
     tensorboard: bool = True
 
 
-def read_wishes(resolved: ResolvedConfig | None) -> Wishes:
+def read_requirements(resolved: ResolvedConfig | None) -> Requirements:
     if resolved is None:
-        return Wishes()
+        return Requirements()
     values = resolved.values
     flash = "flash_attn: flash_attention_2" if values.flash_attn == "flash_attention_2" else ""
     liger = "enable_liger_kernel: true" if values.enable_liger_kernel is True else ""
-    return Wishes(
+    return Requirements(
         config=str(resolved.path or "the config"),
         gpu=flash or liger or ("fp16: true" if values.fp16 else ""),
         flash=flash,

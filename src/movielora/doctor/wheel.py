@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from movielora.doctor.checks.flash_attention import this_machine
-from movielora.doctor.checks.hardware import read_driver
 from movielora.doctor.checks.pytorch import TORCH_TARGET, torch_facts
 from movielora.doctor.wheels import INSTEAD, Choice, Machine, Wheel, choose_wheel, minor, torch_build
 from movielora.errors import ConfigError
 from movielora.machine.child import run_probes
+from movielora.machine.gpu import read_driver
 
 Answer = Literal["there", "absent", "not checked"]
 

@@ -1,70 +1,117 @@
-"""What NVML says of the GPUs; an empty list where there is no driver, no GPU or no library."""
+"""The one reader of NVML: what the NVIDIA driver says of itself and of each GPU. torch is not needed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU. Memory in bytes, utilisation in percent, temperature in °C; None where the driver does not say.
+    """One GPU as the driver knows it. Memory in bytes, utilisation in percent, temperature in °C; None or "" for what
+    the driver does not say.
 
-    `process_memory_bytes` is this run's, None in containers whose process numbers the driver does not know.
+    `capability` is the CUDA compute capability, such as `8.0`. `processes` holds (pid, bytes or None) of those that
+    compute on it; inside a container the driver may list none.
     """
 
-    index: int
     name: str
-    utilization_percent: float | None
-    memory_used_bytes: int | None
     memory_total_bytes: int | None
-    process_memory_bytes: int | None
-    temperature_celsius: float | None
+    memory_used_bytes: int | None
+    capability: str = ""
+    processes: tuple[tuple[int, int | None], ...] = ()
+    index: int = 0
+    utilization_percent: float | None = None
+    temperature_celsius: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+    def memory_of(self, pid: int | None) -> int | None:
+        """Bytes of process `pid`; None in containers whose process numbers the driver does not know."""
+        return next((used for owner, used in self.processes if owner == pid), None)
+
+    def to_json(self, pid: int | None) -> dict[str, Any]:
+        """What `movielora status --json` says of this GPU, for the run whose process is `pid`."""
+        return {
+            "index": self.index,
+            "name": self.name,
+            "utilization_percent": self.utilization_percent,
+            "memory_used_bytes": self.memory_used_bytes,
+            "memory_total_bytes": self.memory_total_bytes,
+            "process_memory_bytes": self.memory_of(pid),
+            "temperature_celsius": self.temperature_celsius,
+        }
 
 
-def read_gpus(pid: int | None) -> list[Gpu]:
-    """Every GPU of this machine, with the memory of process `pid`."""
+@dataclass(frozen=True)
+class Driver:
+    """The NVIDIA driver: its `version`, the highest `cuda` it serves, its GPUs. Without one, `problem` says why."""
+
+    version: str = ""
+    cuda: str = ""
+    gpus: tuple[Gpu, ...] = ()
+    problem: str = ""
+
+
+def read_driver() -> Driver:
+    """Ask NVML, which needs only the driver. That there is no driver, GPU or library is no error."""
     try:
         import pynvml
     except ImportError:
-        return []
+        return Driver(problem="nvidia-ml-py is not installed")
     try:
         pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
+    except pynvml.NVMLError as error:
+        return Driver(problem=str(error))
     try:
-        return [_read_one(pynvml, index, pid) for index in range(pynvml.nvmlDeviceGetCount())]
-    except pynvml.NVMLError:  # the driver went away, or the GPU fell off the bus, between two questions
-        return []
+        return _read_driver(pynvml)
+    except pynvml.NVMLError as error:  # the driver went away, or the GPU fell off the bus, between two questions
+        return Driver(problem=str(error))
     finally:
         pynvml.nvmlShutdown()
 
 
-def _read_one(nvml: Any, index: int, pid: int | None) -> Gpu:
+def read_gpus() -> list[Gpu]:
+    """Every GPU of this machine; none without a driver."""
+    return list(read_driver().gpus)
+
+
+def _read_driver(nvml: Any) -> Driver:
+    version = _ask(nvml, nvml.nvmlSystemGetDriverVersion)
+    highest = _ask(nvml, nvml.nvmlSystemGetCudaDriverVersion_v2)  # 12040 is 12.4
+    return Driver(
+        version=_text(version or ""),
+        cuda=f"{highest // 1000}.{highest % 1000 // 10}" if highest else "",
+        gpus=tuple(_read_gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount())),
+    )
+
+
+def _read_gpu(nvml: Any, index: int) -> Gpu:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
-
-    def ask(question: Callable[[], Any]) -> Any:
-        """One answer; None where this GPU does not know it (a MIG slice has no utilisation, say)."""
-        try:
-            return question()
-        except nvml.NVMLError:
-            return None
-
-    name = ask(lambda: nvml.nvmlDeviceGetName(handle)) or f"GPU {index}"
-    memory = ask(lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
-    use = ask(lambda: nvml.nvmlDeviceGetUtilizationRates(handle))
-    processes = ask(lambda: nvml.nvmlDeviceGetComputeRunningProcesses(handle)) or []
-    temperature = ask(lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
+    memory = _ask(nvml, nvml.nvmlDeviceGetMemoryInfo, handle)
+    capability = _ask(nvml, nvml.nvmlDeviceGetCudaComputeCapability, handle)
+    use = _ask(nvml, nvml.nvmlDeviceGetUtilizationRates, handle)
+    temperature = _ask(nvml, nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU)
+    running = _ask(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
     return Gpu(
-        index=index,
-        name=name.decode() if isinstance(name, bytes) else str(name),
-        utilization_percent=float(use.gpu) if use else None,
-        memory_used_bytes=int(memory.used) if memory else None,
+        name=_text(_ask(nvml, nvml.nvmlDeviceGetName, handle) or f"GPU {index}"),
         memory_total_bytes=int(memory.total) if memory else None,
-        process_memory_bytes=next((item.usedGpuMemory for item in processes if item.pid == pid), None),
+        memory_used_bytes=int(memory.used) if memory else None,
+        capability=".".join(map(str, capability)) if capability else "",
+        processes=tuple((int(entry.pid), entry.usedGpuMemory) for entry in running),
+        index=index,
+        utilization_percent=float(use.gpu) if use else None,
         temperature_celsius=float(temperature) if temperature is not None else None,
     )
+
+
+def _ask(nvml: Any, question: Callable[..., Any], *arguments: Any) -> Any:
+    """One answer; None if this GPU does not have it (a MIG slice has no utilisation, for example)."""
+    try:
+        return question(*arguments)
+    except nvml.NVMLError:
+        return None
+
+
+def _text(value: object) -> str:
+    """NVML's bindings gave bytes in older versions."""
+    return value.decode() if isinstance(value, bytes) else str(value)

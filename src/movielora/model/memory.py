@@ -12,14 +12,12 @@ from typing import Any
 
 from movielora.config import Config, ResolvedConfig
 from movielora.errors import ModelError
+from movielora.machine.units import GIB, MIB
 from movielora.model import tiny
 from movielora.model.base import Device, choose_precision
 from movielora.model.folder import read_model_config
 from movielora.model.hub import config_file
 from movielora.model.quantization import FOUR_BIT_BYTES
-
-GIB = 1 << 30
-MIB = 1 << 20
 
 # The process without a model. CPU: measured resident memory after the imports of a training (torch 2.13,
 # transformers 5.23). CUDA: the context, cuBLAS and what the allocator rounds up; measured values differ by driver.

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.model.causal_lm import causal_lm_of
-from movielora.prompt.tokens import TokenizedExamples
+from movielora.prompt.token_sets import PromptTokens
 
 if TYPE_CHECKING:
     import torch
 
 # Below this the keys and values cost more to copy into every batch than they save.
 _LEAST_TOKENS = 16
+# Rows whose first tokens are compared at once.
+_COMPARED_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Opening:
     layers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
 
     @classmethod
-    def of(cls, model: Any, examples: TokenizedExamples, rows: NDArray[np.int64]) -> Opening:
+    def of(cls, model: Any, examples: PromptTokens, rows: NDArray[np.int64]) -> Opening:
         """Of `rows` under `model` as it stands now: its weights, and its adapter on or off."""
         import torch
         from transformers import DynamicCache
@@ -54,15 +56,17 @@ class Opening:
         return cache
 
 
-def shared_length(examples: TokenizedExamples, rows: NDArray[np.int64]) -> int:
+def shared_length(examples: PromptTokens, rows: NDArray[np.int64]) -> int:
     """How many tokens the prompts of `rows` have in common at their start; each keeps one token of its own."""
     if len(rows) < 2:
         return 0
     shortest = int(examples.lengths[rows].min())
     first = np.asarray(examples.prompt(int(rows[0])))[: shortest - 1]
     length = len(first)
-    for row in rows:
-        differs = np.flatnonzero(examples.prompt(int(row))[:length] != first[:length])
+    for start in range(0, len(rows), _COMPARED_ROWS):
+        ids, offsets = examples.prompts(rows[start : start + _COMPARED_ROWS])
+        heads = ids[offsets[:-1, None] + np.arange(length)]  # (rows, length)
+        differs = np.flatnonzero((heads != first[:length]).any(axis=0))
         length = int(differs[0]) if len(differs) else length
     return length
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 # What `run_probes` is told to run.
-PROBE_TARGET = "movielora.model.quantization:run_four_bit"
+FOUR_BIT_TARGET = "movielora.model.quantization:run_four_bit"
 
 CPU_SPEED_WARNING = (
     "4-bit weights on the CPU are unpacked in every step and cost several times the time of bf16; "

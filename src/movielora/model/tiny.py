@@ -16,10 +16,11 @@ from typing import Any
 from movielora.errors import ModelError, OutputError, first_line
 from movielora.machine.library_output import quiet_libraries
 from movielora.model.folder import check_weights, read_model_config
-from movielora.prompt.template import INSTRUCTION, SYSTEM, render_input
+from movielora.prompt.render import render_input
+from movielora.prompt.spec import INSTRUCTION, SYSTEM
 from movielora.sources.synthetic import invented_titles
 from movielora.storage.atomic import read_json
-from movielora.storage.new_folder import new_folder
+from movielora.storage.complete_folder import complete_folder
 
 NAME = "tiny"
 
@@ -75,7 +76,7 @@ def build_tiny_base(cache_dir: Path) -> Path:
     if _is_whole(folder):
         return folder.resolve()
     try:
-        with new_folder(folder, _is_whole) as staging:
+        with complete_folder(folder, _is_whole) as staging:
             _write(staging, corpus)
     except (OSError, SafetensorError) as error:
         raise OutputError(

@@ -1,8 +1,8 @@
-"""Examples as lines of JSON: rendered block by block and written at once, so that memory holds one block.
+"""The examples as JSON files for other tools, rendered block by block so that memory holds one block.
 
-All text comes from `movielora.prompt.template`. Of the 1,000 characters of a training record only the films, the answer
-and three numbers change, so its JSON is made once as a pattern, and each film with its rating is rendered and escaped
-once; JSON escapes character by character, so the pieces joined are the JSON of the whole.
+All text comes from `movielora.prompt.template`. Of the 1,000 characters of a training record only the films, the
+answer, two ids and the time change, so its JSON is made once as a pattern, and each film with its rating is rendered
+and escaped once; JSON escapes character by character, so the pieces joined are the JSON of the whole.
 """
 
 from __future__ import annotations
@@ -10,15 +10,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
-from movielora.dataset.folder import RecordFile
+from movielora.dataset.films import Films
+from movielora.dataset.names import split_file
+from movielora.dataset.options import PrepareOptions
+from movielora.dataset.splits import SPLITS, Splits
 from movielora.dataset.timelines import Integers, Timelines
-from movielora.progress import Phase
-from movielora.prompt.template import INSTRUCTION, NO, SYSTEM, YES, assemble_input, film_text
-from movielora.sources.movie_files import Movie
+from movielora.preparation.record_file import RecordFile
+from movielora.progress import Phase, Reporter
+from movielora.prompt.render import assemble_input, film_text
+from movielora.prompt.spec import INSTRUCTION, SYSTEM
+from movielora.prompt.template import NO, YES
 
 _BLOCK = 4096
 # More than the pairs of film and rating that MovieLens 32M's usual films have; at 200 bytes each about 50 MB.
@@ -28,14 +34,33 @@ _TEXT_MARK, _NUMBER_MARK = "\ue000", "\ue001"
 _encode: Callable[[object], str] = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
+def export_json(
+    folder: Path,
+    form: Literal["json", "jsonl"],
+    timelines: Timelines,
+    films: Films,
+    splits: Splits,
+    options: PrepareOptions,
+    reporter: Reporter,
+) -> list[str]:
+    """Write the examples of each split into `folder`; the names of the files. Raises OSError."""
+    writer = ExampleWriter(timelines, films, options.history_len, options.rating_threshold)
+    names = []
+    total = sum(len(events) for events in splits.events.values())
+    with reporter.phase("Writing examples", total, "examples") as phase:
+        for split in SPLITS:
+            names.append(split_file(split, form))
+            with RecordFile(folder / names[-1]) as file:
+                write = writer.write_raw if split == "test" else writer.write_training
+                write(file, splits.events[split], phase)
+    return names
+
+
 class ExampleWriter:
-    """Renders examples from their positions in the timelines.
+    """Renders examples from their positions in the timelines. `liked_from` is in stars."""
 
-    `movies` names the films; one that it does not name is `Movie 123`. `liked_from` is in stars.
-    """
-
-    def __init__(self, timelines: Timelines, movies: Mapping[int, Movie], history_len: int, liked_from: float) -> None:
-        self._timelines, self._movies, self._liked_from = timelines, movies, liked_from
+    def __init__(self, timelines: Timelines, films: Films, history_len: int, liked_from: float) -> None:
+        self._timelines, self._films, self._liked_from = timelines, films, liked_from
         self._window = np.arange(-history_len, 0)
         self._pattern = _training_pattern(history_len)
         self._film = lru_cache(_KEPT_TEXTS)(self._escaped_film)
@@ -60,32 +85,39 @@ class ExampleWriter:
     def _training_lines(self, events: Integers) -> list[str]:
         timelines = self._timelines
         distinct, place = self._shown(events)
-        rated = zip(timelines.movie_id[distinct].tolist(), timelines.rating[distinct].tolist(), strict=True)
-        films = np.array([self._film(movie, rating) for movie, rating in rated], dtype=object)
+        rated = zip(timelines.item[distinct].tolist(), timelines.rating[distinct].tolist(), strict=True)
+        films = np.array([self._film(item, rating) for item, rating in rated], dtype=object)
         pattern, candidate = self._pattern, self._candidate
+        asked = zip(*self._asked(events), timelines.item[events].tolist(), strict=True)
         return [
-            pattern % (*history, candidate(movie), answer, user, movie, time)
-            for history, (user, movie, time, answer) in zip(films[place].tolist(), self._asked(events), strict=True)
+            pattern % (*history, candidate(item), answer, _json_id(user), _json_id(movie), time)
+            for history, (user, movie, time, answer, item) in zip(films[place].tolist(), asked, strict=True)
         ]
 
     def _raw_lines(self, events: Integers) -> list[str]:
-        timelines = self._timelines
+        timelines, titles = self._timelines, self._films.titles
         distinct, place = self._shown(events)
-        titles = np.array([self._title(movie) for movie in timelines.movie_id[distinct].tolist()], dtype=object)
-        rows = zip(titles[place].tolist(), timelines.rating[distinct][place].tolist(), self._asked(events), strict=True)
+        shown_titles = np.array([titles[item] for item in timelines.item[distinct].tolist()], dtype=object)
+        rows = zip(
+            shown_titles[place].tolist(),
+            timelines.rating[distinct][place].tolist(),
+            timelines.item[events].tolist(),
+            *self._asked(events),
+            strict=True,
+        )
         return [
             _encode(
                 {
                     "user_id": user,
                     "history_titles": shown,
                     "history_ratings": ratings,
-                    "candidate_title": self._title(movie),
+                    "candidate_title": titles[item],
                     "movie_id": movie,
                     "timestamp": time,
                     "label": answer,
                 }
             )
-            for shown, ratings, (user, movie, time, answer) in rows
+            for shown, ratings, item, user, movie, time, answer in rows
         ]
 
     def _shown(self, events: Integers) -> tuple[Integers, Integers]:
@@ -94,28 +126,23 @@ class ExampleWriter:
         distinct, place = np.unique(shown, return_inverse=True)
         return distinct, place.reshape(shown.shape)
 
-    def _asked(self, events: Integers) -> list[tuple[int, int, int, str]]:
-        """User, film, time and answer of each event."""
+    def _asked(self, events: Integers) -> tuple[list[Any], list[Any], list[int], list[str]]:
+        """User id, film id, time and answer of each event, each as a list."""
         timelines = self._timelines
         answers = np.where(timelines.rating[events] >= self._liked_from, YES, NO)
         users = timelines.users[timelines.user_index(events)]
-        columns = (users, timelines.movie_id[events], timelines.timestamp[events], answers)
-        return list(zip(*(column.tolist() for column in columns), strict=True))
+        films = self._films.ids[timelines.item[events]]
+        return users.tolist(), films.tolist(), timelines.timestamp[events].tolist(), answers.tolist()
 
-    def _title(self, movie_id: int) -> str:
-        movie = self._movies.get(movie_id)
-        return movie.title if movie else untitled(movie_id)
+    def _escaped_title(self, item: int) -> str:
+        return _encode(self._films.titles[item])[1:-1]
 
-    def _escaped_title(self, movie_id: int) -> str:
-        return _encode(self._title(movie_id))[1:-1]
-
-    def _escaped_film(self, movie_id: int, rating: float) -> str:
-        return _encode(film_text(self._title(movie_id), rating))[1:-1]
+    def _escaped_film(self, item: int, rating: float) -> str:
+        return _encode(film_text(self._films.titles[item], rating))[1:-1]
 
 
-def untitled(movie_id: int) -> str:
-    """The name of a film that the films file does not name."""
-    return f"Movie {movie_id}"
+def _json_id(value: int | str) -> int | str:
+    return _encode(value) if isinstance(value, str) else value
 
 
 def _training_record(films: Sequence[str], candidate: str, answer: str, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +157,7 @@ def _training_record(films: Sequence[str], candidate: str, answer: str, known: M
 
 
 def _training_pattern(history_len: int) -> str:
-    """A training record's JSON with `%s` for each film, the candidate and the answer, `%d` for user, film and time."""
+    """A training record's JSON with `%s` for each film, the candidate, the answer, user id, film id and time."""
     known = dict.fromkeys(("user_id", "movie_id", "timestamp"), _NUMBER_MARK)
     text = _encode(_training_record([_TEXT_MARK] * history_len, _TEXT_MARK, _TEXT_MARK, known))
-    return text.replace("%", "%%").replace(f'"{_NUMBER_MARK}"', "%d").replace(_TEXT_MARK, "%s")
+    return text.replace("%", "%%").replace(f'"{_NUMBER_MARK}"', "%s").replace(_TEXT_MARK, "%s")

@@ -1,77 +1,22 @@
-"""How an example becomes the text that a model reads: the only place that renders, and that calls a chat template.
+"""The chat template around a rendered example: the only place that calls it.
 
-Training, evaluation, `compare` and `audit` all come through here, so the prompt a model is trained on is the prompt
-it is asked with. The prompt is the chat template with the generation prompt and `enable_thinking=False` (for Qwen3:
-up to and including the empty thinking block); the answer is `Yes<|im_end|>` or `No<|im_end|>`.
+The prompt is the chat template with the generation prompt and `enable_thinking=False` (for Qwen3: up to and including
+the empty thinking block); the answer is `Yes<|im_end|>` or `No<|im_end|>`.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from movielora.errors import ModelError
-from movielora.sources.titles import one_line
-
-if TYPE_CHECKING:
-    from movielora.examples.records import Record
-
-SYSTEM = "You predict whether a person will like a film. Answer with one word: Yes or No."
-INSTRUCTION = (
-    "Below are films a user rated, oldest first, each with the user's rating from 0.5 to 5 stars. "
-    "Decide whether the same user will like the candidate film."
-)
-_HISTORY_HEAD = "Rated films:"
-_CANDIDATE_HEAD = "Candidate film: "
-_QUESTION = "Will this user like the candidate film? Answer Yes or No."
-
-
-def render_input(history_titles: Sequence[str], history_ratings: Sequence[float] | None, candidate_title: str) -> str:
-    """The `input` of a record: one numbered line a film, the candidate, the question.
-
-    `history_titles` and `history_ratings` (stars, 0.5 to 5) are oldest first and of equal length; without ratings
-    the lines hold titles alone. Whitespace inside a title, newlines included, becomes one space, so that a title is
-    always one line.
-    """
-    return assemble_input(film_texts(history_titles, history_ratings), one_line(candidate_title))
-
-
-def assemble_input(films: Sequence[str], candidate: str) -> str:
-    """`render_input` from pieces that are ready: `film_text` of each film, oldest first, and a one-line title.
-
-    `prepare` renders each film once and not once an example.
-    """
-    return "\n".join([_HISTORY_HEAD, *number_lines(films), f"{_CANDIDATE_HEAD}{candidate}", _QUESTION])
-
-
-def history_lines(titles: Sequence[str], ratings: Sequence[float] | None) -> list[str]:
-    """`3. Heat (1995): 4.5` for each film; `3. Heat (1995)` where there are no ratings."""
-    return number_lines(film_texts(titles, ratings))
-
-
-def number_lines(films: Sequence[str]) -> list[str]:
-    return [f"{number}. {film}" for number, film in enumerate(films, 1)]
-
-
-def film_texts(titles: Sequence[str], ratings: Sequence[float] | None) -> list[str]:
-    if ratings is None:
-        return [film_text(title, None) for title in titles]
-    return [film_text(title, rating) for title, rating in zip(titles, ratings, strict=True)]
-
-
-def film_text(title: str, rating: float | None) -> str:
-    """`Heat (1995): 4.5`; the title alone where there is no rating."""
-    return one_line(title) if rating is None else f"{one_line(title)}: {rating:g}"
-
-
-def without_lone_surrogates(text: str) -> str:
-    """`\\ud83c` alone, which JSON can hold and UTF-8 cannot, becomes a question mark."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
+from movielora.examples.example import Example
+from movielora.examples.importers.fields import without_lone_surrogates
+from movielora.prompt.render import RenderedText, render
+from movielora.prompt.spec import SYSTEM, PromptSpec
 
 YES, NO = "Yes", "No"
 END_OF_TURN = "<|im_end|>"
@@ -106,18 +51,17 @@ class PromptPieces:
 
 
 class PromptTemplate:
-    """A tokenizer's chat template around a record.
+    """A tokenizer's chat template around examples rendered by a prompt spec.
 
-    `tokenizer` is a Hugging Face tokenizer. `system` replaces every record's own system text where it is given.
-    Raises ModelError where the tokenizer has no chat template, alters the user's text, or lacks `<|im_end|>`, and
-    where Yes or No is not one token right after the prompt.
+    `tokenizer` is a Hugging Face tokenizer. Raises ModelError if the tokenizer has no chat template, alters the user's
+    text, or lacks `<|im_end|>`, and if Yes or No is not one token right after the prompt.
     """
 
-    def __init__(self, tokenizer: Any, system: str | None = None) -> None:
+    def __init__(self, tokenizer: Any, spec: PromptSpec | None = None) -> None:
         if not getattr(tokenizer, "chat_template", None):
             raise ModelError("the tokenizer has no chat template", "use a Qwen3 chat model such as Qwen/Qwen3-0.6B")
         self._tokenizer = tokenizer
-        self.system = system
+        self.spec = spec or PromptSpec()
         self._frame = lru_cache(_MOST_FRAMES)(self._render_frame)
         added = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, added))) if added else None
@@ -125,34 +69,43 @@ class PromptTemplate:
         self._head = lru_cache(maxsize=1024)(self._clean_head)  # the same for most records
         self.yes_id, self.no_id, self.end_id = self._answer_ids()
 
-    def pieces(self, record: Record) -> PromptPieces:
-        """The record's prompt, cut around its history."""
-        from movielora.examples.records import find_history
+    @property
+    def answer_ids(self) -> tuple[int, int, int]:
+        """Token ids of Yes, No and the end of the turn."""
+        return self.yes_id, self.no_id, self.end_id
 
-        before, after = self._frame(record.system if self.system is None else self.system, record.turns)
-        head, asked = self._user_text(record)
-        # Numbered lines of the instruction are no history: only the input is searched.
-        start, end = find_history(asked)
-        return PromptPieces(before + head + asked[:start], asked[start:end], asked[end:] + after)
+    def pieces(self, example: Example) -> PromptPieces:
+        """The example's prompt, cut around its history. Raises DataError as `render` does."""
+        return self.rendered_pieces(render(example, self.spec))
 
-    def conversation(self, record: Record) -> str:
+    def unlimited_pieces(self, example: Example) -> PromptPieces:
+        """The same with every film that the example brings."""
+        return self.rendered_pieces(render(example, replace(self.spec, history_len=None)))
+
+    def rendered_pieces(self, text: RenderedText) -> PromptPieces:
+        """The same from a text that is rendered already."""
+        before, after = self._frame(text.system, text.turns)
+        head, *parts = self._user_text(text)
+        return PromptPieces(before + head + parts[0], parts[1], parts[2] + after)
+
+    def conversation(self, example: Example) -> str:
         """The whole conversation, answer included, as the template renders it for training: the reference that
-        prompt + answer is held against."""
-        system = record.system if self.system is None else self.system
+        prompt + answer is compared with."""
+        text = render(example, self.spec)
         messages = [
-            *self._opening(system, record.turns),
-            {"role": "user", "content": "".join(self._user_text(record))},
-            {"role": "assistant", "content": YES if record.label else NO},
+            *self._opening(text.system, text.turns),
+            {"role": "user", "content": "".join(self._user_text(text))},
+            {"role": "assistant", "content": YES if example.label else NO},
         ]
         return str(self._tokenizer.apply_chat_template(messages, tokenize=False, enable_thinking=False))
 
-    def _user_text(self, record: Record) -> tuple[str, str]:
-        """The instruction with its line's end, and the input, both clean; without whitespace around the two."""
-        head = self._head(record.instruction)
-        if not head:
-            return "", self.clean(record.input.strip())
-        asked = self.clean(record.input.rstrip())
-        return (head, asked) if asked else (head.rstrip(), "")
+    def _user_text(self, text: RenderedText) -> tuple[str, str, str, str]:
+        """The instruction with its line's end, and the three parts of the input, all clean."""
+        head = self._head(text.instruction)
+        before, history, after = self.clean(text.before), self.clean(text.history), self.clean(text.after)
+        if not (before or history or after):
+            head = head.rstrip()
+        return head, before, history, after
 
     def _clean_head(self, instruction: str) -> str:
         return self.clean(instruction.lstrip()) + "\n" if instruction.strip() else ""

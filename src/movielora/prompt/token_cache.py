@@ -17,45 +17,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from movielora.errors import DataError, OutputError
-from movielora.examples import records
-from movielora.examples.records import read_records
+from movielora.errors import OutputError
+from movielora.examples.importers import alpaca, fields, records, rendered_text, title_lists
+from movielora.examples.importers.records import read_records
 from movielora.progress import Reporter
-from movielora.prompt import template as prompt
-from movielora.prompt import tokens
+from movielora.prompt import render, template, text_tokens
 from movielora.prompt.template import PromptTemplate
-from movielora.prompt.tokens import TokenizedExamples, concatenate, joined_offsets, tokenize_parts
-from movielora.storage.new_folder import new_folder
+from movielora.prompt.text_tokens import tokenize_parts
+from movielora.prompt.token_sets import TokenizedExamples, concatenate, joined_offsets
+from movielora.storage.complete_folder import complete_folder
+from movielora.storage.hashing import file_sha256
 
+# Every module that decides ids of foreign text: a changed one makes all caches old.
+_MODULES = (alpaca, fields, records, rendered_text, title_lists, render, template, text_tokens)
 _ARRAYS = ("ids", "offsets", "labels", "dropped_lines")
 _FACTS = "tokens.json"
 
 
 def tokenize_file(
     path: Path,
-    template: PromptTemplate,
+    prompt: PromptTemplate,
     tokenizer: Any,
     *,
     cutoff_len: int,
     cache_dir: Path,
     reporter: Reporter,
 ) -> TokenizedExamples:
-    """All records of `path` as ids, from the cache where nothing that matters has changed."""
+    """All records of `path` as ids, from the cache if nothing that matters has changed."""
     content = file_sha256(path)
-    folder = cache_dir / f"tokens-{_cache_key(content, prompt_key(template, tokenizer, cutoff_len))}"
-    cached = _load(folder, template)
+    folder = cache_dir / f"tokens-{_cache_key(content, prompt_key(prompt, tokenizer, cutoff_len))}"
+    cached = _load(folder, prompt)
     if cached is not None:
         reporter.note(f"Tokens of {path} come from the cache")
         return cached
     parts = tokenize_parts(
-        read_records(path), template, tokenizer, cutoff_len=cutoff_len, reporter=reporter, name=path.name
+        read_records(path), prompt, tokenizer, cutoff_len=cutoff_len, reporter=reporter, name=path.name
     )
     if file_sha256(path) != content:  # kept under the old content's key, the ids would be taken for its own
         reporter.warn(f"{path} changed while it was read: its tokens are not kept")
         return concatenate(parts)
     _save(folder, parts, path)
     # Mapped from the files just written, as the next start maps them: the ids are never in memory twice.
-    return _load(folder, template) or concatenate(parts)
+    return _load(folder, prompt) or concatenate(parts)
 
 
 def clear_cache(cache_dir: Path) -> int:
@@ -66,12 +69,12 @@ def clear_cache(cache_dir: Path) -> int:
     return len(folders)
 
 
-def prompt_key(template: PromptTemplate, tokenizer: Any, cutoff_len: int) -> str:
-    """Everything that a record's ids depend on beside the record: template, tokenizer, cutoff and this code."""
+def prompt_key(prompt: PromptTemplate, tokenizer: Any, cutoff_len: int) -> str:
+    """Everything that a record's ids depend on beside the record: spec, template, tokenizer, cutoff and this code."""
     digest = hashlib.sha256()
     for part in (
         str(tokenizer.chat_template),
-        repr(template.system),
+        repr(prompt.spec),
         tokenizer.backend_tokenizer.to_str(),
         str(cutoff_len),
         _code_hash(),
@@ -80,36 +83,25 @@ def prompt_key(template: PromptTemplate, tokenizer: Any, cutoff_len: int) -> str
     return digest.hexdigest()
 
 
-def _cache_key(content: str, prompt: str) -> str:
-    """`content` is the file's hash, `prompt` a `prompt_key`."""
-    return hashlib.sha256(f"{content} {prompt}".encode()).hexdigest()[:24]
-
-
-def file_sha256(path: Path) -> str:
-    """Hex digest of a file's bytes. Raises DataError where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "movielora prepare --help shows how to make a dataset") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+def _cache_key(content: str, prompt_hash: str) -> str:
+    """`content` is the file's hash, `prompt_hash` a `prompt_key`."""
+    return hashlib.sha256(f"{content} {prompt_hash}".encode()).hexdigest()[:24]
 
 
 @cache
 def _code_hash() -> str:
-    """The source of every file that decides ids: changing one makes all caches old."""
-    sources = (prompt.__file__, records.__file__, tokens.__file__)
+    """The source of every file that decides ids."""
+    sources = [module.__file__ for module in _MODULES]
     return hashlib.sha256(b"".join(Path(str(source)).read_bytes() for source in sources)).hexdigest()
 
 
-def _load(folder: Path, template: PromptTemplate) -> TokenizedExamples | None:
+def _load(folder: Path, prompt: PromptTemplate) -> TokenizedExamples | None:
     """None where there is no cache, or it cannot be read now. A damaged one (a file removed or cut short) is taken
     away, to be made anew."""
     if not folder.is_dir():
         return None
     try:
-        found = _read_whole(folder, (template.yes_id, template.no_id, template.end_id))
+        found = _read_whole(folder, prompt.answer_ids)
     except OSError:  # too many open files, no memory to map: no fault of the cache
         return None
     if found is None:
@@ -141,7 +133,7 @@ def _save(folder: Path, parts: Sequence[TokenizedExamples], source: Path) -> Non
     }
     facts = {"source": str(source), "examples": sum(map(len, parts)), "tokens": sum(map(len, arrays["ids"]))}
     try:
-        with new_folder(folder, lambda found: _read_whole(found, parts[0].answer_ids) is not None) as staging:
+        with complete_folder(folder, lambda found: _read_whole(found, parts[0].answer_ids) is not None) as staging:
             for name in _ARRAYS:
                 _write_array(staging / f"{name}.npy", arrays[name])
             (staging / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")

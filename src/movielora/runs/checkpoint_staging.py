@@ -1,11 +1,13 @@
 """Saving a checkpoint so that it is complete or absent, whatever happens meanwhile.
 
-Written into a hidden staging folder, listed in a manifest, synced to disk, then renamed. A process killed inside a
-save leaves only a staging folder, which the next attempt removes.
+Written into a hidden working folder, listed in a manifest, then published (`storage/complete_folder.py`). A process
+that is killed inside a save leaves only the working folder, which the next attempt removes: it holds the run's lock, so
+no process can be writing there.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +16,8 @@ from pathlib import Path
 from movielora.errors import WorkError
 from movielora.runs.checkpoints import file_digest, inspect, list_checkpoints
 from movielora.runs.paths import MANIFEST_NAME, RunPaths
-from movielora.storage.atomic import sync, write_json_atomically
+from movielora.storage.atomic import write_json_atomically
+from movielora.storage.complete_folder import OWNER, make_working_folder, replace
 
 # A save is about as large as the last one; the margin is for the optimizer's first step and the file system.
 _SPACE_MARGIN = 1.2
@@ -46,7 +49,7 @@ def stage(paths: RunPaths, step: int) -> Path:
     folder = paths.staging(step)
     if folder.exists():
         shutil.rmtree(folder)
-    folder.mkdir(mode=0o700)
+    make_working_folder(folder, mode=0o700)
     return folder
 
 
@@ -57,13 +60,8 @@ def commit(paths: RunPaths, step: int, *, required: Sequence[str] = ()) -> Path:
     if missing:
         raise WorkError(f"checkpoint {step} was saved without {', '.join(missing)}, so it could not be resumed exactly")
     _write_manifest(folder, step)
-    _sync_tree(folder)
     final = paths.checkpoint(step)
-    if final.exists():  # the same step saved again after a resume
-        _retire(paths, step)
-    folder.rename(final)
-    sync(paths.root)
-    _remove(paths.retired(step))
+    replace(folder, final, aside=paths.retired(step))  # the same step may be saved again after a resume
     return final
 
 
@@ -73,9 +71,9 @@ def remove_leftovers(paths: RunPaths) -> None:
         if path.is_file():
             path.unlink(missing_ok=True)
             continue
-        step = int(path.name.split("-")[1].split(".")[0])
-        set_aside = path == paths.retired(step) and not paths.checkpoint(step).exists()
-        if set_aside and inspect(path, step).complete:
+        step = _step_of(path)
+        waits = step is not None and path == paths.retired(step) and not paths.checkpoint(step).exists()
+        if step is not None and waits and inspect(path, step).complete:
             path.rename(paths.checkpoint(step))
         else:
             shutil.rmtree(path)
@@ -94,8 +92,10 @@ def rotate(paths: RunPaths, *, keep: int | None, best_step: int | None) -> list[
     candidates = [checkpoint.step for checkpoint in found if checkpoint.step not in protected]
     surplus = candidates[: max(0, len(found) - keep)]
     for step in surplus:
-        _retire(paths, step)
-        _remove(paths.retired(step))
+        # Renamed first: a checkpoint that is half deleted must not have the name of one.
+        shutil.rmtree(paths.retired(step), ignore_errors=True)
+        paths.checkpoint(step).rename(paths.retired(step))
+        shutil.rmtree(paths.retired(step))
     return surplus
 
 
@@ -115,24 +115,12 @@ def _write_manifest(folder: Path, step: int) -> None:
     files = {
         str(path.relative_to(folder)): {"size": path.stat().st_size, "sha256": file_digest(path)}
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST_NAME
+        if path.is_file() and path.name not in (MANIFEST_NAME, OWNER)
     }
     write_json_atomically(folder / MANIFEST_NAME, {"schema": 1, "step": step, "files": files})
 
 
-def _sync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            sync(path)
-    for path in (*[path for path in folder.rglob("*") if path.is_dir()], folder):
-        sync(path)
-
-
-def _retire(paths: RunPaths, step: int) -> None:
-    _remove(paths.retired(step))
-    paths.checkpoint(step).rename(paths.retired(step))
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
+def _step_of(leftover: Path) -> int | None:
+    """The step of a checkpoint's working or set-aside folder; None for what is no checkpoint's."""
+    match = re.match(r"\.checkpoint-(\d+)\.", leftover.name)
+    return int(match.group(1)) if match else None

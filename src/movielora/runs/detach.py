@@ -16,11 +16,11 @@ from typing import Any
 from movielora.errors import MovieloraError, RequestError, StoppedError, WorkError
 from movielora.machine import logind
 from movielora.progress import Reporter
-from movielora.runs import run_guard as occupancy
+from movielora.runs import run_guard
 from movielora.runs.log_file import printable
 from movielora.runs.paths import RunPaths
-from movielora.runs.record import Record, check_name, read_record
-from movielora.runs.run_guard import Mode
+from movielora.runs.record import RunRecord, check_name, read_record
+from movielora.runs.run_guard import StartMode
 from movielora.runs.session import DETACHED_VARIABLE
 from movielora.runs.status.heartbeat import read_heartbeat
 from movielora.storage import lock
@@ -58,7 +58,7 @@ def start_detached(
     run_dir: Path,
     reporter: Reporter,
     *,
-    mode: Mode = "new",
+    mode: StartMode = "new",
     name: str | None = None,
     wait_seconds: float = _WAIT_SECONDS,
 ) -> Detached:
@@ -71,9 +71,9 @@ def start_detached(
         check_name(name)
     paths = RunPaths(Path(os.path.abspath(run_dir)))  # noqa: PTH100 - keeps symlinks
     made_here = not paths.root.exists()
-    occupancy.make_folder(paths)
-    occupancy.refuse_live(paths)
-    occupancy.refuse_occupied(paths, mode)
+    run_guard.make_folder(paths)
+    run_guard.refuse_live(paths)
+    run_guard.refuse_occupied(paths, mode)
     resuming = mode == "resume"
     log_start = paths.log.stat().st_size if resuming and paths.log.exists() else 0
     child = _start(argv, paths, append=resuming, before=_words_before(reporter))
@@ -140,13 +140,13 @@ def _outcome(child: subprocess.Popen[bytes], paths: RunPaths, log_start: int, *,
     return Detached(name, paths.root, child.pid, paths.log, checked or finished)
 
 
-def _record_of(pid: int, paths: RunPaths) -> Record | None:
+def _record_of(pid: int, paths: RunPaths) -> RunRecord | None:
     """The record once the child has written it; an earlier run's is no answer."""
     record = read_record(paths)
     return record if record and record.identity and record.identity.pid == pid else None
 
 
-def _death(code: int, record: Record | None, paths: RunPaths, log_start: int, *, made_here: bool) -> MovieloraError:
+def _death(code: int, record: RunRecord | None, paths: RunPaths, log_start: int, *, made_here: bool) -> MovieloraError:
     """The child's own reason and exit code, as an error of the parent."""
     said, next_step = _last_words(paths.log, log_start)
     reason = (record.ended.reason if record and record.ended else "") or said

@@ -7,16 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from movielora.storage.complete_folder import working_path
+
 # transformers' own folder name, so that plain HF tools find the checkpoints too.
 _CHECKPOINT = re.compile(r"checkpoint-(\d{1,12})")
 # Hidden and of another shape than `checkpoint-N`: no tool takes a half-written folder for a checkpoint.
 _STAGING = re.compile(r"\.checkpoint-(\d{1,12})\.(saving|old)")
+
+_ADAPTER = "adapter"
 
 MANIFEST_NAME = "manifest.json"
 TRAINER_STATE_NAME = "trainer_state.json"
 # Ours, inside a checkpoint: what an exact resume needs beyond transformers' own files.
 RESUME_STATE_NAME = "resume_state.json"
 ADAPTER_WEIGHTS_NAME = "adapter_model.safetensors"
+PROMPT_NAME = "prompt.json"
 ADAPTER_CONFIG_NAME = "adapter_config.json"
 
 # What PEFT, the tokenizer and the trainer leave beside our own files: ours to replace when a run is overwritten.
@@ -100,6 +105,10 @@ class RunPaths:
         """Where a checkpoint stands while it is replaced or deleted, so that it is never half there by its name."""
         return self.root / f".checkpoint-{step}.old"
 
+    def adapter_staging(self) -> Path:
+        """A new working folder for the adapter of the last step, before its files take their place."""
+        return working_path(self.root, _ADAPTER)
+
     @property
     def replaced(self) -> Path:
         """Where an overwritten run waits until the new one trains."""
@@ -112,7 +121,7 @@ class RunPaths:
     def leftovers(self) -> list[Path]:
         """Staging folders and temporary files that a killed process left behind."""
         folders = [path for _, path in self._numbered(_STAGING)]
-        return folders + sorted(self.root.glob(".*.tmp"))
+        return folders + sorted(self.root.glob(f".{_ADAPTER}.partial-*")) + sorted(self.root.glob(".*.tmp"))
 
     def known_files(self) -> list[Path]:
         """Every file a run writes directly into its folder; overwriting a run removes these and nothing else."""

@@ -43,7 +43,7 @@ class Ending:
 
 
 @dataclass(frozen=True)
-class Record:
+class RunRecord:
     """run.json as a reader takes it: values of the right type and size, or absent. `raw` is for what is not named."""
 
     raw: dict[str, Any]
@@ -122,12 +122,12 @@ def new_record(
     }
 
 
-def read_record(paths: RunPaths) -> Record | None:
+def read_record(paths: RunPaths) -> RunRecord | None:
     """The record of the run folder, or None where there is none that can be read."""
     raw = read_json(paths.record)
     if raw is None:
         return None
-    return Record(
+    return RunRecord(
         raw=raw,
         run_id=fields.text(raw.get("run_id"), 100),
         name=fields.text(raw.get("name"), 100),

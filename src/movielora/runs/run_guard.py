@@ -12,8 +12,9 @@ from movielora.errors import OutputError
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import read_record
 from movielora.storage import lock, process
+from movielora.storage.complete_folder import move_entries
 
-Mode = Literal["new", "resume", "overwrite"]
+StartMode = Literal["new", "resume", "overwrite"]
 
 # torch's data-loader workers look every 5 s whether their parent lives; after that they are ended.
 _ORPHANS_SECONDS = 6.0
@@ -54,7 +55,7 @@ def take_lock(paths: RunPaths) -> lock.FolderLock:
     return held
 
 
-def refuse_occupied(paths: RunPaths, mode: Mode) -> None:
+def refuse_occupied(paths: RunPaths, mode: StartMode) -> None:
     """Raises OutputError when the folder holds results and `mode` is "new"."""
     if mode != "new":
         return
@@ -90,10 +91,7 @@ def set_aside(paths: RunPaths, *, keep_log: bool) -> None:
     kept = {paths.log} if keep_log else set()
     found = [path for path in _written_by_a_run(paths) if path not in kept]
     try:
-        for path in found:
-            target = paths.replaced / path.relative_to(paths.root)
-            target.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-            path.rename(target)
+        move_entries(found, paths.root, paths.replaced)
     except OSError as error:
         raise OutputError(f"{error.filename or paths.root} cannot be moved: {error.strerror}") from error
 
@@ -103,10 +101,7 @@ def bring_back(paths: RunPaths) -> None:
     if not paths.replaced.is_dir():
         return
     remove_written(paths)
-    for path in _written_by_a_run(RunPaths(paths.replaced)):
-        target = paths.root / path.relative_to(paths.replaced)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(target)
+    move_entries(_written_by_a_run(RunPaths(paths.replaced)), paths.replaced, paths.root)
     forget(paths)
 
 

@@ -15,12 +15,12 @@ from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
 from movielora.errors import MovieloraError, RequestError, StoppedError
-from movielora.runs import run_guard as occupancy
+from movielora.runs import run_guard
 from movielora.runs.checkpoint_staging import remove_leftovers
 from movielora.runs.find import call_name
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import new_record
-from movielora.runs.run_guard import Mode
+from movielora.runs.run_guard import StartMode
 from movielora.runs.status.heartbeat import HeartbeatWriter
 from movielora.runs.stop_request import StopRequest, wants_save
 from movielora.storage.atomic import finite, read_json, write_json_atomically, write_text_atomically
@@ -34,7 +34,7 @@ _SAME_REQUEST_SECONDS = 0.3
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-State = Literal["finished", "stopped", "failed", "interrupted"]
+EndState = Literal["finished", "stopped", "failed", "interrupted"]
 
 
 class _StopNow(BaseException):
@@ -69,7 +69,7 @@ class RunSession:
         config: Mapping[str, Any],
         config_yaml: str,
         name: str | None = None,
-        mode: Mode = "new",
+        mode: StartMode = "new",
     ) -> RunSession:
         """Take the folder and write who we are.
 
@@ -78,24 +78,24 @@ class RunSession:
         """
         paths = RunPaths(Path(os.path.abspath(run_dir)))  # noqa: PTH100 - keeps symlinks, unlike Path.resolve
         detached = os.environ.pop(DETACHED_VARIABLE, "") == "1"
-        occupancy.make_folder(paths)
+        run_guard.make_folder(paths)
         # Until `__enter__` has its handlers in place a stop waits: it must find a run that can record it.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
-            lock = occupancy.take_lock(paths)
+            lock = run_guard.take_lock(paths)
         except BaseException:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
             raise
         old_umask = os.umask(0o077)  # every file of the run, the libraries' included, is private to the user
         try:
             if mode != "resume":
-                occupancy.bring_back(paths)  # an overwriting was killed before it trained
-            occupancy.refuse_occupied(paths, mode)
+                run_guard.bring_back(paths)  # an overwriting was killed before it trained
+            run_guard.refuse_occupied(paths, mode)
             previous = read_json(paths.record) if mode == "resume" else None
             record = new_record(paths, argv=argv, config=config, name=name, detached=detached, previous=previous)
             remove_leftovers(paths)
             if mode != "resume":
-                occupancy.set_aside(paths, keep_log=detached)
+                run_guard.set_aside(paths, keep_log=detached)
             paths.stop_request.unlink(missing_ok=True)
             write_text_atomically(paths.config, config_yaml)
             session = cls(paths, lock, record, old_umask)
@@ -162,7 +162,7 @@ class RunSession:
         self._leave_if_loading()
         self.install_signal_handlers()  # again: libraries (torch elastic) install their own while they load
         self._training = self._began = True
-        occupancy.forget(self.paths)
+        run_guard.forget(self.paths)
         self.beat(force=True, checks_passed=True, training_started=True)
 
     def training_ended(self) -> None:
@@ -170,8 +170,8 @@ class RunSession:
         self._training = False
         self._leave_if_loading()
 
-    def finish(self, state: State, reason: str = "", exit_code: int = 0, **facts: Any) -> None:
-        """Record how the attempt ended; the first word holds. `facts`: last checkpoint, best metric …"""
+    def finish(self, state: EndState, reason: str = "", exit_code: int = 0, **facts: Any) -> None:
+        """RunRecord how the attempt ended; the first word holds. `facts`: last checkpoint, best metric …"""
         if self._record["ended"] is not None:
             return
         self._record["ended"] = {
@@ -216,9 +216,9 @@ class RunSession:
         A detached run that replaced nothing keeps its record, which tells whoever asks later.
         """
         if self.paths.replaced.is_dir():
-            occupancy.bring_back(self.paths)
+            run_guard.bring_back(self.paths)
         elif not self.detached and self._record["attempt"] == 1:
-            occupancy.remove_written(self.paths)
+            run_guard.remove_written(self.paths)
 
     def _stopped_instead_of(self, error: BaseException | None) -> BaseException | None:
         """The exception that a stop means, whatever a library made of it on its way out."""

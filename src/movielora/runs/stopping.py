@@ -13,7 +13,7 @@ from movielora.errors import NoLiveRunError, WorkError
 from movielora.progress import Phase, Reporter
 from movielora.runs.checkpoints import newest_complete
 from movielora.runs.paths import RunPaths
-from movielora.runs.record import Record, read_record
+from movielora.runs.record import RunRecord, read_record
 from movielora.runs.status.heartbeat import read_heartbeat
 from movielora.runs.status.state import Liveness, derive, read_liveness, read_record_and_liveness
 from movielora.runs.stop_request import stop_is_requested, write_stop_request
@@ -79,7 +79,7 @@ def stop_run(
     return _result(paths, name, time.monotonic() - started, forced=forced)
 
 
-def _ask(paths: RunPaths, record: Record | None, identity: Identity, *, save: bool, insist: bool) -> None:
+def _ask(paths: RunPaths, record: RunRecord | None, identity: Identity, *, save: bool, insist: bool) -> None:
     repeated = record is not None and stop_is_requested(paths, record.run_id)
     if record is not None:
         write_stop_request(paths, record.run_id, save=save and not insist)
@@ -137,7 +137,7 @@ def _result(paths: RunPaths, name: str, waited: float, *, forced: bool) -> Stopp
 
 
 def _not_alive(
-    paths: RunPaths, record: Record | None, liveness: Liveness, name: str, reporter: Reporter
+    paths: RunPaths, record: RunRecord | None, liveness: Liveness, name: str, reporter: Reporter
 ) -> NoLiveRunError:
     """Nothing to stop; the workers that a killed run left behind are ended all the same."""
     if liveness.orphans:
@@ -148,7 +148,7 @@ def _not_alive(
     return NoLiveRunError(f"{name} is not alive ({state})", f"see how it ended with: movielora status {paths.root}")
 
 
-def _out_of_reach(record: Record | None, name: str) -> WorkError:
+def _out_of_reach(record: RunRecord | None, name: str) -> WorkError:
     where = f" on {record.host}" if record and record.host and record.host != process.host() else ""
     return WorkError(
         f"{name} is alive{where}, but its process cannot be seen from here (another machine or container)",

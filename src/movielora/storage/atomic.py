@@ -14,19 +14,24 @@ from typing import Any
 _RECORD_LIMIT_BYTES = 4 * 1024 * 1024
 
 
-def write_json_atomically(path: Path, value: Mapping[str, Any], *, durable: bool = True) -> None:
-    """Replace `path` by `value` in one step, readable by the user alone.
+def write_json_atomically(
+    path: Path, value: Mapping[str, Any], *, durable: bool = True, private: bool = True, indent: int | None = None
+) -> None:
+    """Replace `path` by `value` as JSON in one step: on one line, or indented for people to read.
 
     `durable` also survives a power cut (fsync of file and folder); without it a crash of the machine may leave the
-    file empty, which `read_json` reads as absent. NaN and infinities become null. Raises OSError.
+    file empty, which `read_json` reads as absent. `private`: readable by this user only; else as the umask says. NaN
+    and infinities become null. Raises OSError.
     """
-    write_text_atomically(path, json.dumps(finite(value), ensure_ascii=False, default=str) + "\n", durable=durable)
+    text = json.dumps(finite(value), ensure_ascii=False, default=str, indent=indent) + "\n"
+    write_text_atomically(path, text, durable=durable, private=private)
 
 
-def write_text_atomically(path: Path, text: str, *, durable: bool = True) -> None:
+def write_text_atomically(path: Path, text: str, *, durable: bool = True, private: bool = True) -> None:
+    """Replace `path` by `text` (UTF-8) in one step; options as in `write_json_atomically`. Raises OSError."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o666)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             if durable:

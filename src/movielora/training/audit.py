@@ -14,10 +14,19 @@ from numpy.typing import NDArray
 from movielora.config import ResolvedConfig
 from movielora.dataset.find import find_eval_file, find_test_file, find_train_file
 from movielora.errors import ConfigError, DataError
-from movielora.examples.records import Record, read_records
+from movielora.examples.example import Example
+from movielora.examples.example_set import ExampleSet
+from movielora.examples.load import ExampleLoader
+from movielora.examples.timeline_examples import TimelineExamples
 from movielora.progress import SILENT, Reporter
+from movielora.prompt.column_pieces import count_characters
 from movielora.prompt.lengths import CutoffAdvice, LengthSummary, advise_cutoff, summarise_lengths
+from movielora.prompt.render import RenderedText, render
+from movielora.prompt.spec import PromptSpec
 from movielora.prompt.template import PromptTemplate
+from movielora.prompt.text_tokens import tokenize_records
+from movielora.prompt.token_sets import ANSWER_TOKENS
+from movielora.prompt.tokenize import tokenize_examples
 
 SplitName = Literal["train", "eval", "test"]
 _NO_CUTOFF = 1 << 30
@@ -87,22 +96,22 @@ def audit(request: AuditRequest, reporter: Reporter) -> Audit:
     if wrong or not request.percentiles:
         raise ConfigError(f"--percentiles {wrong[0] if wrong else ''}: give numbers from 0 to 100, such as 50,95")
     path = _split_file(request)
-    with reporter.phase(f"Reading {path.name}", unit="examples") as phase:
-        records = _sample(list(read_records(path)), request)
-        phase.advance(len(records))
+    loader = ExampleLoader(request.resolved.values.prompt_history_len, reporter)
+    spec = PromptSpec.of_config(request.resolved.values, loader.dataset_history_len(path))
+    examples = _sample(loader.open(path), request)
     if request.char_only:
         if request.show_examples or request.cutoff_len:
             reporter.warn("--show-examples and --cutoff-len need the tokenizer, which --char-only leaves out")
-        summary = summarise_lengths(np.array([_characters(record) for record in records]), request.percentiles)
+        summary = summarise_lengths(_characters(examples, spec), request.percentiles)
         return Audit(path, "characters", summary, None, [], time.monotonic() - started)
-    lengths, examples = _measure_tokens(request, records, reporter)
+    lengths, walked = _measure_tokens(request, examples, spec, reporter)
     cutoff = request.cutoff_len or request.resolved.values.cutoff_len
     return Audit(
         path,
         "tokens",
         summarise_lengths(lengths, request.percentiles),
         advise_cutoff(lengths, cutoff),
-        examples,
+        walked,
         time.monotonic() - started,
     )
 
@@ -118,53 +127,56 @@ def _split_file(request: AuditRequest) -> Path:
     return path
 
 
-def _sample(records: list[Record], request: AuditRequest) -> list[Record]:
-    """A seeded sample over the whole file: its first records would be those of the first users."""
+def _sample(examples: ExampleSet, request: AuditRequest) -> ExampleSet:
+    """A seeded sample over the whole split: its first examples would be those of the first users."""
     most = request.max_samples
-    if most is None or most >= len(records):
-        return records
+    if most is None or most >= len(examples):
+        return examples
     random = np.random.default_rng(request.resolved.values.seed)
-    return [records[row] for row in np.sort(random.choice(len(records), most, replace=False))]
+    return examples.select(np.sort(random.choice(len(examples), most, replace=False)))
 
 
-def _characters(record: Record) -> int:
-    """The texts of the record; the template around them is the tokenizer's."""
-    turns = sum(len(question) + len(answer) for question, answer in record.turns)
-    return len(record.system) + turns + len(record.instruction) + len(record.input)
+def _characters(examples: ExampleSet, spec: PromptSpec) -> NDArray[np.int64]:
+    """The texts of each example; the template around them is the tokenizer's."""
+    if isinstance(examples, TimelineExamples):
+        return count_characters(examples, spec).astype(np.int64)
+    return np.array([_text_characters(render(example, spec)) for example in examples], dtype=np.int64)
+
+
+def _text_characters(text: RenderedText) -> int:
+    turns = sum(len(question) + len(answer) for question, answer in text.turns)
+    return len(text.system) + turns + len(text.instruction) + len(text.input)
 
 
 def _measure_tokens(
-    request: AuditRequest, records: list[Record], reporter: Reporter
+    request: AuditRequest, examples: ExampleSet, spec: PromptSpec, reporter: Reporter
 ) -> tuple[NDArray[np.int64], list[WalkedExample]]:
     from movielora.model.base import find_base
     from movielora.model.tokenizer import load_tokenizer
-    from movielora.prompt.tokens import ANSWER_TOKENS, tokenize_records
 
     config = request.resolved.values
     with reporter.phase("Loading tokenizer"):
         cache_dir = Path(config.preprocessing_cache_dir).parent
         located = request.resolved.locate(config.model_name_or_path)
         tokenizer = load_tokenizer(find_base(config.model_name_or_path, cache_dir, located))
-        template = PromptTemplate(tokenizer)
-    tokens = tokenize_records(
-        records, template, tokenizer, cutoff_len=_NO_CUTOFF, reporter=reporter, name=request.split
-    )
+        template = PromptTemplate(tokenizer, spec)
+    tokens = tokenize_examples(examples, template, tokenizer, cutoff_len=_NO_CUTOFF, reporter=reporter)
     cutoff = request.cutoff_len or config.cutoff_len
-    walked = [_walk(record, template, tokenizer, cutoff) for record in records[: request.show_examples]]
-    return tokens.lengths + ANSWER_TOKENS, walked
+    shown = range(min(request.show_examples, len(examples)))
+    walked = [_walk(examples[row], template, tokenizer, cutoff) for row in shown]
+    return tokens.lengths.astype(np.int64) + ANSWER_TOKENS, walked
 
 
-def _walk(record: Record, template: PromptTemplate, tokenizer: Any, cutoff: int) -> WalkedExample:
-    from movielora.prompt.tokens import tokenize_records
-
-    pieces = template.pieces(record)
-    cut = tokenize_records([record], template, tokenizer, cutoff_len=cutoff, reporter=SILENT)
+def _walk(example: Example, template: PromptTemplate, tokenizer: Any, cutoff: int) -> WalkedExample:
+    text = render(example, template.spec)
+    pieces = template.rendered_pieces(text)
+    cut = tokenize_records([example], template, tokenizer, cutoff_len=cutoff, reporter=SILENT)
     ids, dropped = cut.prompt(0).tolist(), int(cut.dropped_lines[0])
-    answer = (template.yes_id if record.label else template.no_id, template.end_id)
+    answer = (template.yes_id if example.label else template.no_id, template.end_id)
     return WalkedExample(
-        place=record.place,
-        instruction=record.instruction,
-        input=record.input,
+        place=example.place,
+        instruction=text.instruction,
+        input=text.input,
         prompt=pieces.without(dropped).text(),
         answer=tokenizer.decode(answer),
         token_ids=[*ids, *answer],

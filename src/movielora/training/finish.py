@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import Config
-from movielora.evaluation.metrics.formulas import answer_metrics
 from movielora.model.lora import load_adapter
 from movielora.progress import Reporter
-from movielora.prompt.tokens import TokenizedExamples
+from movielora.prompt.token_sets import PromptTokens
 from movielora.runs.checkpoints import inspect
 from movielora.runs.paths import ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME, RunPaths
-from movielora.scoring.answer_position import score
 from movielora.storage.atomic import copy_atomically
+from movielora.storage.complete_folder import working_folder
+from movielora.training.loop.evaluation import evaluation_metrics
 
 # What a user of plain PEFT and transformers needs, out of a checkpoint; the weights last, so that a new config never
 # stands beside old weights that look complete.
@@ -51,9 +50,9 @@ def save_best(trainer: Any, config: Config, paths: RunPaths, reporter: Reporter)
             f"the best adapter, of step {best_step:,}, was never saved whole; the run folder holds that of the last "
             f"step, {trainer.state.global_step:,}"
         )
-    with tempfile.TemporaryDirectory(dir=paths.root, prefix=".adapter-") as staging:
+    with working_folder(paths.adapter_staging()) as staging:
         trainer.model.save_pretrained(staging)
-        _publish(Path(staging), paths)
+        _publish(staging, paths)
     return SavedAdapter(trainer.state.global_step, None)
 
 
@@ -66,29 +65,21 @@ def _publish(source: Path, paths: RunPaths) -> None:
 def score_saved(
     trainer: Any,
     saved: SavedAdapter,
-    evaluation: TokenizedExamples | None,
+    evaluation: PromptTokens | None,
     rows: NDArray[np.int64],
     paths: RunPaths,
     reporter: Reporter,
 ) -> dict[str, float]:
-    """Metrics of the adapter as it stands on disk: read back, put on the base anew, scored as in training.
+    """Metrics of the adapter as it stands on disk: read back, loaded onto the base again, scored as in training.
 
     Warns where they are not what training said of that step, so that a bad save cannot hide.
     """
     if evaluation is None:
         return {}
-    with reporter.phase("Scoring the saved adapter", len(rows), "examples") as phase, trainer.scoring():
-        model = load_adapter(trainer.model.unload(), paths.root)
-        scores, loss = score(
-            model,
-            evaluation,
-            rows,
-            batch_size=trainer.args.per_device_eval_batch_size,
-            on_batch=phase.advance,
-        )
-    labels = np.asarray(evaluation.labels)[rows]
-    found = {"eval_loss": loss}
-    found |= {f"eval_{k}": v for k, v in answer_metrics(labels, scores.log_odds, scores.answer_mass).items()}
+    with reporter.phase("Scoring the saved adapter", len(rows), "examples") as phase:
+        scorer = trainer.scorer(load_adapter(trainer.model.unload(), paths.root))
+        metrics = evaluation_metrics(scorer, evaluation, rows, phase.advance)
+    found = {f"eval_{name}": value for name, value in metrics.items()}
     _compare_with_training(found, saved.step, trainer.state.log_history, reporter)
     return found
 

@@ -6,31 +6,31 @@ Kept in run.json and in every checkpoint, so that a resume on anything else is r
 from __future__ import annotations
 
 import hashlib
-from itertools import islice
+import json
 from pathlib import Path
 
 from movielora.config import Config
-from movielora.dataset.find import DatasetFiles
-from movielora.examples.records import read_records
+from movielora.dataset.find import TrainingSplits
+from movielora.examples.load import ExampleLoader
 from movielora.model.folder import base_hash
-from movielora.prompt.template import SYSTEM
-from movielora.prompt.token_cache import file_sha256
+from movielora.prompt.spec import PromptSpec
+from movielora.storage.hashing import file_sha256
 
 # What decides how a text becomes a prompt's token ids.
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "vocab.json", "merges.txt")
-# Enough rendered records that a change of the template's words shows.
-_RECORDS = 3
 
 
-def run_identity(config: Config, files: DatasetFiles, base: str) -> dict[str, str]:
-    """Name of the part → its hash, or itself where it is short. `base` is a folder, or a Hugging Face name.
+def run_identity(config: Config, files: TrainingSplits, base: str) -> dict[str, str]:
+    """Name of the part → its hash, or itself if it is short. `base` is a folder, or a Hugging Face name.
 
-    Raises DataError where a dataset file cannot be read.
+    Raises DataError if the data cannot be read.
     """
+    loader = ExampleLoader()
+    spec = PromptSpec.of_config(config, loader.dataset_history_len(files.train))
     return {
-        "training data": file_sha256(files.train),
-        "evaluation data": file_sha256(files.evaluation) if files.evaluation else "none",
-        "prompt": _prompt(config, files, Path(base)),
+        "training data": loader.content_hash(files.train),
+        "evaluation data": loader.content_hash(files.evaluation) if files.evaluation else "none",
+        "prompt spec": _prompt(spec, config.cutoff_len, Path(base)),
         "base model": base_hash(base),
         "LoRA shape": lora_shape(config),
     }
@@ -56,10 +56,8 @@ def _short(value: str) -> str:
     return f"{value[:12]}… (SHA-256)" if len(value) == 64 and " " not in value else value
 
 
-def _prompt(config: Config, files: DatasetFiles, base: Path) -> str:
-    digest = hashlib.sha256(f"{SYSTEM}\0{config.cutoff_len}".encode())
-    for record in islice(read_records(files.train), _RECORDS):
-        digest.update("\0".join((record.system, record.instruction, record.input)).encode("utf-8", "replace"))
+def _prompt(spec: PromptSpec, cutoff_len: int, base: Path) -> str:
+    digest = hashlib.sha256(json.dumps([spec.to_json(), cutoff_len], sort_keys=True).encode())
     for name in _TOKENIZER_FILES:
         if (base / name).is_file():
             digest.update(file_sha256(base / name).encode())

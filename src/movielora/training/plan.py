@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from movielora.config import ResolvedConfig
-from movielora.dataset.find import DatasetFiles, find_dataset
-from movielora.examples.records import read_records
+from movielora.dataset.find import TrainingSplits, find_dataset
+from movielora.examples.load import ExampleLoader
 from movielora.progress import SILENT
 from movielora.training.loop.batch import settle_batch
 from movielora.training.train import planned_steps
@@ -19,7 +19,7 @@ class TrainingPlan:
 
     values: dict[str, tuple[Any, str]]
     notes: list[str]
-    files: DatasetFiles
+    files: TrainingSplits
     examples: int
     steps: int
     effective_batch_size: int
@@ -42,10 +42,10 @@ def plan_training(resolved: ResolvedConfig) -> TrainingPlan:
     resolved = settle_batch(resolved, None, SILENT)
     config = resolved.values
     files = find_dataset(resolved)
-    count = sum(1 for _ in read_records(files.train))
+    loader = ExampleLoader(config.prompt_history_len)
+    count = len(loader.open(files.train))
     if files.evaluation:
-        for _ in read_records(files.evaluation):
-            pass
+        loader.open(files.evaluation)
     examples = min(count, config.max_samples or count)
     return TrainingPlan(
         resolved.with_origins(),

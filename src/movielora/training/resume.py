@@ -9,33 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from movielora.config import Config, ResolvedConfig, resolve_config
+from movielora.config.on_resume import consequences
 from movielora.errors import ConfigError, ModelError, NoLiveRunError
 from movielora.progress import Reporter
 from movielora.runs.checkpoints import Checkpoint, inspect, newest_complete, read_trainer_state
 from movielora.runs.find import call_name
 from movielora.runs.paths import RESUME_STATE_NAME, RunPaths
-from movielora.runs.record import Record, read_record
+from movielora.runs.record import RunRecord, read_record
 from movielora.scoring.kernels import recorded_placement
 from movielora.storage import fields
 from movielora.storage.atomic import read_json
 from movielora.training.identity import differences
 from movielora.training.loop.early_stopping import early_stop_reason
-
-# A change of one of these is allowed and said, with what follows from it. The kernels are held against the record once
-# they are chosen: `auto` may mean others on another machine.
-OTHER_LOSSES = "the losses will not be an uninterrupted run's"
-_FOLLOWS = dict.fromkeys(
-    (
-        "max_samples", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate",
-        "lr_scheduler_type", "warmup_ratio", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon",
-        "max_grad_norm", "seed", "lora_dropout", "use_qlora", "bf16", "fp16",
-        "torch_compile", "num_train_epochs", "max_steps",
-    ),
-    OTHER_LOSSES,
-) | {
-    "max_eval_samples": "evaluations before and after are of different rows",
-    "metric_for_best_model": "the best is chosen anew, among the checkpoints that are kept",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -200,10 +185,11 @@ def _refuse_another_run(state: ResumeState | None, identity: dict[str, str], che
         )
 
 
-def _say_changes(record: Record | None, config: Config, reporter: Reporter) -> None:
+def _say_changes(record: RunRecord | None, config: Config, reporter: Reporter) -> None:
+    """The kernels are compared elsewhere, once they are chosen: `auto` may mean others on another machine."""
     before = fields.mapping(record.raw.get("config")) if record else {}
     now = config.model_dump()
-    for key, follows in _FOLLOWS.items():
+    for key, follows in consequences(Config).items():
         if key in before and before[key] != now[key]:
             reporter.warn(f"{key} was {before[key]} and is {now[key]}: {follows}")
 
@@ -217,7 +203,7 @@ def _total_steps(config: Config, state: ResumeState | None, trainer: dict[str, A
 
 
 def _refuse_finished(
-    plan: ResumePlan, record: Record | None, paths: RunPaths, config: Config, trainer: dict[str, Any]
+    plan: ResumePlan, record: RunRecord | None, paths: RunPaths, config: Config, trainer: dict[str, Any]
 ) -> None:
     """A run that was killed after its last step still has its end to do; one that finished has nothing."""
     finished = record is not None and record.ended is not None and record.ended.state == "finished"

@@ -16,28 +16,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import Config, ResolvedConfig
-from movielora.dataset.find import DatasetFiles, find_dataset
+from movielora.config.on_resume import OTHER_LOSSES
+from movielora.dataset.find import TrainingSplits, find_dataset
 from movielora.errors import DataError, StoppedError
+from movielora.examples.load import ExampleLoader
 from movielora.machine.library_output import quiet_libraries
 from movielora.model.base import Placement, choose_placement, find_base, load_base
 from movielora.model.cpu.allocator import return_freed_memory
 from movielora.model.quantization import CPU_SPEED_WARNING
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import Reporter
+from movielora.prompt.spec import PromptSpec, write_prompt_file
 from movielora.prompt.template import PromptTemplate
-from movielora.prompt.token_cache import clear_cache, tokenize_file
-from movielora.prompt.tokens import TokenizedExamples
-from movielora.runs import run_guard as occupancy
+from movielora.prompt.token_cache import clear_cache
+from movielora.prompt.token_sets import PromptTokens
+from movielora.prompt.tokenize import tokenize_split
+from movielora.runs import run_guard
 from movielora.runs.checkpoints import newest_complete
 from movielora.runs.paths import RunPaths
-from movielora.runs.run_guard import Mode
+from movielora.runs.run_guard import StartMode
 from movielora.runs.session import RunSession
 from movielora.scoring.kernels import other_kernels
 from movielora.training.identity import run_identity
 from movielora.training.loop.batch import StepDown, settle_batch
 from movielora.training.result import TrainResult
 from movielora.training.resume import (
-    OTHER_LOSSES,
     ResumePlan,
     choose_checkpoint,
     plan_resume,
@@ -57,7 +60,7 @@ class TrainRequest:
 
     resolved: ResolvedConfig
     argv: Sequence[str] = field(default_factory=lambda: tuple(sys.argv))
-    mode: Mode = "new"
+    mode: StartMode = "new"
     name: str | None = None
     checkpoint: Path | None = None
     extra_epochs: float = 0.0
@@ -66,9 +69,10 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class _Examples:
-    train: TokenizedExamples
+    spec: PromptSpec
+    train: PromptTokens
     train_rows: NDArray[np.int64]
-    evaluation: TokenizedExamples | None
+    evaluation: PromptTokens | None
     eval_rows: NDArray[np.int64]
 
 
@@ -117,14 +121,14 @@ def _recorded(request: TrainRequest) -> ResolvedConfig | None:
 
 
 def _plan_resume(
-    request: TrainRequest, files: DatasetFiles, reporter: Reporter
+    request: TrainRequest, files: TrainingSplits, reporter: Reporter
 ) -> tuple[TrainRequest, ResumePlan | None]:
     """The request with its extra epochs, and where it goes on (None: from the first step); all before anything loads.
 
     A refusal here leaves the run folder as it was.
     """
     paths = RunPaths(Path(request.resolved.values.output_dir))
-    occupancy.refuse_live(paths)  # a live run's checkpoints come and go
+    run_guard.refuse_live(paths)  # a live run's checkpoints come and go
     chosen = choose_checkpoint(paths, request.checkpoint, reporter)
     resolved = with_extra_epochs(request.resolved, request.extra_epochs, chosen.path if chosen else None)
     request = replace(request, resolved=resolved)
@@ -154,7 +158,7 @@ class _Work:
     """What is known once the request has been checked and the run folder is ours."""
 
     request: TrainRequest
-    files: DatasetFiles
+    files: TrainingSplits
     base: str
     identity: dict[str, str]
     plan: ResumePlan | None
@@ -173,6 +177,7 @@ def _train(work: _Work) -> TrainResult:
     tokenizer = load_tokenizer(work.base)
     examples = _load_examples(work, tokenizer)
     steps = planned_steps(work.config, len(examples.train_rows))
+    write_prompt_file(work.session.paths.root, examples.spec)
     trainer = _build_trainer(work, placement, tokenizer, examples, steps)
     _run_trainer(trainer, steps, work)
     if work.session.stop.requested:
@@ -225,6 +230,7 @@ def _build_trainer(work: _Work, placement: Placement, tokenizer: Any, examples: 
         paths=paths,
         keep_checkpoints=config.save_total_limit,
         identity=work.identity,
+        spec=examples.spec,
         steps_per_epoch=steps_per_epoch(config, len(examples.train_rows)),
         compiled=config.torch_compile,
     )
@@ -292,11 +298,12 @@ def _load_examples(work: _Work, tokenizer: Any) -> _Examples:
     cache_dir = Path(config.preprocessing_cache_dir)
     if work.request.clear_cache:
         told.note(f"Removed {clear_cache(cache_dir)} token caches from {cache_dir}")
-    template = PromptTemplate(tokenizer)
+    loader = ExampleLoader(config.prompt_history_len, told)
+    template = PromptTemplate(tokenizer, PromptSpec.of_config(config, loader.dataset_history_len(files.train)))
 
-    def load(path: Path) -> TokenizedExamples:
-        examples = tokenize_file(
-            path, template, tokenizer, cutoff_len=config.cutoff_len, cache_dir=cache_dir, reporter=told
+    def load(path: Path) -> PromptTokens:
+        examples = tokenize_split(
+            path, loader, template, tokenizer, cutoff_len=config.cutoff_len, cache_dir=cache_dir, reporter=told
         )
         check_truncation(examples, path, config, told)
         return examples
@@ -304,6 +311,7 @@ def _load_examples(work: _Work, tokenizer: Any) -> _Examples:
     train = load(files.train)
     evaluation = load(files.evaluation) if files.evaluation else None
     return _Examples(
+        template.spec,
         train,
         sample_rows(len(train), config.max_samples, config.seed),
         evaluation,
@@ -318,7 +326,7 @@ def sample_rows(count: int, most: int | None, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(count, most, replace=False)).astype(np.int64)
 
 
-def check_truncation(examples: TokenizedExamples, path: Path, config: Config, told: Reporter) -> None:
+def check_truncation(examples: PromptTokens, path: Path, config: Config, told: Reporter) -> None:
     """Say how many rows lost history; raise DataError where more than a fifth did, unless that is allowed."""
     if not examples.rows_cut:
         return

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from movielora.dataset.options import Format, PrepareOptions, Split
+from movielora.dataset.options import Export, PrepareOptions, Split
 from movielora.errors import ConfigError
 from movielora.sources.download_names import DOWNLOAD_DIR, GROUPLENS, Download
 
@@ -34,13 +34,17 @@ def prepare(
         int | None, Option(help="Keep a seeded sample of N evaluation examples.", show_default="all")
     ] = _DEFAULT.max_eval,
     seed: Annotated[int, Option(help="Seed of that sample.")] = _DEFAULT.seed,
-    file_format: Annotated[Format, Option("--format", help="One array, or one record a line.")] = _DEFAULT.format,
+    export: Annotated[
+        Export | None,
+        Option(help="JSON for other tools: an array, a record a line, or none.", show_default="json up to 1M examples"),
+    ] = _DEFAULT.export,
+    file_format: Annotated[Export | None, Option("--format", hidden=True)] = None,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
     mirror: Annotated[str, Option("--download-url", hidden=True, envvar="MOVIELORA_DOWNLOAD_URL")] = GROUPLENS,
 ) -> None:
     """Turn MovieLens ratings into training, evaluation and test examples."""
     options = PrepareOptions(
-        history_len, rating_threshold, val_ratio, test_ratio, split, max_per_user, max_eval, seed, file_format
+        history_len, rating_threshold, val_ratio, test_ratio, split, max_per_user, max_eval, seed, export or file_format
     )
     from movielora.console.data import prepare_view
     from movielora.console.output import emit_json

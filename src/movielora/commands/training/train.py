@@ -9,7 +9,7 @@ import typer
 
 from movielora.console import output, reporting
 from movielora.errors import ConfigError
-from movielora.runs.run_guard import Mode
+from movielora.runs.run_guard import StartMode
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -61,7 +61,7 @@ def train(
     output.emit_json(result.to_json()) if as_json else show_result(result)
 
 
-def _mode(*, resume: bool, overwrite: bool, extra_epochs: float) -> Mode:
+def _mode(*, resume: bool, overwrite: bool, extra_epochs: float) -> StartMode:
     if resume and overwrite:
         raise ConfigError("--resume continues a run and --overwrite replaces it", "give one of them")
     if extra_epochs and not resume:

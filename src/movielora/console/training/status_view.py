@@ -118,7 +118,7 @@ def _facts(status: RunStatus) -> list[tuple[str, RenderableType]]:
     if status.checkpoints:
         rows.append(("checkpoints", _checkpoints(status)))
     rows.append(("process", _process(status)))
-    rows += [(f"GPU {gpu.index}", _gpu(gpu, status.gpu_peak_bytes)) for gpu in status.gpus]
+    rows += [(f"GPU {gpu.index}", _gpu(gpu, status)) for gpu in status.gpus]
     if status.last_log_line:
         rows.append(("log", Text(status.last_log_line, overflow="ellipsis", no_wrap=True)))
     return rows
@@ -168,11 +168,12 @@ def _process(status: RunStatus) -> str:
     return f"{pid} · CPU {use.cpu_percent:.0f}% · {format_bytes(use.rss_bytes)}{children}{age}"
 
 
-def _gpu(gpu: Gpu, peak_bytes: int | None) -> str:
+def _gpu(gpu: Gpu, status: RunStatus) -> str:
+    own_bytes, peak_bytes = gpu.memory_of(status.live_pid), status.gpu_peak_bytes
     parts = [escape(gpu.name)]
     if gpu.utilization_percent is not None:
         parts.append(f"{gpu.utilization_percent:.0f}%")
-    own = f"this run {format_bytes(gpu.process_memory_bytes)}" if gpu.process_memory_bytes else ""
+    own = f"this run {format_bytes(own_bytes)}" if own_bytes else ""
     peak = f"torch's peak {format_bytes(peak_bytes)}" if peak_bytes else ""
     inside = ", ".join(part for part in (own, peak) if part)
     parts.append(

@@ -6,7 +6,7 @@ import os
 
 from movielora.doctor.check import Check, missing, ok
 from movielora.doctor.failures import explain
-from movielora.doctor.requirements import Wishes
+from movielora.doctor.requirements import Requirements
 from movielora.machine.child import Outcome
 
 # bf16 keeps 8 bits: a layer computed in it differs from fp32 by well under this share of its largest value.
@@ -14,11 +14,15 @@ _ALLOWED_ERROR = 0.02
 _REPAIR = "pip install --force-reinstall bitsandbytes"
 
 
-def check_bitsandbytes(outcome: Outcome, wishes: Wishes, override: str | None = None) -> Check:
+def check_bitsandbytes(outcome: Outcome, requirements: Requirements, override: str | None = None) -> Check:
     """`override` is BNB_CUDA_VERSION as set. Without 4-bit training asked for, trouble here is a warning."""
     override = os.environ.get("BNB_CUDA_VERSION") if override is None else override
-    needed = f"a 4-bit layer that runs: {wishes.config} says `{wishes.four_bit}`" if wishes.four_bit else "4-bit layers"
-    demanded = bool(wishes.four_bit)
+    needed = (
+        f"a 4-bit layer that runs: {requirements.config} says `{requirements.four_bit}`"
+        if requirements.four_bit
+        else "4-bit layers"
+    )
+    demanded = bool(requirements.four_bit)
     if outcome.value is None:
         known = explain(outcome.error)
         found = known[0].cause if known else outcome.last_line

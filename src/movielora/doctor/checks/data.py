@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from movielora.config import ResolvedConfig
-from movielora.dataset.find import find_dataset
+from movielora.dataset.find import find_dataset, prepared_split
+from movielora.dataset.meta import read_meta
 from movielora.doctor.check import Check, failure, ok, skipped
 from movielora.errors import RequestError
-from movielora.examples.records import read_records
+from movielora.examples.importers.records import read_records
 
 
 def check_data(resolved: ResolvedConfig | None) -> Check:
@@ -15,8 +18,16 @@ def check_data(resolved: ResolvedConfig | None) -> Check:
     try:
         files = find_dataset(resolved)
         named = [file for file in (files.train, files.evaluation) if file is not None]
-        for file in named:
-            next(read_records(file), None)
+        shown = [_first_look(file) for file in named]
     except RequestError as error:
         return failure("data", error.message, "the files of the config", error.next_step)
-    return ok("data", ", ".join(f"{file} ({file.stat().st_size / 1e6:,.1f} MB)" for file in named))
+    return ok("data", ", ".join(shown))
+
+
+def _first_look(path: Path) -> str:
+    """A split of a prepared dataset with its examples, or a file with its size, its first record read."""
+    prepared = prepared_split(path)
+    if prepared is not None and not prepared.is_edited():
+        return f"{path} ({read_meta(prepared.folder).counts[prepared.split]:,} examples)"
+    next(read_records(path), None)
+    return f"{path} ({path.stat().st_size / 1e6:,.1f} MB)"

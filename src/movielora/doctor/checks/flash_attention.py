@@ -6,13 +6,13 @@ import platform
 from dataclasses import dataclass
 
 from movielora.doctor.check import Check, failure, missing, ok, skipped
-from movielora.doctor.checks.hardware import Driver
 from movielora.doctor.checks.pytorch import TorchFacts
 from movielora.doctor.failures import explain
-from movielora.doctor.requirements import Wishes
+from movielora.doctor.requirements import Requirements
 from movielora.doctor.wheels import Choice, Machine, choose_wheel
 from movielora.machine.child import KernelProbe
-from movielora.model.kernels.attention import installed_version
+from movielora.machine.gpu import Driver
+from movielora.model.kernels.attention import installed_flash_attn
 
 _NEEDED = "a flash-attn that runs"
 
@@ -47,7 +47,7 @@ def this_machine(facts: TorchFacts | None, driver: Driver) -> Machine:
         abi=facts.abi if facts else None,
         machine=platform.machine(),
         glibc=version if name == "glibc" else None,
-        capability=driver.gpus[0].capability if driver.gpus else None,
+        capability=(driver.gpus[0].capability or None) if driver.gpus else None,
         system=platform.system(),
     )
 
@@ -59,16 +59,16 @@ def judge(probe: KernelProbe, facts: TorchFacts | None, driver: Driver) -> Flash
 def not_examined() -> FlashAttention:
     """What is said where `--only` leaves this check out."""
     reason = "not examined (--only leaves flash_attention out)"
-    return FlashAttention(KernelProbe(installed_version(), False, reason), Choice(None, reason))
+    return FlashAttention(KernelProbe(installed_flash_attn(), False, reason), Choice(None, reason))
 
 
-def check_flash_attention(found: FlashAttention, driver: Driver, wishes: Wishes) -> Check:
+def check_flash_attention(found: FlashAttention, driver: Driver, requirements: Requirements) -> Check:
     """Broken is a warning, because `flash_attn: auto` takes sdpa then; a failure where the config names the kernel."""
     probe, wheel = found.probe, found.choice.wheel
-    asked = f"{_NEEDED}: {wishes.config} says `{wishes.flash}`" if wishes.flash else _NEEDED
+    asked = f"{_NEEDED}: {requirements.config} says `{requirements.flash}`" if requirements.flash else _NEEDED
     if probe.usable:
         return ok("flash_attention", probe.reason)
-    if wishes.flash:
+    if requirements.flash:
         fix = wheel.command if wheel and driver.gpus else "--set flash_attn=auto"
         return failure("flash_attention", _with_cause(probe), asked, fix)
     if probe.installed and probe.error:

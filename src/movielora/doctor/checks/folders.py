@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from movielora.doctor.check import Check, failure, ok, warning
+from movielora.machine.units import GIB
 
-GIB = 1 << 30
 # A run of Qwen3-0.6B keeps three adapters with optimiser state, 0.4 GB; the base itself is 1.5 GB in the cache.
 _COMFORTABLE, _LEAST = 5 * GIB, GIB
 

@@ -4,77 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from movielora.doctor.check import Check, missing, ok, skipped, warning
-from movielora.doctor.requirements import Wishes
+from movielora.doctor.requirements import Requirements
+from movielora.machine.gpu import Driver, Gpu
 from movielora.machine.processor import computes_bf16_fast, cpu_flags
+from movielora.machine.units import GIB
 
-GIB = 1 << 30
 # Qwen3-0.6B in bf16 with a small batch peaks at about 4 GB; the tokenised data and the libraries want the rest.
 _COMFORTABLE_MEMORY = 6 * GIB
 _NVIDIA_VENDOR, _DISPLAY_CLASS = "0x10de", "0x03"
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """One GPU as the driver knows it. `memory` and `used` in bytes; `processes` holds (pid, bytes or None)."""
-
-    name: str
-    memory: int
-    used: int
-    capability: str
-    processes: tuple[tuple[int, int | None], ...] = ()
-
-
-@dataclass(frozen=True)
-class Driver:
-    """What the NVIDIA driver says; `version` empty where there is none, `cuda` the highest it can serve."""
-
-    version: str = ""
-    cuda: str = ""
-    gpus: tuple[Gpu, ...] = ()
-    problem: str = ""
-
-
-def read_driver() -> Driver:
-    """Ask NVML, which needs the driver alone. No driver is no error: `problem` says what NVML said."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        return Driver(problem=str(error))
-    try:
-        highest = pynvml.nvmlSystemGetCudaDriverVersion_v2()
-        gpus = tuple(_read_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount()))
-        return Driver(_text(pynvml.nvmlSystemGetDriverVersion()), f"{highest // 1000}.{highest % 1000 // 10}", gpus)
-    except pynvml.NVMLError as error:
-        return Driver(problem=str(error))
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _read_gpu(nvml: Any, index: int) -> Gpu:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
-    try:
-        running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-    except nvml.NVMLError:  # a slice of a GPU, or a container, may not list them
-        running = []
-    processes = tuple((int(entry.pid), entry.usedGpuMemory) for entry in running)
-    name = _text(nvml.nvmlDeviceGetName(handle))
-    return Gpu(name, int(memory.total), int(memory.used), f"{major}.{minor}", processes)
-
-
-def _text(value: object) -> str:
-    """NVML's bindings gave bytes in older versions."""
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def nvidia_cards_on_the_bus(devices: Path = Path("/sys/bus/pci/devices")) -> int:
@@ -89,10 +31,10 @@ def nvidia_cards_on_the_bus(devices: Path = Path("/sys/bus/pci/devices")) -> int
     return count
 
 
-def check_gpu(driver: Driver, wishes: Wishes, cards: int, visible: str | None) -> Check:
+def check_gpu(driver: Driver, requirements: Requirements, cards: int, visible: str | None) -> Check:
     """`visible` is CUDA_VISIBLE_DEVICES as set, None where it is not."""
-    wanted = bool(wishes.gpu)
-    asked = f"a CUDA GPU: {wishes.config} says `{wishes.gpu}`" if wanted else "a CUDA GPU for full speed"
+    wanted = bool(requirements.gpu)
+    asked = f"a CUDA GPU: {requirements.config} says `{requirements.gpu}`" if wanted else "a CUDA GPU for full speed"
     if driver.gpus and visible is not None and visible.strip() in ("", "-1"):
         found = f"{driver.gpus[0].name}, hidden by CUDA_VISIBLE_DEVICES={visible!r}"
         return missing("gpu", found, asked, "unset CUDA_VISIBLE_DEVICES", demanded=wanted)
@@ -104,19 +46,20 @@ def check_gpu(driver: Driver, wishes: Wishes, cards: int, visible: str | None) -
         fix = "install NVIDIA's driver, or pass the GPU into the container (docker run --gpus all)"
         return missing("gpu", found, asked, fix, demanded=True)
     fix = (
-        f"on a machine without one, {_without(wishes)}"
+        f"on a machine without one, {_without(requirements)}"
         if wanted
         else "training will use the CPU; movielora fit --config FILE says what it needs"
     )
     return missing("gpu", "none", asked, fix, demanded=wanted)
 
 
-def _without(wishes: Wishes) -> str:
-    return "--set flash_attn=auto" if wishes.flash else "--set fp16=false"
+def _without(requirements: Requirements) -> str:
+    return "--set flash_attn=auto" if requirements.flash else "--set fp16=false"
 
 
 def _describe(gpu: Gpu) -> str:
-    return f"{gpu.name}, {gpu.memory / GIB:.0f} GiB, compute capability {gpu.capability}"
+    memory = "unknown memory" if gpu.memory_total_bytes is None else f"{gpu.memory_total_bytes / GIB:.0f} GiB"
+    return f"{gpu.name}, {memory}, compute capability {gpu.capability or 'unknown'}"
 
 
 def check_processor(flags: frozenset[str] | None = None, cores: int | None = None, gpu: bool = False) -> Check:

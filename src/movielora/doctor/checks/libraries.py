@@ -12,7 +12,7 @@ from movielora.doctor.check import Check, failure, ok
 LIBRARIES = ("transformers", "trl", "peft", "datasets", "accelerate")
 
 
-def requirements(declared: Sequence[str] | None = None) -> dict[str, Requirement]:
+def package_requirements(declared: Sequence[str] | None = None) -> dict[str, Requirement]:
     """What movielora asks of each library it needs, extras left out; by lower-case name."""
     lines = declared if declared is not None else metadata.requires("movielora") or ()
     parsed = [Requirement(line) for line in lines]

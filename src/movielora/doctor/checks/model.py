@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from movielora.doctor.check import Check, failure, ok, skipped
-from movielora.doctor.requirements import Wishes
+from movielora.doctor.requirements import Requirements
 from movielora.errors import ModelError
 from movielora.machine.child import Outcome
 from movielora.model.folder import check_weights, read_model_config
@@ -32,31 +32,33 @@ def check_hugging_face() -> Check:
     return ok("hugging_face", f"cache {model_cache()}; {mode}")
 
 
-def check_model(wishes: Wishes, architectures: Outcome, reachable: Callable[[str], str] | None = None) -> Check:
+def check_model(
+    requirements: Requirements, architectures: Outcome, reachable: Callable[[str], str] | None = None
+) -> Check:
     """`reachable` gives why a name cannot be reached, empty where it can."""
-    if not wishes.model:
+    if not requirements.model:
         return skipped("model", "no config given")
-    if wishes.model == TINY:
+    if requirements.model == TINY:
         return ok("model", "tiny, the embedded base: built on the spot")
-    if wishes.model_at.is_dir():
-        return _check_folder(wishes, architectures)
-    if not is_hub_name(wishes.model):
+    if requirements.model_at.is_dir():
+        return _check_folder(requirements, architectures)
+    if not is_hub_name(requirements.model):
         fix = "correct model_name_or_path, or set it to a Hugging Face name"
-        return failure("model", f"{wishes.model} does not exist", f"the model of {wishes.config}", fix)
-    return _check_name(wishes.model, reachable or why_unreachable)
+        return failure("model", f"{requirements.model} does not exist", f"the model of {requirements.config}", fix)
+    return _check_name(requirements.model, reachable or why_unreachable)
 
 
-def _check_folder(wishes: Wishes, architectures: Outcome) -> Check:
+def _check_folder(requirements: Requirements, architectures: Outcome) -> Check:
     try:
-        kind = read_model_config(wishes.model_at)["model_type"]
-        size = check_weights(wishes.model_at)
+        kind = read_model_config(requirements.model_at)["model_type"]
+        size = check_weights(requirements.model_at)
     except ModelError as error:
         return failure("model", error.message, "a complete model folder", error.next_step)
     known = architectures.value["model_types"] if architectures.value else [kind]
     if kind not in known:
-        found = f"{wishes.model}: the installed transformers knows no language model of type `{kind}`"
+        found = f"{requirements.model}: the installed transformers knows no language model of type `{kind}`"
         return failure("model", found, "a known architecture", "pip install --upgrade transformers, or another model")
-    return ok("model", f"{wishes.model}: {kind}, {size / 1e9:.1f} GB of whole weights")
+    return ok("model", f"{requirements.model}: {kind}, {size / 1e9:.1f} GB of whole weights")
 
 
 def _check_name(name: str, reachable: Callable[[str], str]) -> Check:

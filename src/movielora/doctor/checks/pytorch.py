@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from movielora.doctor.check import Check, failure, missing, ok, skipped, warning
-from movielora.doctor.checks.hardware import Driver
-from movielora.doctor.requirements import Wishes
+from movielora.doctor.requirements import Requirements
 from movielora.doctor.wheels import numbers
 from movielora.machine.child import Outcome
+from movielora.machine.gpu import Driver
 
 # What `run_probes` is told to run.
 TORCH_TARGET = "movielora.doctor.checks.pytorch:read_torch"
@@ -87,7 +87,7 @@ def measure_speed(size: int = 1024, seconds: float = 0.3) -> dict[str, float]:
     return {"fp32": rate(torch.float32), "bf16": rate(torch.bfloat16)}
 
 
-def check_torch(outcome: Outcome, driver: Driver, wishes: Wishes) -> Check:
+def check_torch(outcome: Outcome, driver: Driver, requirements: Requirements) -> Check:
     facts = torch_facts(outcome)
     if facts is None:
         return failure("torch", f"does not load: {outcome.last_line}", "torch 2.11 or newer", _INSTALL)
@@ -97,14 +97,14 @@ def check_torch(outcome: Outcome, driver: Driver, wishes: Wishes) -> Check:
     gpu = driver.gpus[0].name
     if facts.cuda is None:
         needed = f"a CUDA build for the {gpu}"
-        return missing("torch", found, needed, _INSTALL, demanded=bool(wishes.gpu))
+        return missing("torch", found, needed, _INSTALL, demanded=bool(requirements.gpu))
     if numbers(facts.cuda)[0] > numbers(driver.cuda)[0]:
         found = f"{found}; the driver {driver.version} serves CUDA up to {driver.cuda}"
         fix = f"update NVIDIA's driver, or install a torch built for CUDA {driver.cuda} or older"
         return failure("torch", found, f"a driver for CUDA {facts.cuda}", fix)
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return missing(
-            "torch", f"{found}, no GPU visible", gpu, "unset CUDA_VISIBLE_DEVICES", demanded=bool(wishes.gpu)
+            "torch", f"{found}, no GPU visible", gpu, "unset CUDA_VISIBLE_DEVICES", demanded=bool(requirements.gpu)
         )
     said = (facts.problem.splitlines() or ["no reason given"])[0]
     return failure("torch", f"{found}, and it cannot start CUDA: {said}", f"the {gpu}", "nvidia-smi, then a reboot")
@@ -161,7 +161,7 @@ def _output(command: list[str]) -> str:
         return ""
 
 
-def check_bf16_speed(outcome: Outcome, wishes: Wishes, gpu: bool) -> Check:
+def check_bf16_speed(outcome: Outcome, requirements: Requirements, gpu: bool) -> Check:
     """Whether bf16 is worth it on this processor."""
     if gpu:
         return skipped("bf16_speed", "a GPU computes")
@@ -171,6 +171,8 @@ def check_bf16_speed(outcome: Outcome, wishes: Wishes, gpu: bool) -> Check:
         )
     fp32, bf16 = float(outcome.value["fp32"]), float(outcome.value["bf16"])
     found = f"bf16 {bf16:,.0f} GFLOP/s, fp32 {fp32:,.0f}: {bf16 / fp32:.1f} times as fast"
-    if bf16 < fp32 and wishes.bf16:
-        return warning("bf16_speed", found, f"fast bf16: {wishes.config} says `{wishes.bf16}`", "--set bf16=false")
+    if bf16 < fp32 and requirements.bf16:
+        return warning(
+            "bf16_speed", found, f"fast bf16: {requirements.config} says `{requirements.bf16}`", "--set bf16=false"
+        )
     return ok("bf16_speed", found)

@@ -73,21 +73,21 @@ def _verdict(probe: Callable[[], KernelProbe], half_precision: bool) -> KernelPr
 
 def probe_flash_attention(seconds: float = _PROBE_SECONDS) -> KernelProbe:
     """Ask a child process to load flash-attn and hold it against sdpa; without the package no child is started."""
-    if installed_version() is None:
+    if installed_flash_attn() is None:
         return KernelProbe(None, False, "flash-attn is not installed")
-    return read_probe(run_probes({"flash_attention": PROBE_TARGET}, seconds)["flash_attention"])
+    return read_flash_probe(run_probes({"flash_attention": FLASH_TARGET}, seconds)["flash_attention"])
 
 
 def without_gpu() -> KernelProbe:
     """The verdict where torch sees no GPU: nothing needs to be asked."""
-    return KernelProbe(installed_version(), False, "flash attention needs a CUDA GPU, and torch sees none")
+    return KernelProbe(installed_flash_attn(), False, "flash attention needs a CUDA GPU, and torch sees none")
 
 
 # What `run_probes` is told to run.
-PROBE_TARGET = "movielora.model.kernels.attention:run_flash_attention"
+FLASH_TARGET = "movielora.model.kernels.attention:run_flash_attention"
 
 
-def installed_version() -> str | None:
+def installed_flash_attn() -> str | None:
     """The installed flash-attn, or None; `unknown` where a module is there and no package is recorded."""
     try:
         return metadata.version("flash-attn")
@@ -95,9 +95,9 @@ def installed_version() -> str | None:
         return "unknown" if importlib.util.find_spec("flash_attn") else None
 
 
-def read_probe(outcome: Outcome) -> KernelProbe:
+def read_flash_probe(outcome: Outcome) -> KernelProbe:
     """The verdict over what the child said, or over how it died."""
-    version = installed_version()
+    version = installed_flash_attn()
     if version is None:
         return KernelProbe(None, False, "flash-attn is not installed")
     if outcome.value is None:

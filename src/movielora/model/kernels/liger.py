@@ -16,7 +16,7 @@ from movielora.errors import ModelError
 from movielora.machine.child import KernelProbe, Outcome, run_probes
 
 # What `run_probes` is told to run.
-PROBE_TARGET = "movielora.model.kernels.liger:run_liger"
+LIGER_TARGET = "movielora.model.kernels.liger:run_liger"
 MODEL_TYPE = "qwen3"
 # Liger's fused loss would replace the model's forward; only the answer's positions meet the vocabulary here anyway.
 # Its rotary function and its plain loss would replace the library's own, for every model of the process.
@@ -75,7 +75,7 @@ def apply_liger(model: Any) -> None:
         vars(modeling_qwen3).update(own)
 
 
-def installed_version() -> str | None:
+def installed_liger() -> str | None:
     try:
         return metadata.version("liger-kernel")
     except metadata.PackageNotFoundError:
@@ -84,14 +84,14 @@ def installed_version() -> str | None:
 
 def probe_liger(seconds: float = _PROBE_SECONDS) -> KernelProbe:
     """Try the kernels in a child process; without the package no child is started."""
-    if installed_version() is None:
+    if installed_liger() is None:
         return KernelProbe(None, False, "liger-kernel is not installed")
-    return read_probe(run_probes({"liger": PROBE_TARGET}, seconds)["liger"])
+    return read_liger_probe(run_probes({"liger": LIGER_TARGET}, seconds)["liger"])
 
 
-def read_probe(outcome: Outcome) -> KernelProbe:
+def read_liger_probe(outcome: Outcome) -> KernelProbe:
     """The verdict over what the child said, or over how it died."""
-    version = installed_version()
+    version = installed_liger()
     if version is None:
         return KernelProbe(None, False, "liger-kernel is not installed")
     if outcome.value is None:

@@ -12,7 +12,7 @@ import psutil
 
 from movielora.machine import memory_events
 from movielora.runs.paths import RunPaths
-from movielora.runs.record import Record, read_record
+from movielora.runs.record import RunRecord, read_record
 from movielora.runs.status.heartbeat import Heartbeat
 from movielora.runs.stop_request import stop_is_requested
 from movielora.storage import fields, lock, process
@@ -33,14 +33,14 @@ class Liveness:
 
 
 @dataclass(frozen=True)
-class State:
+class RunState:
     """One of starting, running, stopping, finished, stopped, failed, killed, interrupted, stale; and why."""
 
     name: str
     reason: str
 
 
-def read_liveness(paths: RunPaths, record: Record | None = None) -> Liveness:
+def read_liveness(paths: RunPaths, record: RunRecord | None = None) -> Liveness:
     """Whether a process of this run lives. The lock decides; the PID inside only tells which process it is."""
     held = lock.probe(paths.lock)
     if held == "free":
@@ -57,7 +57,7 @@ def read_liveness(paths: RunPaths, record: Record | None = None) -> Liveness:
     return Liveness(alive=True)
 
 
-def read_record_and_liveness(paths: RunPaths) -> tuple[Record | None, Liveness]:
+def read_record_and_liveness(paths: RunPaths) -> tuple[RunRecord | None, Liveness]:
     """The two as of one moment: a run that ends, or resumes, between the two looks is looked at again."""
     record = read_record(paths)
     while True:
@@ -68,33 +68,35 @@ def read_record_and_liveness(paths: RunPaths) -> tuple[Record | None, Liveness]:
         record = now
 
 
-def derive(paths: RunPaths, record: Record | None, heartbeat: Heartbeat | None, liveness: Liveness) -> State:
+def derive(paths: RunPaths, record: RunRecord | None, heartbeat: Heartbeat | None, liveness: Liveness) -> RunState:
     """The state of a run that has a record or lives."""
     if liveness.alive:
         return _state_alive(paths, record, heartbeat, liveness)
     if record is None:
-        return State("interrupted", "its record cannot be read")
+        return RunState("interrupted", "its record cannot be read")
     if record.ended and record.ended.state in _ENDINGS:
-        return State(record.ended.state, _told_ending(paths, record))
+        return RunState(record.ended.state, _told_ending(paths, record))
     return _state_without_ending(paths, record, heartbeat, liveness)
 
 
-def _state_alive(paths: RunPaths, record: Record | None, heartbeat: Heartbeat | None, liveness: Liveness) -> State:
+def _state_alive(
+    paths: RunPaths, record: RunRecord | None, heartbeat: Heartbeat | None, liveness: Liveness
+) -> RunState:
     same = record is not None and (liveness.identity is None or record.identity == liveness.identity)
     if record is None or not same:
-        return State("starting", "a process has just taken the folder")
+        return RunState("starting", "a process has just taken the folder")
     if record.ended and record.ended.state in _ENDINGS:
-        return State(record.ended.state, record.ended.reason)
+        return RunState(record.ended.state, record.ended.reason)
     if liveness.identity and _is_suspended(liveness.identity.pid):
-        return State("stale", f"its process is suspended; wake it with: kill -CONT {liveness.identity.pid}")
+        return RunState("stale", f"its process is suspended; wake it with: kill -CONT {liveness.identity.pid}")
     if stop_is_requested(paths, record.run_id) or (heartbeat and heartbeat.values.get("stopping") is True):
-        return State("stopping", "asked to stop; it saves a checkpoint first")
+        return RunState("stopping", "asked to stop; it saves a checkpoint first")
     if heartbeat is None or heartbeat.text("run_id") != record.run_id:
-        return State("starting", "no heartbeat yet")
+        return RunState("starting", "no heartbeat yet")
     if heartbeat.age_seconds > heartbeat.stale_after_seconds:
-        return State("stale", _silence(heartbeat))
+        return RunState("stale", _silence(heartbeat))
     started = heartbeat.values.get("training_started") is True
-    return State("running" if started else "starting", "")
+    return RunState("running" if started else "starting", "")
 
 
 def _silence(heartbeat: Heartbeat) -> str:
@@ -103,7 +105,7 @@ def _silence(heartbeat: Heartbeat) -> str:
     return f"alive, but no progress for {_duration(heartbeat.age_seconds)}{usual}"
 
 
-def _told_ending(paths: RunPaths, record: Record) -> str:
+def _told_ending(paths: RunPaths, record: RunRecord) -> str:
     ended = record.ended
     reason = ended.reason if ended else ""
     if ended and ended.state == "finished" and not paths.adapter_weights.exists():
@@ -111,17 +113,19 @@ def _told_ending(paths: RunPaths, record: Record) -> str:
     return reason
 
 
-def _state_without_ending(paths: RunPaths, record: Record, heartbeat: Heartbeat | None, liveness: Liveness) -> State:
+def _state_without_ending(
+    paths: RunPaths, record: RunRecord, heartbeat: Heartbeat | None, liveness: Liveness
+) -> RunState:
     """Dead, and nobody wrote why."""
     if record.identity and record.identity.boot_id != process.boot_id():
         elsewhere = record.host and record.host != process.host()
-        return State("interrupted", f"it ran on {record.host}, not here" if elsewhere else "the machine restarted")
+        return RunState("interrupted", f"it ran on {record.host}, not here" if elsewhere else "the machine restarted")
     if stop_is_requested(paths, record.run_id):
-        return State("killed", "killed before it had carried out a stop" + _left(liveness))
+        return RunState("killed", "killed before it had carried out a stop" + _left(liveness))
     if _memory_kills_since(record) > 0:
-        return State("killed", "killed (out of memory?): the kernel has ended a process of its memory group")
+        return RunState("killed", "killed (out of memory?): the kernel has ended a process of its memory group")
     where = f" at step {heartbeat.count('step'):,}" if heartbeat and heartbeat.count("step") else ""
-    return State("killed", f"its process ended{where} without a word: kill -9, or out of memory" + _left(liveness))
+    return RunState("killed", f"its process ended{where} without a word: kill -9, or out of memory" + _left(liveness))
 
 
 def _left(liveness: Liveness) -> str:
@@ -130,7 +134,7 @@ def _left(liveness: Liveness) -> str:
     return f"; {len(liveness.orphans)} of its worker processes live on (PID {', '.join(map(str, liveness.orphans))})"
 
 
-def _memory_kills_since(record: Record) -> int:
+def _memory_kills_since(record: RunRecord) -> int:
     path = fields.text(record.raw.get("memory_events"), 4096)
     before = fields.count(record.raw.get("out_of_memory_kills"))
     now = memory_events.kills(Path(path)) if path else None

@@ -10,10 +10,10 @@ from movielora.machine.gpu import Gpu, read_gpus
 from movielora.runs.checkpoints import Best, Checkpoint, best_from, list_checkpoints, read_trainer_state
 from movielora.runs.log_file import last_line
 from movielora.runs.paths import RunPaths
-from movielora.runs.record import Record
+from movielora.runs.record import RunRecord
 from movielora.runs.status.heartbeat import Heartbeat, read_heartbeat
 from movielora.runs.status.history import History, best_evaluation, history_from_state, read_metrics
-from movielora.runs.status.state import Liveness, State, derive, read_record_and_liveness
+from movielora.runs.status.state import Liveness, RunState, derive, read_record_and_liveness
 from movielora.storage import fields, process
 
 # A plain HF Trainer leaves no record; a folder whose files changed this lately is taken for a running one.
@@ -76,13 +76,17 @@ class RunStatus:
                 "rss_bytes": self.usage.rss_bytes if self.usage else None,
                 "started": self.started,
             },
-            "gpu": [gpu.to_json() for gpu in self.gpus],
+            "gpu": [gpu.to_json(self.live_pid) for gpu in self.gpus],
             "checkpoints": [self._checkpoint_json(checkpoint) for checkpoint in self.checkpoints],
             "metrics": dict(self.history.last_evaluation),
             "best": {"metric": self.best.metric, "value": self.best.value, "step": self.best.step}
             if self.best
             else None,
         }
+
+    @property
+    def live_pid(self) -> int | None:
+        return self.pid if self.alive else None
 
     def is_best(self, checkpoint: Checkpoint) -> bool:
         return self.best is not None and checkpoint.step == self.best.step
@@ -101,7 +105,7 @@ class _Evidence:
     """What was found in the folder and among the processes."""
 
     paths: RunPaths
-    record: Record | None
+    record: RunRecord | None
     liveness: Liveness
     heartbeat: Heartbeat
     checkpoints: list[Checkpoint]
@@ -129,7 +133,7 @@ def read_status(paths: RunPaths, *, measure: bool = True) -> RunStatus:
     return _assemble(found, state, measure=measure)
 
 
-def _assemble(found: _Evidence, state: State, *, measure: bool) -> RunStatus:
+def _assemble(found: _Evidence, state: RunState, *, measure: bool) -> RunStatus:
     record, beat, trainer = found.record, found.heartbeat, found.trainer_state
     visible = found.liveness.identity if found.liveness.alive else None
     recorded = visible or (record.identity if record else None)
@@ -159,7 +163,7 @@ def _assemble(found: _Evidence, state: State, *, measure: bool) -> RunStatus:
         started=record.started if record else None,
         usage=process.usage(visible) if measure and visible else None,
         orphans=found.liveness.orphans,
-        gpus=read_gpus(visible.pid if visible else None) if measure else [],
+        gpus=read_gpus() if measure else [],
         gpu_peak_bytes=beat.count("gpu_peak_bytes"),
         checkpoints=found.checkpoints,
         best=_best(found),
@@ -172,16 +176,16 @@ def _assemble(found: _Evidence, state: State, *, measure: bool) -> RunStatus:
     )
 
 
-def _plain_trainer_state(found: _Evidence) -> State:
+def _plain_trainer_state(found: _Evidence) -> RunState:
     """A folder of a plain HF Trainer: only its files can tell."""
     step = fields.count(found.trainer_state.get("global_step"))
     last = fields.count(found.trainer_state.get("max_steps"))
     if step is not None and last and step >= last:
-        return State("finished", "a plain HF Trainer's folder; its last step is saved")
+        return RunState("finished", "a plain HF Trainer's folder; its last step is saved")
     age = _seconds_since_change(found.paths)
     if age is not None and age < _HF_RUNNING_SECONDS:
-        return State("running", f"a plain HF Trainer leaves no record; its files changed {age:,.0f} s ago")
-    return State("interrupted", "a plain HF Trainer leaves no record; its files have not changed lately")
+        return RunState("running", f"a plain HF Trainer leaves no record; its files changed {age:,.0f} s ago")
+    return RunState("interrupted", "a plain HF Trainer leaves no record; its files have not changed lately")
 
 
 def _seconds_since_change(paths: RunPaths) -> float | None:

@@ -48,7 +48,7 @@ def _free_memory() -> tuple[Device, int]:
 
     if not torch.cuda.is_available():
         return "cpu", psutil.virtual_memory().available
-    gpus = read_gpus(None)
+    gpus = read_gpus()
     first = gpus[0] if gpus else None
     if first and first.memory_total_bytes is not None and first.memory_used_bytes is not None:
         return "cuda", first.memory_total_bytes - first.memory_used_bytes

@@ -16,7 +16,7 @@ from movielora.progress import Phase, Reporter
 from movielora.runs.checkpoints import inspect
 from movielora.runs.session import RunSession
 from movielora.training.loop.early_stopping import (
-    best_evaluation,
+    best_kept_evaluation,
     early_stop_reason,
     evaluation_is_due,
     is_better,
@@ -152,7 +152,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
             self._reporter.warn(f"the best checkpoint ({state.best_global_step}) is gone or damaged: the next is taken")
             self._set_best(state, None)
             return
-        best = best_evaluation(state.log_history, metric, self._best_is_whole)
+        best = best_kept_evaluation(state.log_history, metric, self._best_is_whole)
         by = f"by {metric}" + (f" instead of {before}" if before else "")
         self._reporter.warn(
             f"{by}, checkpoint {best[0]:,} is the best so far ({best[1]:.4f})"

@@ -45,7 +45,7 @@ def is_better(value: float, best: float | None, metric: str) -> bool:
     return value > best if METRIC_DIRECTIONS[metric] else value < best
 
 
-def best_evaluation(
+def best_kept_evaluation(
     log_history: Sequence[LogRow], metric: str, is_kept: Callable[[int], bool]
 ) -> tuple[int, float] | None:
     """Step and value of the best evaluation by `metric` whose checkpoint is kept; the first of equals."""

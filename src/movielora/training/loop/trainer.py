@@ -19,16 +19,18 @@ from trl import SFTConfig, SFTTrainer
 from movielora.config import Config
 from movielora.config.keys import METRIC_DIRECTIONS
 from movielora.errors import WorkError
-from movielora.evaluation.metrics.formulas import answer_metrics
 from movielora.model.adapter import prepare_adapter
 from movielora.model.base import Placement
 from movielora.model.kernels.compiling import compile_layers, uncompiled
-from movielora.prompt.tokens import TokenizedExamples
+from movielora.prompt.spec import PromptSpec, write_prompt_file
+from movielora.prompt.token_sets import PromptTokens
 from movielora.runs.checkpoint_staging import rotate, staged_checkpoint
 from movielora.runs.paths import RESUME_STATE_NAME, TRAINER_STATE_NAME, RunPaths
-from movielora.scoring.answer_position import answer_loss, collate, score
+from movielora.scoring.answer_position import answer_loss, collate
+from movielora.scoring.scorer import Scorer
 from movielora.storage.atomic import write_json_atomically
 from movielora.training.loop.batch import StepDown
+from movielora.training.loop.evaluation import evaluation_metrics
 from movielora.training.loop.optimizer import MasterAdamW
 from movielora.training.loop.sampler import LengthGroupedSampler
 from movielora.training.resume import ResumeState
@@ -112,20 +114,21 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         *,
         model: Any,
         args: SFTConfig,
-        train: TokenizedExamples,
+        train: PromptTokens,
         train_rows: np.ndarray[Any, np.dtype[np.int64]],
-        evaluation: TokenizedExamples | None,
+        evaluation: PromptTokens | None,
         eval_rows: np.ndarray[Any, np.dtype[np.int64]],
         peft_config: Any,
         tokenizer: Any,
         paths: RunPaths,
         keep_checkpoints: int | None,
         identity: dict[str, str],
+        spec: PromptSpec,
         steps_per_epoch: int,
         compiled: bool = False,
     ) -> None:
         self._train, self._evaluation, self._eval_rows = train, evaluation, eval_rows
-        self._paths, self._keep, self._identity = paths, keep_checkpoints, identity
+        self._paths, self._keep, self._identity, self._spec = paths, keep_checkpoints, identity, spec
         self.steps_per_epoch = steps_per_epoch
         self._compiled = compiled
         self._staging: Path | None = None
@@ -135,7 +138,8 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         self.step_down = StepDown(args.per_device_train_batch_size, say=lambda text: None)
         self.examples_seen = self.tokens_seen = 0
         self.rates: dict[str, float] = {}
-        rows = Dataset.from_dict({"row": train_rows, "length": train.lengths[train_rows]})
+        self._train_lengths = train.lengths[train_rows]
+        rows = Dataset.from_dict({"row": train_rows})
         super().__init__(
             model=model,
             args=args,
@@ -163,9 +167,8 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         }
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        dataset = self.train_dataset if train_dataset is None else train_dataset
         return LengthGroupedSampler(
-            np.asarray(dataset["length"]),
+            self._train_lengths,
             self.args.train_batch_size,
             self.args.train_batch_size * self.args.gradient_accumulation_steps,
             self.args.seed,
@@ -196,7 +199,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Score the evaluation rows by `model.scoring.score`, the way `compare` does, and log the metrics.
+        """Score the evaluation rows with the scorer that `compare` uses, and log the metrics.
 
         An evaluation that was left gives {}; the checkpoint saved then lacks it, and a resume makes it good.
         """
@@ -232,7 +235,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         return bool(metrics) and bool(super()._determine_best_metric(metrics, trial))
 
-    def _score_evaluation(self, evaluation: TokenizedExamples, metric_key_prefix: str) -> dict[str, float]:
+    def _score_evaluation(self, evaluation: PromptTokens, metric_key_prefix: str) -> dict[str, float]:
         self.model.eval()
         started = time.monotonic()
         done = 0
@@ -242,25 +245,19 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
             done += rows
             self.on_eval_batch(done, len(self._eval_rows))
 
-        with self.scoring():
-            scores, loss = score(
-                self.model,
-                evaluation,
-                self._eval_rows,
-                batch_size=self.args.per_device_eval_batch_size,
-                on_batch=advance,
-            )
-        labels = np.asarray(evaluation.labels)[self._eval_rows]
-        found = {"loss": loss, **answer_metrics(labels, scores.log_odds, scores.answer_mass)}
+        found = evaluation_metrics(self.scorer(self.model), evaluation, self._eval_rows, advance)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         metrics[f"{metric_key_prefix}_seconds"] = time.monotonic() - started
         self.log(metrics)
         self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)  # changes `control` in place
         return metrics
 
+    def scorer(self, model: Any) -> Scorer:
+        """Scores `model` as this training computes: its evaluation batch, its autocast, and no compiler."""
+        return Scorer.of_model(model, batch_size=self.args.per_device_eval_batch_size, inside=self._scoring)
+
     @contextmanager
-    def scoring(self) -> Iterator[None]:
-        """Under what rows are scored: training's autocast, and no compiler."""
+    def _scoring(self) -> Iterator[None]:
         with self.accelerator.autocast(), uncompiled() if self._compiled else nullcontext():
             yield
 
@@ -305,6 +302,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
             self.args.metric_for_best_model or "",
         )
         write_json_atomically(folder / RESUME_STATE_NAME, kept.to_json())
+        write_prompt_file(folder, self._spec)
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._staging) if self._staging is not None else str(super()._get_output_dir(trial))

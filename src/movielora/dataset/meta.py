@@ -1,0 +1,150 @@
+"""`meta.json` of a dataset folder: how it was prepared, and the size and hash of each file."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from movielora.dataset.names import META
+from movielora.dataset.options import PrepareOptions
+from movielora.errors import DataError
+
+SCHEMA_VERSION = 2
+_PREPARE = "movielora prepare --source ratings/ --output-dir"
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """The size and SHA-256 of a file as it was written."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DatasetMeta:
+    """What a program needs of `meta.json`; `values` is the whole of it.
+
+    `counts` is the number of examples of each split, `content_sha256` the identity of the columns, whichever export
+    lies beside them.
+    """
+
+    history_len: int
+    rating_threshold: float
+    split: str
+    seed: int
+    ratings: int
+    counts: dict[str, int]
+    content_sha256: str
+    files: dict[str, FileFacts]
+    values: Mapping[str, Any]
+
+
+def read_meta(folder: Path) -> DatasetMeta:
+    """Read `meta.json` of a dataset folder.
+
+    Raises:
+        DataError: there is none, it is damaged, or its schema is an older or a newer one.
+    """
+    path = folder / META
+    values = _read_object(path)
+    again = f"Prepare it again: {remake_command(values, folder)}"
+    version = values.get("schema_version", 1)
+    if version == 1:
+        raise DataError(f"{folder} was prepared by an older movielora and holds JSON files but no columns.", again)
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path} has schema_version {version!r}; this movielora reads {SCHEMA_VERSION}.",
+            f"Update movielora. {again}",
+        )
+    try:
+        return DatasetMeta(
+            history_len=_at_least(values, "history_len", 1),
+            rating_threshold=_number(values, "rating_threshold"),
+            split=_text(values, "split"),
+            seed=_at_least(values, "seed", 0),
+            ratings=_at_least(values, "ratings", 1),
+            counts={name: _at_least(_object(values, "counts"), name, 0) for name in _object(values, "counts")},
+            content_sha256=_text(values, "content_sha256"),
+            files={name: _file_facts(_object(values, "files"), name) for name in _object(values, "files")},
+            values=values,
+        )
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}.", again) from None
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether `folder` holds a dataset of this or a newer schema, sound or not (one that `Dataset.open` is for)."""
+    try:
+        values = json.loads((folder / META).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and values.get("schema_version", 1) != 1
+
+
+def remake_command(values: Mapping[str, Any], folder: Path) -> str:
+    """The `movielora prepare` command that makes the dataset again, as far as `values` (of its meta.json) says how."""
+    source = values.get("source")
+    path = source.get("path") if isinstance(source, dict) else None
+    if not isinstance(path, str):
+        return f"{_PREPARE} {shlex.quote(str(folder))}"
+    parts = ["movielora", "prepare", "--source", path, "--output-dir", str(folder)]
+    options = values.get("options")
+    for field in fields(PrepareOptions):
+        value = options.get(field.name) if isinstance(options, dict) else None
+        if isinstance(value, str | int | float) and value != field.default:
+            parts += [f"--{field.name.replace('_', '-')}", str(value)]
+    return shlex.join(parts)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    again = f"Prepare it again: {_PREPARE} {shlex.quote(str(path.parent))}"
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"{path.parent} is no prepared dataset: there is no {path}.", again) from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is damaged: {error}.", again) from None
+    if not isinstance(values, dict):
+        raise DataError(f"{path} is damaged: it is not a JSON object.", again)
+    return values
+
+
+def _object(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = values.get(key)
+    if not isinstance(value, dict):
+        raise ValueError(f"`{key}` is not an object")
+    return value
+
+
+def _at_least(values: Mapping[str, Any], key: str, least: int) -> int:
+    value = values.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"`{key}` is not a whole number from {least}")
+    return value
+
+
+def _number(values: Mapping[str, Any], key: str) -> float:
+    value = values.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"`{key}` is not a number")
+    return float(value)
+
+
+def _text(values: Mapping[str, Any], key: str) -> str:
+    value = values.get(key)
+    if not isinstance(value, str):
+        raise ValueError(f"`{key}` is not text")
+    return value
+
+
+def _file_facts(files: Mapping[str, Any], name: str) -> FileFacts:
+    facts = _object(files, name)
+    return FileFacts(_at_least(facts, "bytes", 0), _text(facts, "sha256"))

@@ -1,0 +1,118 @@
+"""The files of a comparison folder; their names are written here only.
+
+predictions.jsonl       one line an example of the test file: the record, and the scores of each column by its name
+predictions_eval.jsonl  the same for the evaluation split, from which temperatures and thresholds are fitted
+comparison.json         every figure: what `compare --json` prints
+rows.json               what else belongs to rows: slices, the baselines' scores; read by `analyze`
+report.html             the page
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from movielora.errors import DataError, OutputError
+from movielora.storage.atomic import write_text_atomically
+
+
+@dataclass(frozen=True)
+class ComparisonFolder:
+    root: Path
+
+    @property
+    def predictions(self) -> Path:
+        return self.root / "predictions.jsonl"
+
+    @property
+    def eval_predictions(self) -> Path:
+        return self.root / "predictions_eval.jsonl"
+
+    def run_predictions(self, place: str) -> Path:
+        """The scores of one of two runs, `place` "a" or "b", before they are joined into `predictions`."""
+        return self.root / f"run_{place}.jsonl"
+
+    def run_eval_predictions(self, place: str) -> Path:
+        return self.root / f"run_{place}_eval.jsonl"
+
+    @property
+    def comparison(self) -> Path:
+        return self.root / "comparison.json"
+
+    @property
+    def inputs(self) -> Path:
+        """What the scores depend on; an interrupted comparison continues only if it is the same."""
+        return self.root / "inputs.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the comparison that is running here."""
+        return self.root / ".compare.lock"
+
+    @property
+    def rows(self) -> Path:
+        return self.root / "rows.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    def clear(self) -> None:
+        """Remove what an earlier comparison left here. Raises OutputError."""
+        try:
+            for path in [self.predictions, self.eval_predictions, self.comparison, self.rows, self.report]:
+                path.unlink(missing_ok=True)
+            for path in self.root.glob("run_[ab]*.jsonl"):
+                path.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"{self.root} cannot be cleared: {error.strerror}", "choose another --output-dir"
+            ) from None
+
+    def require_finished(self) -> None:
+        """Raises DataError, in one sentence, if there is no finished comparison to read."""
+        if not self.root.is_dir():
+            raise DataError(f"{self.root} is not a folder", "movielora compare --config C writes a comparison folder")
+        missing = [path.name for path in (self.predictions, self.comparison, self.rows) if not path.is_file()]
+        if missing == [self.comparison.name, self.rows.name]:
+            raise DataError(
+                f"{self.root} holds an interrupted comparison: it has predictions.jsonl, but no comparison.json",
+                "run the same movielora compare again; it continues where it was",
+            )
+        if missing:
+            raise DataError(
+                f"{self.root} holds no finished comparison: {' and '.join(missing)} is missing",
+                "movielora compare --config C writes a comparison folder",
+            )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path` by `value`, whole or not at all. NaN must be None already. Raises OutputError."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        write_text_atomically(path, text + "\n", durable=False)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}", "choose another --output-dir") from None
+
+
+def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Replace `path` by one JSON object a line, whole or not at all. Raises OutputError."""
+    text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    try:
+        write_text_atomically(path, text, durable=False)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}", "choose another --output-dir") from None
+
+
+def read_json_object(path: Path, next_step: str) -> dict[str, Any]:
+    """The JSON object in `path`. Raises DataError if there is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read as JSON: {error}", next_step) from None
+    if not isinstance(value, dict):
+        raise DataError(f"{path} is not a JSON object", next_step)
+    return value

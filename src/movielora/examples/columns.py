@@ -1,0 +1,79 @@
+"""What examples know, as columns: users, films, times and the ratings of their histories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movielora.examples.example_set import ExampleSet, Labels
+from movielora.examples.importers.rendered_text import known_films
+from movielora.examples.timeline_examples import TimelineExamples
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ExampleColumns:
+    """One entry a row; ids are texts, None if unknown, times NaN if unknown.
+
+    The ratings of row i's history, oldest first, are `ratings[offsets[i]:offsets[i + 1]]`; a film without a rating is
+    NaN there.
+    """
+
+    labels: Labels
+    users: list[str | None]
+    items: list[str | None]
+    titles: list[str | None]
+    times: Floats
+    ratings: Floats
+    offsets: NDArray[np.int64]
+
+    @property
+    def history_length(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+
+def read_columns(examples: ExampleSet) -> ExampleColumns:
+    """Raises DataError as the examples' importer does."""
+    if isinstance(examples, TimelineExamples):
+        return _of_timelines(examples)
+    found = list(examples)
+    films = [known_films(example) for example in found]
+    ratings = [[np.nan if film.rating is None else film.rating for film in history] for history, _ in films]
+    return ExampleColumns(
+        labels=examples.labels,
+        users=[_text(example.user) for example in found],
+        items=[_text(example.item) for example in found],
+        titles=[candidate for _, candidate in films],
+        times=np.array([np.nan if example.time is None else float(example.time) for example in found]),
+        ratings=np.array(list(chain.from_iterable(ratings)), dtype=np.float64),
+        offsets=_offsets(np.array([len(one) for one in ratings], dtype=np.int64)),
+    )
+
+
+def _of_timelines(examples: TimelineExamples) -> ExampleColumns:
+    timelines, films, events = examples.timelines, examples.films, examples.events
+    offsets = _offsets(examples.history_counts(np.arange(len(examples))))
+    counts = np.diff(offsets)
+    positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts) + np.repeat(events - counts, counts)
+    items = timelines.item[events]
+    return ExampleColumns(
+        labels=examples.labels,
+        users=[str(user) for user in timelines.users[timelines.user_index(events)].tolist()],
+        items=[str(item) for item in films.ids[items].tolist()],
+        titles=[films.titles[item] for item in items.tolist()],
+        times=timelines.timestamp[events].astype(np.float64),
+        ratings=timelines.rating[positions],
+        offsets=offsets,
+    )
+
+
+def _offsets(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+
+
+def _text(identifier: int | str | None) -> str | None:
+    return None if identifier is None else str(identifier)

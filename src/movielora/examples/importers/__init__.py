@@ -1,0 +1,1 @@
+"""Foreign records: one file a form, listed in `records.FORMS`."""

@@ -1,0 +1,35 @@
+"""LLaMA-Factory's alpaca form: `{"instruction", "input", "output", "system", "history"}`.
+
+The record is text, and is asked as it is written. It may carry `user_id`, `movie_id` and `timestamp`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from movielora.errors import DataError
+from movielora.examples.example import Example
+from movielora.examples.importers.fields import (
+    read_answer,
+    read_identifier,
+    read_optional_text,
+    read_timestamp,
+    read_turns,
+)
+from movielora.examples.importers.rendered_text import own_text
+
+
+def is_alpaca(raw: dict[str, Any]) -> bool:
+    return "input" in raw or "instruction" in raw
+
+
+def read_alpaca(raw: dict[str, Any], place: str) -> Example:
+    """Raises DataError naming the field that is wrong."""
+    label, user = read_answer(raw, place), read_identifier(raw, "user_id", place)
+    item, time = read_identifier(raw, "movie_id", place), read_timestamp(raw, "timestamp", place)
+    instruction = read_optional_text(raw, "instruction", place) or ""
+    question = read_optional_text(raw, "input", place) or ""
+    if not (instruction + question).strip():
+        raise DataError(f"{place}: `instruction` and `input` are both empty")
+    text = own_text(question, instruction, read_optional_text(raw, "system", place), read_turns(raw, "history", place))
+    return Example(None, None, label, place, user, item, time, text)

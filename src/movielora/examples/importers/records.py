@@ -1,0 +1,103 @@
+"""Records of a JSON or JSONL file, each in one of the forms listed here; a file may mix them."""
+
+from __future__ import annotations
+
+import json
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from movielora.errors import DataError
+from movielora.examples.example import Example
+from movielora.examples.importers.alpaca import is_alpaca, read_alpaca
+from movielora.examples.importers.fields import FORMS as FORMS_IN_WORDS
+from movielora.examples.importers.fields import read_answer
+from movielora.examples.importers.title_lists import is_title_list, read_title_list
+
+_MAKE = "movielora prepare --help shows how to make a dataset"
+_FIX = "fix that line: JSONL holds one record a line, JSON a list of records"
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of record: whether a JSON object is of it, and how it becomes an Example (raises DataError)."""
+
+    matches: Callable[[dict[str, Any]], bool]
+    read: Callable[[dict[str, Any], str], Example]
+
+
+# The first that matches reads the record. A new form is a file beside this one and a line here.
+FORMS = (
+    Form(is_title_list, read_title_list),
+    Form(is_alpaca, read_alpaca),
+)
+
+
+def read_records(path: Path) -> Iterator[Example]:
+    """The examples of a JSON array or JSONL file, in order; which of the two is seen from the first character.
+
+    Raises DataError naming the file, the line or record, the field and what to do.
+    """
+    for place, raw in _read_objects(path):
+        yield _to_example(raw, place)
+
+
+def _to_example(raw: Any, place: str) -> Example:
+    if not isinstance(raw, dict):
+        raise DataError(f"{place} is no record but {json.dumps(raw)[:60]}", FORMS_IN_WORDS)
+    form = next((form for form in FORMS if form.matches(raw)), None)
+    if form is None:
+        read_answer(raw, place)  # a record without an answer is told first: it may be no record at all
+        raise DataError(f"{place} has neither record form", FORMS_IN_WORDS)
+    return form.read(raw, place)
+
+
+def _read_objects(path: Path) -> Iterator[tuple[str, Any]]:
+    """Where each JSON value stands, and the value. JSONL is read line by line, so that its size does not matter."""
+    try:
+        with path.open("rb") as file:
+            start = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
+            file.seek(start)
+            first = next((line for line in file if line.strip()), b"")
+            if not first:
+                raise DataError(f"{path} is empty", _MAKE)
+            file.seek(start)
+            yield from _array(path, file.read()) if first.lstrip().startswith(b"[") else _lines(path, file)
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist", _MAKE) from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder; name a JSON or JSONL file in it") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _array(path: Path, content: bytes) -> Iterator[tuple[str, Any]]:
+    values = _parse(content, path, first_line=1)
+    if not values:
+        raise DataError(f"{path} holds an empty list", _MAKE)
+    for number, value in enumerate(values, 1):
+        yield f"{path} record {number}", value
+
+
+def _lines(path: Path, file: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(file, 1):
+        if line.strip():
+            yield f"{path} line {number}", _parse(line, path, first_line=number)
+
+
+def _parse(content: bytes, path: Path, first_line: int) -> Any:
+    """The JSON value that `content` is. Raises DataError naming the line of the file."""
+    try:
+        return json.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = first_line + content[: error.start].count(b"\n")
+        raise DataError(f"{path} line {line} is not UTF-8 text", "save the file as UTF-8") from None
+    except json.JSONDecodeError as error:
+        line = first_line + error.lineno - 1
+        raise DataError(f"{path} line {line} is not JSON: {error.msg.lower()}", _FIX) from None
+    except ValueError:  # Python refuses numbers of more than 4,300 digits
+        raise DataError(f"{path} line {first_line} or below holds a number with too many digits", _FIX) from None
+    except RecursionError:
+        raise DataError(f"{path} line {first_line} or below is nested too deeply to be a record", _FIX) from None

@@ -1,0 +1,118 @@
+"""The text of an example, by a prompt spec: the only place that renders films, candidate and question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from movielora.errors import DataError
+from movielora.examples.example import Example
+from movielora.prompt.spec import PromptSpec, Wording
+from movielora.sources.titles import one_line
+
+WORDING = Wording()
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedText:
+    """What is said to the model before the chat template goes around it.
+
+    The user's text is `instruction`, a line break, and `before` + `history` + `after`; `history` is the film lines end
+    to end, which a cutoff may shorten. `turns` are earlier question-answer pairs.
+    """
+
+    system: str
+    instruction: str
+    before: str
+    history: str
+    after: str
+    turns: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def input(self) -> str:
+        return self.before + self.history + self.after
+
+
+def render(example: Example, spec: PromptSpec) -> RenderedText:
+    """The example's text: as it came if it is foreign text, otherwise rendered from its films.
+
+    Raises DataError if the spec asks for a shorter history than a foreign text shows, which cannot be chosen again.
+    """
+    if example.text is not None:
+        own = example.text
+        _refuse_longer_text(example, spec)
+        return RenderedText(
+            _chosen("system", own.system, spec.system, spec),
+            _chosen("instruction", own.instruction, spec.instruction, spec),
+            own.before, own.history, own.after, own.turns,
+        )  # fmt: skip
+    films = example.history or ()
+    shown = films if spec.history_len is None else films[max(0, len(films) - spec.history_len) :]
+    lines = number_lines([film_text(film.title, film.rating) for film in shown])
+    return RenderedText(
+        _chosen("system", example.system, spec.system, spec),
+        _chosen("instruction", example.instruction, spec.instruction, spec),
+        before=f"{spec.wording.history_head}\n",
+        history="".join(f"{line}\n" for line in lines),
+        after=closing(example.candidate or "", spec.wording),
+    )
+
+
+def _chosen(name: str, own: str | None, given: str, spec: PromptSpec) -> str:
+    return given if own is None or name in spec.replaces else own
+
+
+def _refuse_longer_text(example: Example, spec: PromptSpec) -> None:
+    lines = example.text.history.removesuffix("\n").count("\n") + 1 if example.text and example.text.history else 0
+    if spec.history_len is not None and lines > spec.history_len:
+        raise DataError(
+            f"{example.place} is text that shows {lines} films, and `prompt_history_len` is {spec.history_len}: "
+            "films cannot be chosen from text",
+            "leave prompt_history_len out, or prepare the dataset with movielora",
+        )
+
+
+def render_input(
+    titles: Sequence[str], ratings: Sequence[float] | None, candidate: str, wording: Wording = WORDING
+) -> str:
+    """One numbered line a film, the candidate, the question.
+
+    `titles` and `ratings` (stars, 0.5 to 5) are oldest first and of equal length; without ratings the lines hold titles
+    only. Whitespace inside a title, newlines included, becomes one space, so that a title is always one line.
+    """
+    return assemble_input(film_texts(titles, ratings), one_line(candidate), wording)
+
+
+def assemble_input(films: Sequence[str], candidate: str, wording: Wording = WORDING) -> str:
+    """`render_input` from pieces that are ready: `film_text` of each film, oldest first, and a one-line title."""
+    return "\n".join([wording.history_head, *number_lines(films), closing(candidate, wording)])
+
+
+def closing(candidate: str, wording: Wording) -> str:
+    """What follows the history: the candidate's line and the question."""
+    return f"{wording.candidate_head}{one_line(candidate)}\n{wording.question}"
+
+
+def history_lines(titles: Sequence[str], ratings: Sequence[float] | None) -> list[str]:
+    """`3. Heat (1995): 4.5` for each film; `3. Heat (1995)` if there are no ratings."""
+    return number_lines(film_texts(titles, ratings))
+
+
+def number_lines(films: Sequence[str]) -> list[str]:
+    return [f"{number}. {film}" for number, film in enumerate(films, 1)]
+
+
+def film_texts(titles: Sequence[str], ratings: Sequence[float] | None) -> list[str]:
+    if ratings is None:
+        return [film_text(title, None) for title in titles]
+    return [film_text(title, rating) for title, rating in zip(titles, ratings, strict=True)]
+
+
+def film_text(title: str, rating: float | None) -> str:
+    """`Heat (1995): 4.5`; the title by itself if there is no rating."""
+    return one_line(title) + rating_text(rating)
+
+
+def rating_text(rating: float | None) -> str:
+    """What follows a title: `: 4.5`, or nothing."""
+    return "" if rating is None else f": {rating:g}"
