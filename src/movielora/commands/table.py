@@ -37,14 +37,18 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "machine.doctor",
     ),
     "fit": ("Machine", "Estimate the memory a training needs, and what to set so that it fits.", "machine.fit"),
-    "compare": ("Results", "Score base and adapter on the same rows, beside simple baselines.", "results.compare"),
-    "analyze": ("Results", "Read where the adapter fixed the base, and where it broke it.", "results.analyze"),
+    "compare": ("Results", "Score base and adapter on the same rows, with simple baselines.", "results.compare"),
+    "analyze": ("Results", "Show the rows that the adapter fixed, and those that it broke.", "results.analyze"),
     "report": (
         "Results",
         "Build the page of a comparison, one file that works offline, and open it.",
         "results.report",
     ),
-    "merge": ("Results", "Fold the adapter into 16-bit weights, and prove that the answers stay.", "results.merge"),
+    "merge": (
+        "Results",
+        "Add the adapter to 16-bit weights, and check that the answers stay the same.",
+        "results.merge",
+    ),
 }
 
 

@@ -30,7 +30,7 @@ def board(
     folders = {paths.root.resolve().name: paths.tensorboard for paths in chosen if paths.tensorboard.is_dir()}
     if not folders:
         raise NoLiveRunError("no run has TensorBoard logs yet", "they need report_to: [tensorboard] in the config")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` must not leave the server running
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a `kill` must not leave the server behind
     with serve_board(folders, port) as (process, address):
         if as_json:
             emit_json({"address": address, "runs": sorted(folders), "pid": process.pid})
