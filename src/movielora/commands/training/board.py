@@ -15,7 +15,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(epilog="Example: movielora board")
 def board(
-    runs: Annotated[list[str] | None, typer.Argument(help="Names or folders of runs; without any, all.")] = None,
+    runs: Annotated[list[str] | None, typer.Argument(help="Names or folders of runs; default: all.")] = None,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port on this machine.", show_default="6006 or a free one")
     ] = None,
@@ -38,6 +38,6 @@ def board(
             emit_json({"address": address, "runs": sorted(folders), "pid": process.pid})
         else:
             stdout().print(address)
-            stderr().print(f"{', '.join(sorted(folders))}: end with Ctrl-C", style="dim", markup=False)
+            stderr().print(f"{', '.join(sorted(folders))}: stop with Ctrl-C", style="dim", markup=False)
         with suppress(KeyboardInterrupt):
             process.wait()

@@ -12,12 +12,12 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(epilog="Example: movielora resume --detach")
 def resume(
-    run: Annotated[str | None, typer.Argument(help="Name or folder of a run; without it the newest.")] = None,
-    extra_epochs: Annotated[float, typer.Option(min=0, help="Epochs beyond the recorded config's.")] = 0.0,
-    detach: Annotated[bool, typer.Option("--detach", help="Go on by itself; this shell may be closed.")] = False,
+    run: Annotated[str | None, typer.Argument(help="Name or folder of a run; default: the newest.")] = None,
+    extra_epochs: Annotated[float, typer.Option(min=0, help="Epochs beyond those of the recorded config.")] = 0.0,
+    detach: Annotated[bool, typer.Option("--detach", help="Run in the background; this shell may be closed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Continue a run from its newest complete checkpoint, from its record alone."""
+    """Continue a run from its newest complete checkpoint; needs no config."""
     from movielora.console import output, reporting
     from movielora.console.training.detach_view import show_detached
     from movielora.runs.detach import start_detached
