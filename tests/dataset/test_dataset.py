@@ -23,7 +23,7 @@ from movielora.dataset.splits import SPLITS, split_examples
 from movielora.dataset.timelines import build_timelines
 from movielora.errors import DataError
 from movielora.preparation.prepare import prepare
-from movielora.sources.movie_files import Movie
+from movielora.sources.ratings import Movie
 
 OPTIONS = PrepareOptions(history_len=3, max_per_user=20, max_eval=4)
 
