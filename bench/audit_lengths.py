@@ -10,6 +10,7 @@ from typing import Any
 
 from datasets_here import dataset, encode_plainly, record_count, tokenizer_folder, training_records
 from harness import Benchmark, run_benchmark
+from places import CONFIG
 from report import Goal
 
 
@@ -17,7 +18,7 @@ def _movielora(options: argparse.Namespace) -> dict[str, Any]:
     from movielora.cli import main
 
     folder = dataset()
-    words = ["audit", "--json", "--split", "eval" if options.quick else "train"]
+    words = ["audit", "--json", "--config", str(CONFIG), "--split", "eval" if options.quick else "train"]
     words += ["--set", f"dataset_dir={folder.parent}", "--set", f"dataset={folder.name}_train"]
     words += ["--set", f"model_name_or_path={tokenizer_folder()}"]
     with contextlib.redirect_stdout(io.StringIO()) as page, contextlib.suppress(SystemExit):

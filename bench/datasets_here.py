@@ -30,6 +30,40 @@ def dataset() -> Path:
     return folder
 
 
+def synthetic_ratings(count: int, films: int = 87_000, ratings_a_user: int = 160) -> Path:
+    """`count` random ratings of `films` films, laid out as ml-latest; written once."""
+    import numpy as np
+    import polars as pl
+
+    folder = WORK / f"synthetic-{count}"
+    if (folder / "movies.csv").is_file():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    ratings = {
+        "userId": np.sort(random.integers(1, count // ratings_a_user + 1, size=count, dtype=np.int32)),
+        "movieId": random.integers(1, films + 1, size=count, dtype=np.int32),
+        "rating": random.integers(1, 11, size=count, dtype=np.int8) / np.float32(2),
+        "timestamp": random.integers(800_000_000, 1_600_000_000, size=count, dtype=np.int32),
+    }
+    pl.DataFrame(ratings).write_csv(folder / "ratings.csv")
+    ids = np.arange(1, films + 1)
+    titles = [f"Synthetic Film {film} ({1930 + film % 90})" for film in ids]
+    pl.DataFrame({"movieId": ids, "title": titles, "genres": ["Drama"] * films}).write_csv(folder / "movies.csv")
+    return folder
+
+
+def large_dataset(count: int) -> Path:
+    """`count` synthetic ratings, prepared without a cap a user and without the JSON export; kept."""
+    from movielora.dataset.options import PrepareOptions
+    from movielora.preparation.prepare import prepare
+
+    folder = WORK / f"large-{count}"
+    if not (folder / "meta.json").is_file():
+        prepare(synthetic_ratings(count), folder, PrepareOptions(export="none"), SILENT)
+    return folder
+
+
 def tokenizer_folder() -> Path:
     """The real Qwen3 tokenizer, or the embedded base's where that is absent."""
     real = SHARED / "qwen3-tokenizer"

@@ -21,7 +21,7 @@ from typing import Any
 
 from datasets_here import large_dataset, tiny_base, tokenizer_folder
 from harness import Benchmark, run_benchmark
-from places import WORK
+from places import CONFIG, WORK
 from report import Goal
 
 _MILLION, _FULL, _QUICK = 1_000_000, 32_000_000, 100_000
@@ -36,7 +36,15 @@ def _ratings(options: argparse.Namespace, side: str) -> int:
 def _audit(options: argparse.Namespace, side: str) -> dict[str, Any]:
     from movielora.cli import main
 
-    words = ["audit", "--json", *_dataset(options, side), "--set", f"model_name_or_path={tokenizer_folder()}"]
+    words = [
+        "audit",
+        "--json",
+        "--config",
+        str(CONFIG),
+        *_dataset(options, side),
+        "--set",
+        f"model_name_or_path={tokenizer_folder()}",
+    ]
     with contextlib.redirect_stdout(io.StringIO()) as page, contextlib.suppress(SystemExit):
         main(words)
     found = json.loads(page.getvalue())

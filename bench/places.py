@@ -7,6 +7,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("MOVIELORA_SHARED") or PROJECT.parent / "shared")
+CONFIG = PROJECT / "configs" / "qwen3_movielens_qlora.yaml"
 WORK = PROJECT / ".cache" / "bench"
 RESULTS = PROJECT / "bench" / "results"
 # Of runs that are not the standard work: quick ones, and ones with other options.

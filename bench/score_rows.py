@@ -48,7 +48,8 @@ def _movielora(options: argparse.Namespace) -> dict[str, Any]:
     from movielora.model.tokenizer import load_tokenizer
     from movielora.progress import SILENT
     from movielora.prompt.template import PromptTemplate
-    from movielora.scoring.predict import Pair, predict
+    from movielora.scoring.predict import ADAPTER, BASE, predict
+    from movielora.scoring.scorer import Prompts, Scorer
 
     base, count = _base(options), _rows(options)
     adapter, rows_file = random_adapter(base), dataset() / "test_raw.jsonl"
@@ -57,10 +58,11 @@ def _movielora(options: argparse.Namespace) -> dict[str, Any]:
     records = list(islice(read_records(rows_file), count))
     tokenizer = load_tokenizer(str(base))
     model = load_adapter(load_base(str(base), Placement("cpu", _dtype(options), False, "sdpa")), adapter)
-    pair = Pair(model, tokenizer, PromptTemplate(tokenizer), 4096, 16)
+    scorer = Scorer(model, 16, Prompts(tokenizer, PromptTemplate(tokenizer), 4096))
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "predictions.jsonl"
-        predict(pair, records, output, mode="score", chunk_size=512, total=count, reporter=SILENT)
+        columns = {"base": BASE, "adapter": ADAPTER}
+        predict(scorer, records, output, columns, mode="score", chunk_size=512, total=count, reporter=SILENT)
         rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     seconds = time.perf_counter() - started
     return {"seconds": seconds, "result": {who: [row[who]["log_odds"] for row in rows] for who in ("base", "adapter")}}

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from movielora.dataset.options import PrepareOptions
-from movielora.evaluation.analysis.genres import read_genres
-from movielora.evaluation.baselines.fitted import DatasetFiles, build_reference
-from movielora.evaluation.comparison.folder import ComparisonFolder, write_json
+from movielora.evaluation.baselines.row_facts import row_facts
 from movielora.evaluation.comparison.summary import summarise
+from movielora.evaluation.features.files import SplitFiles
+from movielora.evaluation.features.genres import read_genres
+from movielora.evaluation.saved.folder import ComparisonFolder, write_json
 from movielora.preparation.prepare import prepare
 from movielora.scoring.predictions import read_predictions
 
@@ -36,11 +37,11 @@ GENRES = ("Drama", "Comedy", "Action", "Horror", "Romance")
 class Invented:
     """A dataset folder and a comparison folder."""
 
-    files: DatasetFiles
+    files: SplitFiles
     folder: ComparisonFolder
 
 
-def invent_dataset(root: Path, users: int = 40, films: int = 60, seed: int = 7, history_len: int = 5) -> DatasetFiles:
+def invent_dataset(root: Path, users: int = 40, films: int = 60, seed: int = 7, history_len: int = 5) -> SplitFiles:
     """Users with tastes rate films with qualities; `prepare` does the rest."""
     generator = np.random.default_rng(seed)
     source = root / "ratings"
@@ -57,7 +58,7 @@ def invent_dataset(root: Path, users: int = 40, films: int = 60, seed: int = 7, 
                 writer.writerow([user + 1, film + 1, half, 1_000_000_000 + user * 500_000 + turn * 3_600])
     dataset = root / "dataset"
     prepare(source, dataset, PrepareOptions(history_len=history_len, test_ratio=0.3))
-    return DatasetFiles(dataset / "test_raw.jsonl", dataset / "train.json", dataset / "eval.json")
+    return SplitFiles(dataset / "test_raw.jsonl", dataset / "train.json", dataset / "eval.json")
 
 
 def invent_comparison(root: Path, seed: int = 7, **sizes: int) -> Invented:
@@ -70,19 +71,19 @@ def invent_comparison(root: Path, seed: int = 7, **sizes: int) -> Invented:
     return Invented(files, folder)
 
 
-def write_predictions(files: DatasetFiles, folder: ComparisonFolder, seed: int = 7) -> None:
+def write_predictions(files: SplitFiles, folder: ComparisonFolder, seed: int = 7) -> None:
     generator = np.random.default_rng(seed)
     _write_scores(folder.predictions, [json.loads(line) for line in files.test.read_text().splitlines()], generator)
     assert files.eval is not None
     _write_scores(folder.eval_predictions, json.loads(files.eval.read_text()), generator)
 
 
-def finish(files: DatasetFiles, folder: ComparisonFolder) -> dict[str, Any]:
+def finish(files: SplitFiles, folder: ComparisonFolder) -> dict[str, Any]:
     """Summarise and write; returns comparison.json."""
     summary = summarise(
         read_predictions(folder.predictions),
-        build_reference(files),
-        eval_predictions=read_predictions(folder.eval_predictions) if folder.eval_predictions.exists() else None,
+        row_facts(files),
+        on_eval=read_predictions(folder.eval_predictions) if folder.eval_predictions.exists() else None,
         genres=read_genres(files),
     )
     write_json(folder.comparison, summary.comparison)

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from invented_comparison import HOSTILE_TITLES, Invented, finish, invent_comparison
-from movielora.evaluation.analysis.rows import Analysis, RowFilter, load_analysis, parse_slice, select_rows
 from movielora.evaluation.report.build import render_report, write_report
+from movielora.evaluation.saved.analysis import Analysis, load_analysis
+from movielora.evaluation.saved.selection import RowFilter, parse_slice, select_rows
 from movielora.prompt.render import render_input
 
 pytestmark = pytest.mark.browser
@@ -44,7 +45,7 @@ def test_it_loads_offline_and_says_the_verdict(page: Any, analysis: Analysis) ->
     assert page.tab.inner_text("h1") == analysis.comparison["verdict"]
     assert page.tab.locator(".leaders tbody tr").count() == 2 + len(analysis.comparison["models"]["baselines"])
     assert page.tab.locator(".leaders svg .range").count() >= 10
-    assert page.counted() == (len(analysis.predictions), len(analysis.predictions))
+    assert page.counted() == (len(analysis.table), len(analysis.table))
     assert shown_rows(page)[:5] == select_rows(analysis, RowFilter())[:5].tolist()
     for figure in ("#scatter canvas", "#reliability svg", "#roc svg", "#precision-recall svg", "#confusion table"):
         assert page.tab.locator(figure).first.is_visible()
@@ -63,10 +64,10 @@ def test_another_metric_orders_the_leaders(page: Any, analysis: Analysis) -> Non
 def test_buckets_filter_and_chips_remove(page: Any, analysis: Analysis) -> None:
     page.tab.click("#bucket-choice button:has-text('Broken')")
     broken = select_rows(analysis, RowFilter(bucket="broken"))
-    assert page.counted() == (len(broken), len(analysis.predictions))
+    assert page.counted() == (len(broken), len(analysis.table))
     assert shown_rows(page)[:8] == broken[:8].tolist()
     page.tab.click("#chips .chip")
-    assert page.counted()[0] == len(analysis.predictions)
+    assert page.counted()[0] == len(analysis.table)
     assert page.tab.locator("#chips .chip").count() == 0
 
 
@@ -77,7 +78,7 @@ def test_a_slice_filters_and_its_chip_names_it(page: Any, analysis: Analysis) ->
     assert page.tab.inner_text("#chips .chip").startswith("Genre: Drama")
     assert page.tab.get_attribute(".slice[aria-label^='Drama']", "aria-pressed") == "true"
     page.tab.click(".slice[aria-label^='Drama']")
-    assert page.counted()[0] == len(analysis.predictions)
+    assert page.counted()[0] == len(analysis.table)
 
 
 def test_search_finds_titles_and_says_when_nothing_fits(page: Any, analysis: Analysis) -> None:
@@ -89,7 +90,7 @@ def test_search_finds_titles_and_says_when_nothing_fits(page: Any, analysis: Ana
     assert page.counted()[0] == 0
     page.tab.fill("#search", "")
     page.until(lambda: page.tab.locator("#chips .chip").count() == 0)
-    assert page.counted()[0] == len(analysis.predictions)
+    assert page.counted()[0] == len(analysis.table)
 
 
 @pytest.mark.parametrize("order", ["confidence", "disagreement", "row"])
@@ -144,17 +145,17 @@ def test_a_box_in_the_scatter_selects_rows(page: Any, analysis: Analysis) -> Non
     page.tab.mouse.move(cross_x + 60, cross_y + 60)
     page.tab.mouse.move(box["x"] + box["width"] - 1, box["y"] + box["height"] - 1)
     page.tab.mouse.up()
-    scores = analysis.predictions.scores
+    scores = analysis.table.columns
     expected = int(((scores["base"].log_odds > 0) & (scores["adapter"].log_odds <= 0)).sum())
     assert page.counted()[0] == pytest.approx(expected, rel=0.05)
     assert page.tab.inner_text("#chips .chip").startswith("Selected in the scatter")
     page.tab.mouse.click(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.3)
-    assert page.counted()[0] == len(analysis.predictions)
+    assert page.counted()[0] == len(analysis.table)
 
 
 def test_the_box_can_be_written_and_follows_the_drag(page: Any, analysis: Analysis) -> None:
     """Keys alone: the numbers select the rows that the box holds."""
-    base, adapter = (analysis.predictions.scores[model].log_odds for model in ("base", "adapter"))
+    base, adapter = (analysis.table[model].log_odds for model in ("base", "adapter"))
 
     def edge(model: str, end: str) -> Any:
         return page.tab.get_by_role("spinbutton", name=f"{model} log-odds, {end}")
@@ -191,7 +192,7 @@ def test_the_box_can_be_written_and_follows_the_drag(page: Any, analysis: Analys
         for end in ("from", "to"):
             edge(model, end).fill("")
             edge(model, end).press("Enter")
-    assert page.counted()[0] == len(analysis.predictions)
+    assert page.counted()[0] == len(analysis.table)
     assert page.address() == ""
 
 
@@ -213,7 +214,7 @@ def test_a_link_shows_the_same_view(page: Any, open_page: Callable[..., Any], in
 def test_a_made_up_address_is_ignored(open_page: Callable[..., Any], invented: Invented, analysis: Analysis) -> None:
     address = "#bucket=<b>&slice=genre:Opera&slice=x&row=999999&box=1,2&sort=constructor&user=0x0&metric=__proto__"
     page = open_page(invented.folder.report, address)
-    assert page.counted()[0] == len(analysis.predictions)
+    assert page.counted()[0] == len(analysis.table)
     assert page.address() == ""
 
 
@@ -321,7 +322,7 @@ def test_a_page_with_a_sample_says_so_and_counts_every_row(
     assert sampled.counted() == (100, 100)
     for same in ("#bucket-choice", "#confusion", "#leaders", "#differences", "#slices", "#roc", "#reliability"):
         assert sampled.tab.inner_text(same) == page.tab.inner_text(same)
-    for drawn in ("#histogram-base svg", "#roc svg", "#precision-recall svg", "#reliability svg"):
+    for drawn in ("#histogram-reference svg", "#roc svg", "#precision-recall svg", "#reliability svg"):
         assert sampled.tab.inner_html(drawn) == page.tab.inner_html(drawn)
     sampled.tab.select_option("#sort", "row")
     sampled.tab.click("#grid .row >> nth=20")

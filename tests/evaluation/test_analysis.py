@@ -15,19 +15,12 @@ from movielora.console.results.analyze_view import show_analysis
 from movielora.console.results.compare_view import show_comparison
 from movielora.errors import ConfigError, DataError
 from movielora.evaluation.analysis.analyze import AnalyzeRequest, analyze
-from movielora.evaluation.analysis.rows import (
-    BUCKETS,
-    Analysis,
-    RowFilter,
-    example,
-    first_rows,
-    load_analysis,
-    parse_slice,
-    question_of,
-    select_rows,
-)
-from movielora.evaluation.comparison.folder import ComparisonFolder
+from movielora.evaluation.saved.analysis import BUCKETS, Analysis, load_analysis
+from movielora.evaluation.saved.example_rows import first_rows, question_of
+from movielora.evaluation.saved.folder import ComparisonFolder
+from movielora.evaluation.saved.selection import RowFilter, parse_slice, select_rows
 from movielora.progress import SILENT
+from movielora.scoring.score_table import Roles
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +29,7 @@ def analysis(invented: Invented) -> Analysis:
 
 
 def test_buckets_are_who_was_right(analysis: Analysis) -> None:
-    for row, record in enumerate(analysis.predictions.records):
+    for row, record in enumerate(analysis.table.records):
         right = {model: record[model]["prediction"] == record["label"] for model in ("base", "adapter")}
         expected = {(True, False): "broken", (False, True): "fixed", (False, False): "both_wrong"}
         assert BUCKETS[analysis.bucket[row]] == expected.get((right["base"], right["adapter"]), "both_right")
@@ -44,10 +37,10 @@ def test_buckets_are_who_was_right(analysis: Analysis) -> None:
 
 def test_broken_come_first_and_the_surest_of_them(analysis: Analysis) -> None:
     rows = select_rows(analysis, RowFilter())
-    assert len(rows) == len(analysis.predictions)
+    assert len(rows) == len(analysis.table)
     assert (np.diff(analysis.bucket[rows]) >= 0).all()
     broken = rows[analysis.bucket[rows] == 0]
-    assert (np.diff(np.abs(analysis.predictions.scores["adapter"].log_odds[broken])) <= 0).all()
+    assert (np.diff(np.abs(analysis.table["adapter"].log_odds[broken])) <= 0).all()
     assert select_rows(analysis, RowFilter(), "row").tolist() == list(range(len(rows)))
 
 
@@ -63,7 +56,7 @@ def test_conditions_hold_together(analysis: Analysis) -> None:
 
 def test_search_looks_into_candidates_and_histories_without_case(analysis: Analysis) -> None:
     rows = select_rows(analysis, RowFilter(search="<SCRIPT>"))
-    assert 0 < len(rows) < len(analysis.predictions)
+    assert 0 < len(rows) < len(analysis.table)
     for row in rows:
         question = analysis.question(row)
         assert HOSTILE_TITLES[0] in (question.candidate, *question.titles)
@@ -83,7 +76,7 @@ def test_an_unknown_slice_names_what_there_is(analysis: Analysis, text: str) -> 
 
 
 def test_an_example_has_its_form(analysis: Analysis) -> None:
-    found = example(analysis, 0)
+    found = analysis.example(0)
     assert found["candidate_title"]
     assert len(found["history_titles"]) == len(found["history_ratings"]) == 5
     long = {"instruction": "Judge.", "input": "x" * 900, "label": "Yes", "base": score(1, 1), "adapter": score(1, 1)}
@@ -146,7 +139,7 @@ def test_where_texts_were_generated_the_answers_read_from_them_are_shown(
     record["adapter"] |= {"log_odds": 2.0, "text": "No.", "prediction": "No"}
     path = tmp_path / "predictions.jsonl"
     path.write_text(f"{json.dumps(record)}\n")
-    rows = first_rows(path, 3)
+    rows = first_rows(path, 3, Roles())
     assert [rows[0][model]["prediction"] for model in ("base", "adapter")] == [None, "No"]
     show_comparison(json.loads(invented.folder.comparison.read_text()) | {"output_dir": None}, rows)
     [line] = [line for line in capsys.readouterr().out.splitlines() if "映画" in line]
@@ -158,7 +151,7 @@ def test_pages_fit_80_columns_and_show_titles_as_written(
     invented: Invented, capsys: pytest.CaptureFixture[str]
 ) -> None:
     comparison = json.loads(invented.folder.comparison.read_text()) | {"output_dir": "output/x"}
-    show_comparison(comparison, first_rows(invented.folder.predictions, 300))
+    show_comparison(comparison, first_rows(invented.folder.predictions, 300, Roles()))
     printed = capsys.readouterr().out
     assert "History's like-share" in printed
     for title in HOSTILE_TITLES:
@@ -189,7 +182,7 @@ def spoilt(invented: Invented, tmp_path: Path) -> ComparisonFolder:
 
 
 def test_unfinished_and_inconsistent_folders_are_refused_in_a_sentence(invented: Invented, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         load_analysis(tmp_path / "nowhere")
     folder = spoilt(invented, tmp_path)
     lines = folder.predictions.read_text().splitlines(keepends=True)
@@ -206,4 +199,4 @@ def test_unfinished_and_inconsistent_folders_are_refused_in_a_sentence(invented:
     folder.rows.unlink()
     with pytest.raises(DataError, match="holds an interrupted comparison") as error:
         load_analysis(folder.root)
-    assert "goes on where it was" in error.value.next_step
+    assert "continues where it was" in error.value.next_step

@@ -7,11 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from movielora.evaluation.baselines.baselines import BASELINES, fit_baselines
-from movielora.evaluation.baselines.features import Questions, read_questions
-from movielora.evaluation.baselines.training_counts import Tally
+from movielora.evaluation.baselines.catalogue import BASELINES
+from movielora.evaluation.baselines.fit import fit_baselines
+from movielora.evaluation.features.split import SplitFeatures, split_features
+from movielora.evaluation.features.training_counts import Tally
 from movielora.evaluation.metrics.formulas import all_metrics
+from movielora.examples.load import ExampleLoader
 from movielora.scoring.log_odds import Bools, probability
+
+
+def read_split(path: Path, liked_at: float) -> SplitFeatures:
+    return split_features(ExampleLoader().open(path), liked_at)
 
 
 def write_split(path: Path, rows: list[tuple[int | None, int | None, list[float] | None, str]]) -> Path:
@@ -25,17 +31,17 @@ def write_split(path: Path, rows: list[tuple[int | None, int | None, list[float]
 
 
 @pytest.fixture
-def splits(tmp_path: Path) -> tuple[Questions, Questions]:
+def splits(tmp_path: Path) -> tuple[SplitFeatures, SplitFeatures]:
     """Film 1 is liked 2 of 3 times, film 2 never; half of the four answers are Yes."""
     train = [(1, 1, [5.0, 3.0], "Yes"), (2, 1, [2.0, 2.0], "No"), (3, 1, [4.0, 4.0], "Yes"), (1, 2, [5.0, 3.0], "No")]
     test = [(1, 1, [5.0, 4.0, 1.0, 4.0], "Yes"), (9, 7, [1.0, 1.0], "No")]
     return (
-        read_questions(write_split(tmp_path / "train.jsonl", train), 4.0),
-        read_questions(write_split(tmp_path / "test.jsonl", test), 4.0),
+        read_split(write_split(tmp_path / "train.jsonl", train), 4.0),
+        read_split(write_split(tmp_path / "test.jsonl", test), 4.0),
     )
 
 
-def test_history_figures_are_of_the_stars_shown(splits: tuple[Questions, Questions]) -> None:
+def test_history_figures_are_of_the_stars_shown(splits: tuple[SplitFeatures, SplitFeatures]) -> None:
     test = splits[1]
     assert test.like_share.tolist() == [3 / 4, 0.0]
     assert test.mean.tolist() == [3.5, 1.0]
@@ -43,7 +49,7 @@ def test_history_figures_are_of_the_stars_shown(splits: tuple[Questions, Questio
     assert test.spread[0] == pytest.approx(math.sqrt((1.5**2 + 0.5**2 + 2.5**2 + 0.5**2) / 4))
 
 
-def test_the_like_rate_is_smoothed_by_five_answers(splits: tuple[Questions, Questions]) -> None:
+def test_the_like_rate_is_smoothed_by_five_answers(splits: tuple[SplitFeatures, SplitFeatures]) -> None:
     fitted = fit_baselines(splits[0], {"test": splits[1]})
     p_yes = probability(fitted.log_odds["like_rate"]["test"])
     assert p_yes[0] == pytest.approx((2 + 5 * 0.5) / (3 + 5))
@@ -56,7 +62,7 @@ def test_a_training_row_does_not_see_its_own_answer() -> None:
     assert rates == pytest.approx([(0 + 2.5) / 6, (1 + 2.5) / 6, 2.5 / 5])
 
 
-def test_the_untrained_ones_are_plain_arithmetic(splits: tuple[Questions, Questions]) -> None:
+def test_the_untrained_ones_are_plain_arithmetic(splits: tuple[SplitFeatures, SplitFeatures]) -> None:
     fitted = fit_baselines(splits[0], {"test": splits[1]})
     assert probability(fitted.log_odds["majority"]["test"]) == pytest.approx([0.5, 0.5])
     share = probability(fitted.log_odds["history_like_share"]["test"])
@@ -66,14 +72,14 @@ def test_the_untrained_ones_are_plain_arithmetic(splits: tuple[Questions, Questi
     assert added == pytest.approx(math.log(2) + math.log(9 / 7))
 
 
-def test_all_are_fitted_and_finite(splits: tuple[Questions, Questions]) -> None:
+def test_all_are_fitted_and_finite(splits: tuple[SplitFeatures, SplitFeatures]) -> None:
     fitted = fit_baselines(splits[0], {"test": splits[1]})
     assert set(fitted.log_odds) == {baseline.key for baseline in BASELINES}
     assert fitted.left_out == {}
     assert all(np.isfinite(split["test"]).all() for split in fitted.log_odds.values())
 
 
-def test_without_a_training_file_only_the_untrained_remain(splits: tuple[Questions, Questions]) -> None:
+def test_without_a_training_file_only_the_untrained_remain(splits: tuple[SplitFeatures, SplitFeatures]) -> None:
     fitted = fit_baselines(None, {"test": splits[1]})
     assert set(fitted.log_odds) == {"history_like_share"}
     assert fitted.left_out["six_features"] == "there is no training file"
@@ -82,14 +88,14 @@ def test_without_a_training_file_only_the_untrained_remain(splits: tuple[Questio
 
 def test_ids_missing_in_some_rows_leave_out_the_factorisation(tmp_path: Path) -> None:
     rows = [(None, 1, [5.0], "Yes"), (2, 2, [1.0], "No"), (None, 3, [2.0], "No")]
-    split = read_questions(write_split(tmp_path / "a.jsonl", rows), 4.0)
+    split = read_split(write_split(tmp_path / "a.jsonl", rows), 4.0)
     fitted = fit_baselines(split, {"test": split})
     assert fitted.left_out == {"matrix_factorisation": "user_id is missing in 4 rows"}
 
 
 def test_histories_without_stars_leave_out_what_needs_them(tmp_path: Path) -> None:
     rows = [(1, 1, None, "Yes"), (2, 2, None, "No")]
-    split = read_questions(write_split(tmp_path / "a.jsonl", rows), 4.0)
+    split = read_split(write_split(tmp_path / "a.jsonl", rows), 4.0)
     fitted = fit_baselines(split, {"test": split})
     assert set(fitted.log_odds) == {"majority", "popularity", "like_rate", "matrix_factorisation"}
     assert fitted.left_out["history_mean"] == "some histories show no ratings"
@@ -97,7 +103,7 @@ def test_histories_without_stars_leave_out_what_needs_them(tmp_path: Path) -> No
 
 def test_one_answer_in_training_gives_that_answer(tmp_path: Path) -> None:
     rows = [(1, 1, [5.0], "Yes"), (2, 2, [1.0], "Yes")]
-    split = read_questions(write_split(tmp_path / "a.jsonl", rows), 4.0)
+    split = read_split(write_split(tmp_path / "a.jsonl", rows), 4.0)
     fitted = fit_baselines(split, {"test": split})
     assert all(
         (fitted.log_odds[key]["test"] > 10).all() for key in ("majority", "six_features", "matrix_factorisation")
@@ -112,7 +118,7 @@ def test_both_record_forms_give_the_same_columns(tmp_path: Path) -> None:
     train = {"instruction": "x", "input": render_input(["A", "B", "C"], stars, "D"), "output": "No"}
     path = tmp_path / "mixed.jsonl"
     path.write_text(json.dumps(test) + "\n" + json.dumps(train) + "\n")
-    found = read_questions(path, 4.0)
+    found = read_split(path, 4.0)
     assert found.titles == ["D", "D"]
     for column in (found.like_share, found.mean, found.last_mean, found.spread, found.history_length):
         assert column[0] == column[1]
@@ -134,8 +140,8 @@ def test_real_movielens_gives_the_published_figures(shared: Path, tmp_path: Path
     from movielora.preparation.prepare import prepare
 
     prepare(shared / "ml-latest-small", tmp_path / "d", PrepareOptions())
-    train = read_questions(tmp_path / "d" / "train.json", 4.0)
-    test = read_questions(tmp_path / "d" / "test_raw.jsonl", 4.0)
+    train = read_split(tmp_path / "d" / "train.json", 4.0)
+    test = read_split(tmp_path / "d" / "test_raw.jsonl", 4.0)
     fitted = fit_baselines(train, {"test": test})
     for key, expected in REAL.items():
         found = metrics_of(test.labels, fitted.log_odds[key]["test"])

@@ -1,24 +1,28 @@
-"""Compare without a config, on scores from elsewhere: no model is loaded, the strongest baseline is the rival."""
+"""Compare external scores without a config: no model is loaded, the strongest baseline is the reference."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from compare_request import compare_request
 from invented_comparison import invent_dataset
+from movielora.console.results.compare_view import show_comparison
 from movielora.errors import ConfigError, DataError, OutputError
-from movielora.evaluation.analysis.rows import load_analysis
-from movielora.evaluation.baselines.fitted import DatasetFiles
-from movielora.evaluation.comparison.compare import CompareRequest, compare
+from movielora.evaluation.comparison.compare import compare, examples_to_show
+from movielora.evaluation.comparison.request import CompareRequest
+from movielora.evaluation.features.files import SplitFiles
+from movielora.evaluation.report.payload import page_data
+from movielora.evaluation.saved.analysis import load_analysis
 from movielora.progress import SILENT
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> DatasetFiles:
+def files(tmp_path: Path) -> SplitFiles:
     return invent_dataset(tmp_path, users=20, films=40)
 
 
-def write_scores(path: Path, files: DatasetFiles, sure: float) -> Path:
+def write_scores(path: Path, files: SplitFiles, sure: float) -> Path:
     """A system that is right with P = `sure` in every row."""
     labels = [json.loads(line)["label"] for line in files.test.read_text().splitlines()]
     rows = [{"label": label, "probability": sure if label == "Yes" else 1 - sure} for label in labels]
@@ -26,22 +30,40 @@ def write_scores(path: Path, files: DatasetFiles, sure: float) -> Path:
     return path
 
 
-def request(files: DatasetFiles, scores: Path, **changes: object) -> CompareRequest:
-    return CompareRequest(None, test_file=files.test, predictions=scores, **changes)  # type: ignore[arg-type]
+def request(files: SplitFiles, scores: Path, **changes: object) -> CompareRequest:
+    return compare_request(None, test_file=files.test, predictions=scores, **changes)
 
 
-def test_scores_from_elsewhere_meet_the_strongest_baseline(files: DatasetFiles, tmp_path: Path) -> None:
+def test_external_scores_meet_the_strongest_baseline(
+    files: SplitFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = compare(request(files, write_scores(tmp_path / "oracle.jsonl", files, 0.9)), SILENT)
-    assert found["adapter"]["auc"] == 1.0
-    assert found["models"]["adapter"]["name"] == "oracle"
+    assert found["roles"] == {"reference": found["data"]["best_baseline"], "candidate": "oracle"}
+    assert found["models"]["others"]["oracle"]["auc"] == 1.0
+    assert found["models"]["others"]["oracle"]["name"] == "oracle"
     best = found["models"]["baselines"][found["data"]["best_baseline"]]
-    assert found["base"]["auc"] == best["auc"]
+    gain = found["difference"]["candidate_minus_reference"]["auc"]["value"]
+    assert gain == pytest.approx(1.0 - best["auc"], abs=1e-6)
+    assert found["difference"]["candidate_minus_best_baseline"] == found["difference"]["candidate_minus_reference"]
+    assert "base" not in found
+    assert not {"base", "adapter"} & found["models"].keys()
     assert found["verdict"].startswith("Oracle beats the strongest simple baseline, the ")
     assert found["verdict_detail"]["outcome"] == "earns_its_keep"
-    assert len(load_analysis(tmp_path / "oracle-comparison").predictions) == found["samples"]
+    analysis = load_analysis(tmp_path / "oracle-comparison")
+    assert len(analysis.table) == found["samples"]
+    assert set(analysis.table.columns) == {found["data"]["best_baseline"], "oracle"}
+    page = page_data(analysis)
+    assert [model["key"] for model in page["models"] if model["role"] == "reference"] == [
+        found["data"]["best_baseline"]
+    ]
+    assert not any(model["best"] for model in page["models"])  # it is the reference already, and drawn as that
+    show_comparison(found, examples_to_show(request(files, tmp_path / "oracle.jsonl"), found))
+    printed = capsys.readouterr().out
+    assert [line for line in printed.splitlines() if len(line) > 80 and not line.startswith("Read the rows")] == []
+    assert "oracle minus" in printed
 
 
-def test_the_folder_is_kept_for_the_same_scores_only(files: DatasetFiles, tmp_path: Path) -> None:
+def test_the_folder_is_kept_for_the_same_scores_only(files: SplitFiles, tmp_path: Path) -> None:
     scores = write_scores(tmp_path / "oracle.jsonl", files, 0.9)
     first = compare(request(files, scores), SILENT)
     again = compare(request(files, scores), SILENT)
@@ -50,19 +72,21 @@ def test_the_folder_is_kept_for_the_same_scores_only(files: DatasetFiles, tmp_pa
     write_scores(scores, files, 0.2)
     with pytest.raises(OutputError, match="predictions changed"):
         compare(request(files, scores), SILENT)
-    assert compare(request(files, scores, overwrite=True), SILENT)["adapter"]["auc"] == 0.0
+    assert compare(request(files, scores, overwrite=True), SILENT)["models"]["others"]["oracle"]["auc"] == 0.0
 
 
-def test_what_is_missing_is_one_sentence(files: DatasetFiles, tmp_path: Path) -> None:
+def test_what_is_missing_is_one_sentence(files: SplitFiles, tmp_path: Path) -> None:
     scores = write_scores(tmp_path / "oracle.jsonl", files, 0.9)
     with pytest.raises(ConfigError, match="compare needs a config"):
-        compare(CompareRequest(None), SILENT)
+        compare(compare_request(None), SILENT)
     with pytest.raises(ConfigError, match="compare needs a config"):
-        compare(CompareRequest(None, predictions=scores), SILENT)
+        compare(compare_request(None, predictions=scores), SILENT)
     with pytest.raises(ConfigError, match="one run, or two"):
-        compare(CompareRequest(None, runs=(tmp_path, tmp_path, tmp_path)), SILENT)
+        compare(compare_request(None, runs=(tmp_path, tmp_path, tmp_path)), SILENT)
+    with pytest.raises(ConfigError, match="compare needs a config"):
+        compare_request(None, predictions=scores, test_file=files.test, controls=True)
     with pytest.raises(ConfigError, match=r"holds no config\.yaml"):
-        compare(CompareRequest(None, runs=(tmp_path,)), SILENT)
+        compare(compare_request(None, runs=(tmp_path,)), SILENT)
     files.test.write_text("[]")
     with pytest.raises(DataError, match="holds"):
         compare(request(files, scores), SILENT)

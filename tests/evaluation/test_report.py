@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from invented_comparison import HOSTILE_TITLES, Invented
-from movielora.evaluation.analysis.rows import load_analysis
 from movielora.evaluation.report.build import embed_json, render_report, write_report
 from movielora.evaluation.report.curves import training_curves
 from movielora.evaluation.report.payload import _short, prompt_pattern
 from movielora.evaluation.report.shapes import score_shapes
+from movielora.evaluation.saved.analysis import load_analysis
 from movielora.prompt.render import render_input
 
 
@@ -43,14 +43,14 @@ def test_above_the_limit_a_stated_sample_is_embedded_and_the_figures_stay(
     sampled_page = render_report(analysis)
     assert render_report(analysis) == sampled_page
     whole, sampled = data_of(page), data_of(sampled_page)
-    count = len(analysis.predictions)
+    count = len(analysis.table)
     numbers = sampled["rows"]["number"]
     assert len(numbers) == len(set(numbers)) == 100
     assert numbers == sorted(numbers)
     assert (numbers[0], numbers[-1]) != (0, 99)  # not merely the first
-    titles = [sampled["titles"][place] for place in sampled["rows"]["candidate"]]
+    titles = [sampled["titles"][place] for place in sampled["rows"]["film"]]
     assert titles == [analysis.question(row).candidate for row in numbers]
-    assert sampled["rows"]["base"] == [whole["rows"]["base"][row] for row in numbers]
+    assert sampled["rows"]["reference"] == [whole["rows"]["reference"][row] for row in numbers]
     assert sampled["ways"][0]["members"] == [whole["ways"][0]["members"][row] for row in numbers]
     same = set(whole) - {"rows", "titles", "users", "ways", "sampled"}
     assert {key: sampled[key] for key in same} == {key: whole[key] for key in same}
@@ -109,8 +109,8 @@ def test_buckets_on_the_page_are_those_of_the_comparison(invented: Invented, pag
     """The page rounds scores to three decimals; no decision may turn."""
     rows = data_of(page)["rows"]
     analysis = load_analysis(invented.folder.root)
-    for model in ("base", "adapter"):
-        assert [value > 0 for value in rows[model]] == analysis.predictions.scores[model].said_yes().tolist()
+    for role, column in (("reference", "base"), ("candidate", "adapter")):
+        assert [value > 0 for value in rows[role]] == analysis.table[column].said_yes().tolist()
 
 
 def test_the_prompt_pattern_is_the_renderers(page: str) -> None:

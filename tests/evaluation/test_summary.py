@@ -14,11 +14,12 @@ from sklearn.metrics import roc_auc_score
 
 from invented_comparison import Invented, finish, invent_dataset, write_predictions
 from movielora.errors import DataError
-from movielora.evaluation.baselines.baselines import BASELINES
-from movielora.evaluation.baselines.fitted import DatasetFiles, build_reference
-from movielora.evaluation.comparison.folder import ComparisonFolder
+from movielora.evaluation.baselines.catalogue import BASELINES
+from movielora.evaluation.baselines.row_facts import row_facts
 from movielora.evaluation.comparison.summary import summarise
+from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.metrics.formulas import ALL_METRICS, ANSWER_METRICS
+from movielora.evaluation.saved.folder import ComparisonFolder
 from movielora.scoring.predictions import read_predictions
 
 
@@ -91,22 +92,22 @@ def test_the_same_input_gives_the_same_bytes(invented: Invented) -> None:
 
 def test_the_reference_is_kept_by_content(tmp_path: Path) -> None:
     files = invent_dataset(tmp_path, users=8, films=30)
-    first = build_reference(files)
+    first = row_facts(files)
     kept = list((files.folder / ".movielora-reference").iterdir())
     assert len(kept) == 1
-    again = build_reference(files)
+    again = row_facts(files)
     assert again.data == first.data
     assert again.candidates == first.candidates
     for key, splits in first.fitted.log_odds.items():
         assert again.fitted.log_odds[key]["test"].tolist() == splits["test"].tolist()
     files.test.write_text("".join(files.test.read_text().splitlines(keepends=True)[:-1]))
-    assert len(build_reference(files).labels) == len(first.labels) - 1
+    assert len(row_facts(files).labels) == len(first.labels) - 1
     kept[0].write_bytes(b"torn")
-    build_reference(files)  # a broken cache is made anew
+    row_facts(files)  # a broken cache is made anew
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> tuple[DatasetFiles, ComparisonFolder]:
+def small(tmp_path: Path) -> tuple[SplitFiles, ComparisonFolder]:
     """A little comparison that a test may spoil."""
     files = invent_dataset(tmp_path, users=8, films=30)
     folder = ComparisonFolder(tmp_path / "comparison")
@@ -121,7 +122,7 @@ def rewrite(path: Path, change: Any) -> None:
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows if row is not None))
 
 
-def test_one_answer_only_is_said_and_does_not_crash(small: tuple[DatasetFiles, ComparisonFolder]) -> None:
+def test_one_answer_only_is_said_and_does_not_crash(small: tuple[SplitFiles, ComparisonFolder]) -> None:
     files, folder = small
     rewrite(files.test, lambda row: row | {"label": "Yes"})
     rewrite(folder.predictions, lambda row: row | {"label": "Yes"})
@@ -133,7 +134,7 @@ def test_one_answer_only_is_said_and_does_not_crash(small: tuple[DatasetFiles, C
     assert json.loads(folder.comparison.read_text()) == found
 
 
-def test_one_row(small: tuple[DatasetFiles, ComparisonFolder]) -> None:
+def test_one_row(small: tuple[SplitFiles, ComparisonFolder]) -> None:
     files, folder = small
     rewrite(folder.predictions, lambda row: row if row["row"] == 0 else None)
     found = finish(files, folder)
@@ -141,7 +142,7 @@ def test_one_row(small: tuple[DatasetFiles, ComparisonFolder]) -> None:
     assert found["slices"] == []
 
 
-def test_ids_missing_in_half_the_rows_resample_rows_and_say_so(small: tuple[DatasetFiles, ComparisonFolder]) -> None:
+def test_ids_missing_in_half_the_rows_resample_rows_and_say_so(small: tuple[SplitFiles, ComparisonFolder]) -> None:
     files, folder = small
     for path in (folder.predictions, files.test):
         half = iter(range(10_000))
@@ -155,11 +156,11 @@ def test_ids_missing_in_half_the_rows_resample_rows_and_say_so(small: tuple[Data
 
 
 def test_without_an_evaluation_split_nothing_is_fitted_and_it_says_so(
-    small: tuple[DatasetFiles, ComparisonFolder],
+    small: tuple[SplitFiles, ComparisonFolder],
 ) -> None:
     files, folder = small
     folder.eval_predictions.unlink()
-    found = finish(DatasetFiles(files.test, files.train), folder)
+    found = finish(SplitFiles(files.test, files.train), folder)
     assert found["models"]["adapter"]["calibrated"] is None
     assert found["calibration"]["fitted_on"] is None
     assert "was not scored" in found["calibration"]["reason"]
@@ -167,29 +168,29 @@ def test_without_an_evaluation_split_nothing_is_fitted_and_it_says_so(
 
 
 def test_without_training_the_like_share_is_what_remains_to_beat(
-    small: tuple[DatasetFiles, ComparisonFolder],
+    small: tuple[SplitFiles, ComparisonFolder],
 ) -> None:
     files, folder = small
-    found = finish(DatasetFiles(files.test), folder)
+    found = finish(SplitFiles(files.test), folder)
     assert set(found["models"]["baselines"]) == {"history_like_share"}
     assert found["data"]["best_baseline"] == "history_like_share"
     assert found["difference"]["adapter_minus_best_baseline"]["auc"]["low"] is not None
     assert found["data"]["baselines_left_out"]["six_features"] == "there is no training file"
 
 
-def test_another_datasets_folder_is_refused(small: tuple[DatasetFiles, ComparisonFolder], tmp_path: Path) -> None:
+def test_another_datasets_folder_is_refused(small: tuple[SplitFiles, ComparisonFolder], tmp_path: Path) -> None:
     _, folder = small
     other = invent_dataset(tmp_path / "other", users=8, films=30, seed=99)
     with pytest.raises(DataError, match="belongs to another dataset"):
-        summarise(read_predictions(folder.predictions), build_reference(other))
+        summarise(read_predictions(folder.predictions), row_facts(other))
     shutil.rmtree(tmp_path / "other" / "dataset" / ".movielora-reference")
     lines = other.test.read_text().splitlines(keepends=True)
     other.test.write_text("".join(lines[:3]))
     with pytest.raises(DataError, match="rows, the test file 3"):
-        summarise(read_predictions(folder.predictions), build_reference(other))
+        summarise(read_predictions(folder.predictions), row_facts(other))
 
 
-def test_traps_are_counted(small: tuple[DatasetFiles, ComparisonFolder]) -> None:
+def test_traps_are_counted(small: tuple[SplitFiles, ComparisonFolder]) -> None:
     files, folder = small
     splits = finish(files, folder)["data"]["splits"]
     # Users follow one another in time in the invented ratings: all but the last are followed by others.
@@ -199,7 +200,7 @@ def test_traps_are_counted(small: tuple[DatasetFiles, ComparisonFolder]) -> None
     assert (splits["tied_rows"], splits["questions_seen_in_training"]) == (0.0, 0)
 
 
-def test_near_threshold_and_unanswered_rows_are_counted(small: tuple[DatasetFiles, ComparisonFolder]) -> None:
+def test_near_threshold_and_unanswered_rows_are_counted(small: tuple[SplitFiles, ComparisonFolder]) -> None:
     files, folder = small
     near = {"log_odds": 0.01, "p_yes": 0.5, "answer_mass": 0.3, "prediction": "Yes"}
     rewrite(folder.predictions, lambda row: row | ({"base": near} if row["row"] < 3 else {}))

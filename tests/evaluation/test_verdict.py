@@ -11,10 +11,10 @@ LOSES = Difference(-0.05, -0.08, -0.02)
 
 def verdict(base: Difference, baseline: Difference | None, rows: int = 8965, units: int = 610) -> Verdict:
     return decide(
-        adapter="the adapter",
-        base="the base",
+        candidate="the adapter",
+        reference="the base",
         baseline=None if baseline is None else "the history's like-share",
-        against_base=base,
+        against_reference=base,
         against_baseline=baseline,
         rows=rows,
         units=units,
@@ -25,12 +25,12 @@ def verdict(base: Difference, baseline: Difference | None, rows: int = 8965, uni
 @pytest.mark.parametrize(
     ("base", "baseline", "outcome", "ends"),
     [
-        (BEATS, BEATS, "earns_its_keep", "on this data it earns its keep."),
+        (BEATS, BEATS, "earns_its_keep", "on this data it is worth using."),
         (BEATS, LEVEL, "not_needed", "on this data you do not need it yet."),
         (BEATS, LOSES, "not_needed", "on this data you do not need it yet."),
         (BEATS, None, "no_baseline", "whether it beats a simple baseline is unknown."),
-        (LEVEL, BEATS, "no_better", "the training cannot be seen to help."),
-        (LEVEL, LOSES, "no_better", "the training cannot be seen to help."),
+        (LEVEL, BEATS, "no_better", "on this data it is no clear improvement."),
+        (LEVEL, LOSES, "no_better", "on this data it is no clear improvement."),
         (LOSES, BEATS, "worse", "do not use it."),
         (LOSES, None, "worse", "do not use it."),
     ],
@@ -59,7 +59,7 @@ def test_an_interval_that_touches_zero_is_level() -> None:
 def test_few_rows_or_users_decide_nothing(rows: int, units: int) -> None:
     found = verdict(BEATS, BEATS, rows, units)
     assert found.outcome == "undecided"
-    assert found.sentence.startswith(f"{rows:,} rows of {units} users are too few to say")
+    assert found.sentence.startswith(f"{rows:,} rows of {units} users are too few to decide")
 
 
 def test_one_class_and_one_row() -> None:
@@ -76,10 +76,10 @@ def test_figures_are_short() -> None:
 
 def test_scores_from_elsewhere_are_held_against_the_baseline_alone() -> None:
     found = decide(
-        adapter="recsys",
-        base="the history's like-share",
+        candidate="recsys",
+        reference="the history's like-share",
         baseline="the history's like-share",
-        against_base=LEVEL,
+        against_reference=LEVEL,
         against_baseline=LEVEL,
         rows=500,
         units=40,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,16 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from movielora.examples.example import Record
+from movielora.examples.example import Example, Film
 from movielora.model.adapter import prepare_adapter
 from movielora.model.prefix_cache import Opening, shared_length
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT
-from movielora.prompt.render import render_input
-from movielora.prompt.spec import INSTRUCTION, SYSTEM
+from movielora.prompt.spec import SYSTEM
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.text_tokens import tokenize_records
 from movielora.prompt.token_sets import TokenizedExamples
-from movielora.scoring.answer_position import batches_by_tokens, score
+from movielora.scoring.answer_position import answer_loss, batches_by_tokens, collate, score
 
 
 def _examples(base: Path, rows: int = 40, system: str = SYSTEM) -> TokenizedExamples:
@@ -30,8 +30,8 @@ def _examples(base: Path, rows: int = 40, system: str = SYSTEM) -> TokenizedExam
     records = []
     for row in range(rows):
         films = titles[row % 7 : row % 7 + row % 5 + 1]  # of unlike length
-        text = render_input(films, [3.5] * len(films), titles[row % 11])
-        records.append(Record(system, INSTRUCTION, text, (), row % 3 == 0, f"row {row}"))
+        history = tuple(Film(title, 3.5) for title in films)
+        records.append(Example(history, titles[row % 11], row % 3 == 0, f"row {row}", system=system))
     return tokenize_records(records, PromptTemplate(tokenizer), tokenizer, cutoff_len=1024, reporter=SILENT)
 
 
@@ -45,19 +45,22 @@ def _model(base: Path, dtype: torch.dtype = torch.float32) -> Any:
     return prepare_adapter(model).eval()
 
 
-def _row_by_row(model: Any, examples: TokenizedExamples) -> tuple[np.ndarray, np.ndarray, float]:
+def _row_by_row(
+    model: Any, examples: TokenizedExamples, counted: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, float]:
     """log-odds, answer mass and mean loss from full logits at every position, one unpadded row at a time."""
     yes, no, end = examples.answer_ids
     log_odds, mass, losses = [], [], []
     for row in range(len(examples)):
-        answer = yes if examples.labels[row] else no
+        answer = yes if examples.labels[row] == 1 else no
         ids = torch.tensor([[*examples.prompt(row).tolist(), answer]])
         with torch.inference_mode():
             logits = model(input_ids=ids, use_cache=False).logits[0].double()
         said = logits[-2].log_softmax(-1)
         log_odds.append((logits[-2, yes] - logits[-2, no]).item())
         mass.append((said[yes].exp() + said[no].exp()).item())
-        losses += [-said[answer].item(), -logits[-1].log_softmax(-1)[end].item()]
+        if counted is None or counted[row]:
+            losses += [-said[answer].item(), -logits[-1].log_softmax(-1)[end].item()]
     return np.array(log_odds), np.array(mass), float(np.mean(losses))
 
 
@@ -151,3 +154,34 @@ def test_batches_hold_tokens_not_rows() -> None:
     batches = [lengths[places].tolist() for places in batches_by_tokens(lengths, 2)]
     assert batches == [[100], [20, 10], [10, 10, 10, 10], [10, 10, 10]]
     assert list(batches_by_tokens(np.empty(0, np.int64), 2)) == []
+
+
+def test_scores_do_not_depend_on_the_answers_and_only_known_ones_count(tiny_base: Path) -> None:
+    """The same bits with all answers known, some unknown and none known; the loss is the mean over the known rows."""
+    examples, model = _examples(tiny_base), _model(tiny_base)
+    rows = np.arange(len(examples))
+    labelled, _ = score(model, examples, rows, batch_size=7)
+    known = rows % 4 != 1
+    for labels in (np.where(known, examples.labels, -1), np.full(len(rows), -1)):
+        partly = replace(examples, labels=labels.astype(np.int8))
+        found, loss = score(model, partly, rows, batch_size=7)
+        assert np.array_equal(found.log_p_yes, labelled.log_p_yes)
+        assert np.array_equal(found.log_p_no, labelled.log_p_no)
+        if (labels < 0).all():
+            assert np.isnan(loss)
+        else:
+            expected = _row_by_row(model, replace(examples, labels=labels.astype(np.int8)), counted=known)[2]
+            assert loss == pytest.approx(expected, rel=1e-6)
+
+
+def test_unknown_answers_are_left_out_of_the_loss_that_training_minimises(tiny_base: Path) -> None:
+    examples, model = _examples(tiny_base), _model(tiny_base)
+    labels = examples.labels.astype(np.int8)
+    labels[1] = -1
+    batch = collate(replace(examples, labels=labels), [0, 1, 2])
+    assert batch.answers[1].tolist() == [-100, -100]
+    apart = [collate(examples, [row]) for row in (0, 2)]
+    with torch.inference_mode():
+        together = answer_loss(model, batch.input_ids, batch.prompt_lengths, batch.answers)
+        expected = sum(answer_loss(model, one.input_ids, one.prompt_lengths, one.answers) for one in apart)
+    assert together.item() == pytest.approx(expected.item(), rel=1e-5)

@@ -27,8 +27,8 @@ def test_rows_come_in_order_whatever_the_files_order(tmp_path: Path) -> None:
     found = read_predictions(write(tmp_path / "p.jsonl", [line(1, "No"), line(0, user_id=7)]))
     assert found.labels.tolist() == [True, False]
     assert found.rows.tolist() == [0, 1]
-    assert found.scores["adapter"].log_odds.tolist() == [-1.0, -1.0]
-    assert found.scores["base"].answer_mass.tolist() == [0.9, 0.9]
+    assert found.columns["adapter"].log_odds.tolist() == [-1.0, -1.0]
+    assert found.columns["base"].answer_mass.tolist() == [0.9, 0.9]
 
 
 @pytest.mark.parametrize("label", [True, "Yes", 1])
@@ -41,9 +41,9 @@ def test_more_models_and_unmeasured_mass_and_no_answer(tmp_path: Path) -> None:
     row["base"] |= {"answer_mass": None}
     row["adapter"] |= {"prediction": None, "text": "Perhaps"}
     found = read_predictions(write(tmp_path / "p.jsonl", [row]))
-    assert set(found.scores) == {"base", "adapter", "history_shuffled"}
-    assert math.isnan(found.scores["base"].answer_mass[0])
-    assert not found.scores["adapter"].answered[0]
+    assert set(found.columns) == {"base", "adapter", "history_shuffled"}
+    assert math.isnan(found.columns["base"].answer_mass[0])
+    assert not found.columns["adapter"].answered[0]
 
 
 def broken(changes: dict[str, Any]) -> dict[str, Any]:
@@ -55,8 +55,8 @@ def broken(changes: dict[str, Any]) -> dict[str, Any]:
     [
         ([], "", "holds 0 rows"),
         ([line(0)], '{"row": 1, "la', "line 2 is torn"),
-        ([line(0), line(2)], "", "row 1 is missing, though row 2 is there"),
-        ([line(0), line(0)], "", "line 2: row 0 is there already, on line 1"),
+        ([line(0), line(2)], "", "row 1 is missing, but row 2 exists"),
+        ([line(0), line(0)], "", "line 2: row 0 appears twice; it is on line 1 too"),
         ([line(0), broken({"row": "1"})], "", "line 2: `row` must be a whole number"),
         ([line(0), broken({"label": "Maybe"})], "", 'line 2: `label` is "Maybe"'),
         ([line(0), broken({"label": None})], "", "line 2: `label` is null"),
@@ -109,7 +109,7 @@ def test_scores_from_elsewhere_in_each_spelling(tmp_path: Path) -> None:
         ([{"label": "Yes"}, {"label": "No", "log_odds": 1}], "line 1 has neither `log_odds` nor `probability`"),
         ([{"label": "Yes", "probability": 1.2}, {"label": "No", "log_odds": 1}], "is 1.2, not between 0 and 1"),
         ([{"label": "Yes", "log_odds": math.nan}, {"label": "No", "log_odds": 1}], "`log_odds` is not a number"),
-        ([{"row": 0, "label": "Yes", "log_odds": 1}] * 2, "line 2: row 0 is there already"),
+        ([{"row": 0, "label": "Yes", "log_odds": 1}] * 2, "line 2: row 0 appears twice"),
         ([{"row": 9, "label": "Yes", "log_odds": 1}] * 2, "line 1: `row` must be a whole number from 0 to 1"),
     ],
 )

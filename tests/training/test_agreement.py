@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from compare_request import compare_request
 from movielora.config import ResolvedConfig
 from movielora.dataset.find import find_dataset
-from movielora.evaluation.comparison.compare import CompareRequest, compare
+from movielora.evaluation.comparison.compare import compare
 from movielora.progress import SILENT
-from movielora.training.loop import trainer as trainer_module
+from movielora.scoring import scorer as scorer_module
 from movielora.training.train import TrainRequest, train_run
 
 
@@ -23,7 +24,7 @@ def evaluated(tiny_config: Callable[..., ResolvedConfig], tmp_path_factory: pyte
     """A training whose evaluations were listened to: (config, result, scores of the last evaluation)."""
     root = tmp_path_factory.mktemp("agreement")
     heard: list[Any] = []
-    real_score = trainer_module.score
+    real_score = scorer_module.score
 
     def listening(*args: Any, **kwargs: Any) -> Any:
         found = real_score(*args, **kwargs)
@@ -34,7 +35,7 @@ def evaluated(tiny_config: Callable[..., ResolvedConfig], tmp_path_factory: pyte
         output_dir=root / "run", max_steps=120, eval_steps=120, save_steps=120, max_eval_samples="null"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer_module, "score", listening)
+        patch.setattr(scorer_module, "score", listening)
         result = train_run(TrainRequest(resolved, argv=("test",)), SILENT)
     return resolved, result, heard[-1]
 
@@ -45,7 +46,7 @@ def compared(evaluated: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     resolved, result, _ = evaluated
     output = result.run_dir / "on-eval"
     eval_file = find_dataset(resolved).evaluation
-    found = compare(CompareRequest(resolved, test_file=eval_file, output_dir=output, mode="generate"), SILENT)
+    found = compare(compare_request(resolved, test_file=eval_file, output_dir=output, mode="generate"), SILENT)
     rows = [json.loads(line) for line in (output / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
     return found, rows
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from compare_request import compare_request
 from movielora.errors import ModelError
-from movielora.evaluation.comparison.compare import CompareRequest, compare
+from movielora.evaluation.comparison.compare import compare
+from movielora.evaluation.comparison.request import CompareRequest
 from movielora.progress import SILENT
 
 
 @pytest.fixture
 def request_for(trained: Any, tmp_path: Path) -> Callable[..., CompareRequest]:
-    return lambda **changes: replace(
-        CompareRequest(trained[0], output_dir=tmp_path / "comparison", max_samples=24), **changes
-    )
+    return lambda **options: compare_request(trained[0], output_dir=tmp_path / "comparison", max_samples=24, **options)
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
@@ -30,7 +29,7 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
 def test_controls_ask_the_adapter_differently(request_for: Callable[..., CompareRequest], tmp_path: Path) -> None:
     found = compare(request_for(controls=True, calibrate=False), SILENT)
     assert set(found["models"]["controls"]) == {"history_shuffled", "candidate_alone"}
-    assert set(found["difference"]["adapter_minus_controls"]) == {"history_shuffled", "candidate_alone"}
+    assert set(found["difference"]["candidate_minus_controls"]) == {"history_shuffled", "candidate_alone"}
     assert found["calibration"]["fitted_on"] is None
     rows = _rows(tmp_path / "comparison")
     scores = {name: [row[name]["log_odds"] for row in rows] for name in ("adapter", "history_shuffled")}
@@ -49,9 +48,13 @@ def test_a_run_with_itself_differs_by_nothing(
     twin = tmp_path / "twin"
     shutil.copytree(run, twin, ignore=shutil.ignore_patterns("checkpoint-*", "comparison*"))
     found = compare(request_for(runs=(run, twin)), SILENT)
-    assert found["difference"]["adapter_minus_base"]["auc"]["value"] == 0.0
+    assert found["difference"]["candidate_minus_reference"]["auc"]["value"] == 0.0
     assert found["buckets"]["fixed"] == found["buckets"]["broken"] == 0
-    assert (found["models"]["base"]["name"], found["models"]["adapter"]["name"]) == (run.name, "twin")
+    assert found["roles"] == {"reference": run.name, "candidate": "twin"}
+    assert {key: entry["name"] for key, entry in found["models"]["runs"].items()} == {
+        run.name: run.name,
+        "twin": "twin",
+    }
     assert found["calibration"]["fitted_on"] == "eval"
 
 
@@ -76,4 +79,4 @@ def test_scores_from_elsewhere_stand_beside_base_and_adapter(
     scores.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     found = compare(request_for(predictions=scores), SILENT)
     assert found["models"]["others"]["recsys"]["auc"] == found["models"]["adapter"]["auc"]
-    assert found["difference"]["adapter_minus_others"]["recsys"]["auc"]["value"] == 0.0
+    assert found["difference"]["candidate_minus_others"]["recsys"]["auc"]["value"] == 0.0

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from compare_request import compare_request
 from movielora.config import ResolvedConfig
 from movielora.errors import OutputError
-from movielora.evaluation.comparison.compare import CompareRequest, compare
+from movielora.evaluation.comparison.compare import compare
+from movielora.evaluation.comparison.request import CompareRequest
 from movielora.model.lora import base_of_adapter
 from movielora.progress import SILENT
 from movielora.storage.lock import FolderLock
@@ -34,7 +36,7 @@ def parts(trained: Any, tmp_path: Path) -> dict[str, Path]:
 def request_for(parts: dict[str, Path], tiny_config: Callable[..., ResolvedConfig]) -> Callable[..., CompareRequest]:
     def make(**overrides: Any) -> CompareRequest:
         settings = {"model_name_or_path": parts["base"], "inference.chunk_size": _CHUNK, **overrides}
-        return CompareRequest(
+        return compare_request(
             tiny_config(**settings), adapter=parts["adapter"], output_dir=parts["folder"], max_samples=_ROWS,
             calibrate=False,
         )  # fmt: skip
@@ -118,7 +120,7 @@ def test_a_finished_comparison_is_not_torn_by_the_same_command(
     def fails(*args: Any, **kwargs: Any) -> None:
         raise OSError("nothing is to be scored")
 
-    monkeypatch.setattr("movielora.scoring.predict.score", fails)
+    monkeypatch.setattr("movielora.scoring.scorer.score", fails)
     again = compare(request_for(), SILENT)
     assert predictions.read_bytes() == before
     assert {**again, "provenance": None} == {**first, "provenance": None}
@@ -130,7 +132,7 @@ def test_two_comparisons_do_not_write_between_each_other(
     parts["folder"].mkdir()
     held = FolderLock.acquire(parts["folder"] / ".compare.lock")
     assert held is not None
-    with pytest.raises(OutputError, match=r"another comparison is at work in .*comparison"):
+    with pytest.raises(OutputError, match=r"another comparison is running in .*comparison"):
         compare(request_for(), SILENT)
     assert not (parts["folder"] / "predictions.jsonl").exists()
     held.release()

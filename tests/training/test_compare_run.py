@@ -6,16 +6,17 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from compare_request import compare_request
 from movielora.cli import main
 from movielora.config import ResolvedConfig
 from movielora.errors import DataError, ModelError, OutputError
-from movielora.evaluation.comparison.compare import CompareRequest, compare
+from movielora.evaluation.comparison.compare import compare
+from movielora.evaluation.comparison.request import CompareRequest
 from movielora.progress import SILENT
 
 
@@ -25,9 +26,11 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def request_for(trained: Any, tmp_path: Path) -> Callable[..., CompareRequest]:
-    return lambda **changes: replace(
-        CompareRequest(trained[0], output_dir=tmp_path / "comparison", max_samples=40), **changes
-    )
+    def make(**options: Any) -> CompareRequest:
+        asked = {"output_dir": tmp_path / "comparison", "max_samples": 40, **options}
+        return compare_request(asked.pop("resolved", trained[0]), **asked)
+
+    return make
 
 
 def test_a_comparison_says_what_the_contract_says(request_for: Callable[..., CompareRequest], tmp_path: Path) -> None:

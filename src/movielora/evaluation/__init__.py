@@ -1,1 +1,1 @@
-"""Scores in, truth out: metrics, baselines, comparison, report."""
+"""Measure answers: features of the rows, metrics, baselines, comparisons, the report page."""

@@ -1,1 +1,1 @@
-"""What leaves a run for other programs."""
+"""Models in a form that other programs load."""

@@ -1,1 +1,1 @@
-"""Yes or No from a model, for any rows."""
+"""Score examples: Yes or No from a model, as columns of a table."""

@@ -1,49 +1,45 @@
-"""The same adapter asked differently: does it read the history at all, and does the order of the films matter?"""
+"""Controls: ask the adapter with the history shuffled or left out, to see whether it uses the history at all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from movielora.errors import DataError
-from movielora.examples.example import Record
-from movielora.examples.importers.rendered_text import parse_input
+from movielora.examples.example import Example, Film
+from movielora.examples.importers.rendered_text import known_films, own_text
 from movielora.prompt.render import render_input
 
 _SEED = 20_260_102
 
 
-def shuffle_history(record: Record, row: int) -> Record:
-    """The films of the history in another order, the same for the same `row`. Raises DataError as `_films`."""
-    titles, ratings, candidate = _films(record)
-    order = np.random.default_rng([_SEED, row]).permutation(len(titles)).tolist()
-    shuffled = tuple(titles[place] for place in order)
-    stars = None if ratings is None else tuple(ratings[place] for place in order)
-    return _asking(record, shuffled, stars, candidate)
+def shuffle_history(example: Example, row: int) -> Example:
+    """Put the films of the history into another order, the same for the same `row`. Raises DataError as `_films`."""
+    films, candidate = _films(example)
+    order = np.random.default_rng([_SEED, row]).permutation(len(films)).tolist()
+    return _asking(example, [films[place] for place in order], candidate)
 
 
-def drop_history(record: Record, row: int) -> Record:
-    """The candidate alone. Raises DataError as `_films`."""
-    _, ratings, candidate = _films(record)
-    return _asking(record, (), None if ratings is None else (), candidate)
+def drop_history(example: Example, row: int) -> Example:
+    """Leave the candidate without a history. Raises DataError as `_films`."""
+    return _asking(example, [], _films(example)[1])
 
 
-def _films(record: Record) -> tuple[tuple[str, ...], tuple[float, ...] | None, str]:
-    """Raises DataError where the films cannot be read from the record."""
-    if record.history_titles is not None and record.candidate_title is not None:
-        return record.history_titles, record.history_ratings, record.candidate_title
-    parsed = parse_input(record.input)
-    if parsed.candidate is None:
-        raise DataError(f"{record.place}: no films can be read from `input`", "compare without --controls")
-    return parsed.titles, parsed.ratings, parsed.candidate
+def _films(example: Example) -> tuple[tuple[Film, ...], str]:
+    """History and candidate of an example. Raises DataError if they cannot be read from it."""
+    films, candidate = known_films(example)
+    if candidate is None:
+        raise DataError(f"{example.place}: no films can be read from `input`", "compare without --controls")
+    return films, candidate
 
 
-def _asking(record: Record, titles: tuple[str, ...], ratings: tuple[float, ...] | None, candidate: str) -> Record:
-    return replace(
-        record,
-        input=render_input(titles, ratings, candidate),
-        history_titles=titles,
-        history_ratings=ratings,
-        candidate_title=candidate,
-    )
+def _asking(example: Example, films: Sequence[Film], candidate: str) -> Example:
+    """The same question about other films; an example that is text stays text, in its own form."""
+    if example.text is None:
+        return replace(example, history=tuple(films))
+    stars = [film.rating for film in films if film.rating is not None]
+    rendered = render_input([film.title for film in films], stars if len(stars) == len(films) else None, candidate)
+    text = example.text
+    return replace(example, text=own_text(rendered, text.instruction, text.system, text.turns))

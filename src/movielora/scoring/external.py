@@ -1,4 +1,4 @@
-"""Scores made elsewhere: any other system held against the same rows.
+"""Read external scores: any other system, compared on the same rows.
 
 A JSONL file, one line a row of the test file in its order (or with `row`, counting from 0):
 `{"label": "Yes", "log_odds": 1.2}` or `{"label": "Yes", "probability": 0.77}`; `p_yes` is read too.
@@ -14,7 +14,8 @@ import numpy as np
 
 from movielora.errors import DataError
 from movielora.scoring.log_odds import Bools
-from movielora.scoring.predictions import Scores, read_label, read_objects
+from movielora.scoring.predictions import read_label, read_objects
+from movielora.scoring.score_table import Scores
 
 _FORM = 'a line is {"label": "Yes", "log_odds": 1.2} or {"label": "Yes", "probability": 0.77}'
 # A probability of exactly 0 or 1 is read as this close to it: log loss stays finite.
@@ -22,7 +23,7 @@ _SURE = 1e-6
 
 
 def read_scores(path: Path, labels: Bools) -> Scores:
-    """The scores in `path` for rows with these `labels` (rows,), in the rows' order.
+    """Read the scores in `path` for rows with these `labels` (rows,), in the rows' order.
 
     Raises DataError, naming file, line and field: another number of rows, a row twice, a label that differs from the
     test file's, a score that is missing, NaN or no probability.
@@ -38,7 +39,7 @@ def read_scores(path: Path, labels: Bools) -> Scores:
         where = f"{path} line {number}"
         row = _row(record, place, len(labels), where)
         if not math.isnan(log_odds[row]):
-            raise DataError(f"{where}: row {row} is there already", "score every row once")
+            raise DataError(f"{where}: row {row} appears twice", "score every row once")
         if read_label(record.get("label"), where) != labels[row]:
             raise DataError(
                 f"{where}: `label` differs from row {row} of the test file",

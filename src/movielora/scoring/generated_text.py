@@ -16,7 +16,7 @@ _LEADING_MARKS = re.compile(r"[\W_]*")
 
 
 def extract_answer(text: str) -> bool | None:
-    """True for Yes, False for No, None where the text does not answer.
+    """True for Yes, False for No, None if the text does not answer.
 
     Only what follows the last `</think>` counts; a thinking block that was opened and not closed has no answer. A
     leading yes or no decides. Otherwise exactly one of the two words must be present. Whole words, any case: "know"

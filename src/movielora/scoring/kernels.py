@@ -1,4 +1,4 @@
-"""A run's kernels in training against those of now: another sum, another last digit."""
+"""Warn if a run was trained with other kernels than it is scored with: sums differ in the last digit."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from movielora.storage import fields
 
 
 def recorded_placement(record: RunRecord | None) -> dict[str, Any]:
-    """The placement that a run's last training wrote down; empty where there is none, as for a bare adapter."""
+    """The placement that a run's last training recorded; empty if there is none, as for a bare adapter."""
     return dict(fields.mapping(record.raw.get("placement"))) if record else {}
 
 
 def other_kernels(trained: Mapping[str, Any], placement: Placement) -> tuple[str, str] | None:
-    """The kernels of a recorded placement and those of now, in words; None where they are the same or unknown."""
+    """The recorded kernels and the present ones, in words; None if they are the same or unknown."""
     before, now = _words(trained), _words(placement.to_json())
     return (before, now) if trained and before != now else None
 
 
 def warn_of_other_kernels(run: Path, placement: Placement, reporter: Reporter) -> None:
-    """Say so where the run's record names other kernels than it is scored with."""
+    """Warn if the run's record names other kernels than it is scored with."""
     if other := other_kernels(recorded_placement(read_record(RunPaths(run))), placement):
         before, now = other
         reporter.warn(f"{run} was trained with {before} and is scored with {now}: scores may differ slightly")

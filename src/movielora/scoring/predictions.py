@@ -1,9 +1,9 @@
-"""Read predictions.jsonl back, and distrust it: every row there once, every score a number.
+"""Read and validate predictions.jsonl: every row once, every score a number.
 
-A line is `{"row", "label", "base": {"log_odds", "p_yes", "answer_mass", "prediction"}, "adapter": {…}}` with what
-the record had. `row` counts from 0 in the test file's order. Any other object with a `log_odds` is one more model's
-score (a control, say). A model of `compare --mode generate` may carry `text`, and `prediction` null where the text
-held no answer.
+A line is `{"row", "label", "<column>": {"log_odds", "p_yes", "answer_mass", "prediction"}, …}` with what the record
+had. `row` counts from 0 in the test file's order. Every object with a `log_odds` is a column: "base", "adapter", a
+control, a run by its name, a file of scores by its name. After `compare --mode generate` a column also has `text`, and
+`prediction` is null if the text holds no answer.
 """
 
 from __future__ import annotations
@@ -11,76 +11,46 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from movielora.errors import DataError
-from movielora.scoring.log_odds import Bools, Floats, Ints, probability
+from movielora.scoring.log_odds import Ints
+from movielora.scoring.score_table import Scores, ScoreTable
 
-_AGAIN = "run the same movielora compare again; it goes on where it was"
+_AGAIN = "run the same movielora compare again; it continues where it was"
 _AFRESH = "delete the folder and run movielora compare again"
 _YES = (True, "Yes", "yes", 1)
 _NO = (False, "No", "no", 0)
 
 
-@dataclass(frozen=True)
-class Scores:
-    """One model on every row. `answered` is False where generated text held no answer; `text_agrees` (None where
-    nothing was generated) is True where the text says what the log-odds say."""
+def read_predictions(path: Path) -> ScoreTable:
+    """Read predictions.jsonl; its columns are those of the first line.
 
-    log_odds: Floats  # (rows,)
-    answer_mass: Floats  # (rows,), NaN where none was measured
-    answered: Bools  # (rows,)
-    text_agrees: Bools | None = None  # (rows,)
-
-    @property
-    def p_yes(self) -> Floats:
-        return probability(self.log_odds)
-
-    def said_yes(self, threshold: float = 0.0) -> Bools:
-        return self.log_odds > threshold
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """The rows of one file in order of `row`.
-
-    `scores` is by model ("base", "adapter", controls); `records` are the lines as read.
+    Raises DataError, naming file, line and field: no file, no rows, a torn or broken line, a missing, doubled or
+    wrong row number, a label that is neither Yes nor No, a score that is missing or no number.
     """
-
-    path: Path
-    rows: Ints  # (rows,)
-    labels: Bools  # (rows,)
-    scores: dict[str, Scores]
-    records: list[dict[str, Any]]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-def read_predictions(path: Path, models: tuple[str, ...] = ("base", "adapter")) -> Predictions:
-    """Raises DataError, naming file, line and field: no file, no rows, a torn or broken line, a missing, doubled or
-    wrong row number, a label that is neither, a score that is missing or no number."""
     lines: list[tuple[int, dict[str, Any]]] = list(read_objects(path, _AFRESH))
     if not lines:
         raise DataError(f"{path} holds 0 rows", _AFRESH)
     _require_each_row_once(path, lines)
     lines.sort(key=lambda line: line[1]["row"])
-    found = [*models, *(name for name in _other_models(lines[0][1]) if name not in models)]
-    return Predictions(
+    columns = _columns(lines[0][1])
+    if not columns:
+        raise DataError(f"{path} line {lines[0][0]} holds no score", _AFRESH)
+    return ScoreTable(
         path=path,
         rows=np.array([record["row"] for _, record in lines], dtype=np.int64),
         labels=np.array([read_label(record.get("label"), f"{path} line {number}") for number, record in lines]),
-        scores={name: _scores(path, lines, name) for name in found},
+        columns={name: _scores(path, lines, name) for name in columns},
         records=[record for _, record in lines],
     )
 
 
 def read_label(value: Any, place: str) -> bool:
-    """True for Yes; a label may be written true, "Yes" or 1. Raises DataError."""
+    """True for Yes, which may be written true, "Yes" or 1; False for No. Raises DataError naming `place`."""
     if isinstance(value, bool | str | int | float):
         if value in _YES:
             return True
@@ -91,7 +61,7 @@ def read_label(value: Any, place: str) -> bool:
 
 
 def user_codes(records: list[dict[str, Any]]) -> tuple[Ints | None, str]:
-    """Users as whole numbers 0 … (rows,), or None with the reason: intervals then resample rows."""
+    """Users as whole numbers from 0, (rows,); or None with the reason: intervals then resample rows."""
     ids = [record.get("user_id") for record in records]
     missing = sum(value is None for value in ids)
     if missing:
@@ -102,9 +72,9 @@ def user_codes(records: list[dict[str, Any]]) -> tuple[Ints | None, str]:
 
 
 def read_objects(path: Path, next_step: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The JSON objects of a JSONL file with their line numbers, from 1; blank lines are passed over.
+    """The JSON objects of a JSONL file with their line numbers, from 1; blank lines are skipped.
 
-    Raises DataError naming the line; a last line without an end of line that does not parse was torn.
+    Raises DataError naming the line; a last line that has no end of line and does not parse was torn.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -134,31 +104,31 @@ def _require_each_row_once(path: Path, lines: list[tuple[int, dict[str, Any]]]) 
         if not isinstance(row, int) or isinstance(row, bool) or row < 0:
             raise DataError(f"{path} line {number}: `row` must be a whole number from 0", _AFRESH)
         if row in seen:
-            raise DataError(f"{path} line {number}: row {row} is there already, on line {seen[row]}", _AFRESH)
+            raise DataError(f"{path} line {number}: row {row} appears twice; it is on line {seen[row]} too", _AFRESH)
         seen[row] = number
     missing = next((row for row in range(len(seen)) if row not in seen), None)
     if missing is not None:
-        raise DataError(f"{path}: row {missing} is missing, though row {max(seen)} is there", _AFRESH)
+        raise DataError(f"{path}: row {missing} is missing, but row {max(seen)} exists", _AFRESH)
 
 
-def _other_models(record: dict[str, Any]) -> list[str]:
+def _columns(record: dict[str, Any]) -> list[str]:
     return [name for name, value in record.items() if isinstance(value, dict) and "log_odds" in value]
 
 
-def _scores(path: Path, lines: list[tuple[int, dict[str, Any]]], model: str) -> Scores:
+def _scores(path: Path, lines: list[tuple[int, dict[str, Any]]], column: str) -> Scores:
     log_odds, mass = np.empty(len(lines)), np.empty(len(lines))
     answered, agrees = np.ones(len(lines), dtype=bool), np.ones(len(lines), dtype=bool)
     for index, (number, record) in enumerate(lines):
-        score = record.get(model)
+        score = record.get(column)
         if not isinstance(score, dict):
-            raise DataError(f"{path} line {number}: `{model}` has no score", _AFRESH)
-        log_odds[index] = _number(score.get("log_odds"), f"{path} line {number}: `{model}.log_odds`")
+            raise DataError(f"{path} line {number}: `{column}` has no score", _AFRESH)
+        log_odds[index] = _number(score.get("log_odds"), f"{path} line {number}: `{column}.log_odds`")
         mass_value = score.get("answer_mass")
         mass[index] = math.nan if mass_value is None else _number(mass_value, f"{path} line {number}: `answer_mass`")
         said = score.get("prediction")
         answered[index] = said is not None or "prediction" not in score
         agrees[index] = said == ("Yes" if log_odds[index] > 0 else "No")
-    generated = all("text" in record[model] for _, record in lines)
+    generated = all("text" in record[column] for _, record in lines)
     return Scores(log_odds, mass, answered, agrees if generated else None)
 
 

@@ -1,4 +1,4 @@
-"""How far two sets of scores of the same rows lie apart: another precision of the base, or merged weights."""
+"""Measure how far two sets of scores of the same rows differ: another precision of the base, or merged weights."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from movielora.examples.example import Record
-from movielora.progress import SILENT, Reporter
-from movielora.prompt.text_tokens import tokenize_records
-from movielora.scoring.answer_position import score
-from movielora.scoring.predict import Pair
+from movielora.examples.example import Example
+from movielora.progress import Reporter
+from movielora.scoring.scorer import Scorer
 
 # Enough to see a change of a hundredth in the mean, few enough for a CPU.
 CHANGE_ROWS = 200
@@ -40,9 +38,12 @@ class ScoreChange:
 
 
 def score_change(before: NDArray[np.float64], after: NDArray[np.float64]) -> ScoreChange:
-    """Both (rows,), log-odds of the same rows. Raises ValueError for none, or unlike lengths."""
+    """The change between two sets of log-odds of the same rows, both (rows,).
+
+    Raises ValueError if there are no rows, or not as many in both.
+    """
     if len(before) != len(after) or not len(before):
-        raise ValueError(f"{len(before)} and {len(after)} scores cannot be held together")
+        raise ValueError(f"{len(before)} and {len(after)} scores are not of the same rows")
     change = after - before
     return ScoreChange(
         rows=len(change),
@@ -53,17 +54,12 @@ def score_change(before: NDArray[np.float64], after: NDArray[np.float64]) -> Sco
     )
 
 
-def rows_for_change(records: Sequence[Record], most: int = CHANGE_ROWS) -> list[int]:
-    """Row numbers, at most `most`, evenly spread over the file, so that all users are among them."""
-    return [int(place) for place in np.linspace(0, len(records) - 1, min(most, len(records))).round()]
+def rows_for_change(count: int, most: int = CHANGE_ROWS) -> list[int]:
+    """At most `most` of `count` row numbers, evenly spread, so that all users are among them."""
+    return [int(place) for place in np.linspace(0, count - 1, min(most, count)).round()]
 
 
-def log_odds(pair: Pair, records: Sequence[Record], reporter: Reporter, name: str) -> NDArray[np.float64]:
-    """Log-odds of the records in their order, with the model as it stands (rows,)."""
-    examples = tokenize_records(
-        records, pair.template, pair.tokenizer, cutoff_len=pair.cutoff_len, reporter=SILENT, name="rows"
-    )
-    with reporter.phase(name, len(records), "rows") as phase:
-        rows = np.arange(len(records), dtype=np.int64)
-        scores, _ = score(pair.model, examples, rows, batch_size=pair.batch_size, on_batch=phase.advance)
-    return scores.log_odds
+def log_odds(scorer: Scorer, examples: Sequence[Example], reporter: Reporter, name: str) -> NDArray[np.float64]:
+    """Score the examples with the adapter on, in a progress phase called `name`; (rows,)."""
+    with reporter.phase(name, len(examples), "rows") as phase:
+        return scorer.score(examples, on_batch=phase.advance).log_odds

@@ -10,16 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import Config
-from movielora.evaluation.metrics.formulas import answer_metrics
-from movielora.examples.example_set import YES_LABEL
 from movielora.model.lora import load_adapter
 from movielora.progress import Reporter
 from movielora.prompt.token_sets import PromptTokens
 from movielora.runs.checkpoints import inspect
 from movielora.runs.paths import ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME, RunPaths
-from movielora.scoring.answer_position import score
 from movielora.storage.atomic import copy_atomically
 from movielora.storage.complete_folder import working_folder
+from movielora.training.loop.evaluation import evaluation_metrics
 
 # What a user of plain PEFT and transformers needs, out of a checkpoint; the weights last, so that a new config never
 # stands beside old weights that look complete.
@@ -72,24 +70,16 @@ def score_saved(
     paths: RunPaths,
     reporter: Reporter,
 ) -> dict[str, float]:
-    """Metrics of the adapter as it stands on disk: read back, put on the base anew, scored as in training.
+    """Metrics of the adapter as it stands on disk: read back, loaded onto the base again, scored as in training.
 
     Warns where they are not what training said of that step, so that a bad save cannot hide.
     """
     if evaluation is None:
         return {}
-    with reporter.phase("Scoring the saved adapter", len(rows), "examples") as phase, trainer.scoring():
-        model = load_adapter(trainer.model.unload(), paths.root)
-        scores, loss = score(
-            model,
-            evaluation,
-            rows,
-            batch_size=trainer.args.per_device_eval_batch_size,
-            on_batch=phase.advance,
-        )
-    labels = evaluation.labels[rows] == YES_LABEL
-    found = {"eval_loss": loss}
-    found |= {f"eval_{k}": v for k, v in answer_metrics(labels, scores.log_odds, scores.answer_mass).items()}
+    with reporter.phase("Scoring the saved adapter", len(rows), "examples") as phase:
+        scorer = trainer.scorer(load_adapter(trainer.model.unload(), paths.root))
+        metrics = evaluation_metrics(scorer, evaluation, rows, phase.advance)
+    found = {f"eval_{name}": value for name, value in metrics.items()}
     _compare_with_training(found, saved.step, trainer.state.log_history, reporter)
     return found
 

@@ -38,12 +38,14 @@ def analyze(
     slices: Annotated[list[str], typer.Option("--slice", help="BY=NAME, such as genre=Drama; repeatable.")] = [],  # noqa: B006
     search: Annotated[str | None, typer.Option(help="Rows with this text in a title.", show_default="")] = None,
     user: Annotated[str | None, typer.Option(help="Rows of one user.", show_default="all")] = None,
-    sort: Annotated[SortOption, typer.Option(help="Surest answers or widest gaps first.")] = SortOption.CONFIDENCE,
+    sort: Annotated[
+        SortOption, typer.Option(help="Most confident answers or widest gaps first.")
+    ] = SortOption.CONFIDENCE,
     show_examples: Annotated[int, typer.Option(min=0, help="Rows shown.")] = 10,
     export: Annotated[ExportOption | None, typer.Option(help="Write the rows into DIR.", show_default="no")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Read where the adapter fixed the base, and where it broke it."""
+    """Show the rows that the adapter fixed, and those that it broke."""
     from movielora.console.results.analyze_view import show_analysis
     from movielora.evaluation.analysis.analyze import AnalyzeRequest
     from movielora.evaluation.analysis.analyze import analyze as run_analyze

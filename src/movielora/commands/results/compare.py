@@ -20,7 +20,7 @@ class ModeOption(StrEnum):
 
 @app.command(epilog="Example: movielora compare --config configs/tiny_cpu.yaml --max-samples 500")
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="[RUN_A [RUN_B]]", help="A run, or two to hold together.")] = [],  # noqa: B006
+    runs: Annotated[list[Path], typer.Argument(metavar="[RUN_A [RUN_B]]", help="A run, or two to compare.")] = [],  # noqa: B006
     config: Annotated[Path | None, typer.Option("--config", "-c", help="The YAML file of the training.")] = None,
     overrides: Annotated[list[str], typer.Option("--set", help="key=value over the file's; repeatable.")] = [],  # noqa: B006
     adapter: Annotated[Path | None, typer.Option(help="Adapter folder.", show_default="the config's run")] = None,
@@ -34,26 +34,31 @@ def compare(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Rows scored at once.", show_default="config")] = None,
     system_prompt: Annotated[str | None, typer.Option(help="Instead of every row's own system text.")] = None,
     mode: Annotated[ModeOption, typer.Option(help="generate also decodes text, for parity.")] = ModeOption.SCORE,
-    controls: Annotated[bool, typer.Option(help="Also the history shuffled, and the candidate alone.")] = False,
+    controls: Annotated[bool, typer.Option(help="Also ask with the history shuffled and left out.")] = False,
     calibrate: Annotated[bool, typer.Option(help="Score the eval split for temperature and threshold.")] = True,
-    predictions: Annotated[Path | None, typer.Option(help="JSONL of scores made elsewhere, to hold beside.")] = None,
+    predictions: Annotated[Path | None, typer.Option(help="JSONL of external scores.")] = None,
     base_precision: Annotated[
         Literal["4bit", "16bit"] | None,
-        typer.Option(help="Score on this base, and against the other.", show_default="config"),
+        typer.Option(help="Score on this base, and measure the change.", show_default="config"),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew if the folder holds another.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again if the folder holds another.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Score base and adapter on the same rows, beside simple baselines."""
+    """Score base and adapter on the same rows, with simple baselines."""
     from movielora.config import resolve_config
     from movielora.console.results.compare_view import show_comparison
-    from movielora.evaluation.comparison.compare import CompareRequest, examples_to_show
     from movielora.evaluation.comparison.compare import compare as run_compare
+    from movielora.evaluation.comparison.compare import examples_to_show
+    from movielora.evaluation.comparison.request import CompareRequest, ExternalOnly, kind_of_comparison
 
     resolved = resolve_config(config, overrides) if config or overrides else None
+    kind = kind_of_comparison(
+        resolved, runs=runs, adapter=adapter, scores=predictions, test_file=test_file, controls=controls,
+        base_precision=base_precision,
+    )  # fmt: skip
     request = CompareRequest(
-        resolved, tuple(runs), adapter, test_file, output_dir, max_samples, batch_size, system_prompt,
-        mode.value, overwrite, controls, calibrate, predictions, base_precision,
+        kind, None if isinstance(kind, ExternalOnly) else predictions, test_file, output_dir, max_samples, batch_size,
+        system_prompt, mode.value, overwrite, calibrate,
     )  # fmt: skip
     comparison = run_compare(request, reporting.reporter())
     if as_json:

@@ -22,7 +22,7 @@ def merge(
     rows: Annotated[int, typer.Option(min=1, help="How many rows are scored.")] = 200,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Fold the adapter into 16-bit weights, and prove that the answers stay."""
+    """Add the adapter to 16-bit weights, and check that the answers stay the same."""
     from movielora.console.results.merge_view import show_merged
     from movielora.publishing.merge import MergeRequest
     from movielora.publishing.merge import merge as run_merge

@@ -1,4 +1,4 @@
-"""The page of `movielora analyze`: the selection's buckets, its slices, and rows to read."""
+"""The view of `movielora analyze`: the selection's buckets, its slices, and rows to read."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from movielora.console.output import plain_table, stdout
 from movielora.console.results.compare_view import figure, short_title, show_slices, signed
 
 _BUCKETS = {
-    "broken": ("Broken", "red", "the base was right, the adapter is wrong"),
-    "fixed": ("Fixed", "green", "the base was wrong, the adapter is right"),
+    "broken": ("Broken", "red", "{reference} right, {candidate} wrong"),
+    "fixed": ("Fixed", "green", "{reference} wrong, {candidate} right"),
     "both_wrong": ("Both wrong", "yellow", ""),
     "both_right": ("Both right", "dim", ""),
 }
 # A title longer than this is cut: one film a line.
 _TITLE_WIDTH = 64
 _HISTORY_SHOWN = 5
+_NAME_WIDTH = 14
 
 
 def show_analysis(analysis: dict[str, Any], *, filtered: bool) -> None:
@@ -29,9 +30,9 @@ def show_analysis(analysis: dict[str, Any], *, filtered: bool) -> None:
     console.print()
     _show_buckets(console, analysis)
     if not filtered:
-        show_slices(console, analysis["slices"], analysis)
+        show_slices(console, analysis["slices"], analysis, _names(analysis)["reference"])
     for example in analysis["examples"]:
-        _show_example(console, example)
+        _show_example(console, example, analysis)
     console.print()
     if not analysis["matched"]:
         console.print("No row fits these filters.")
@@ -44,21 +45,30 @@ def _show_buckets(console: Console, analysis: dict[str, Any]) -> None:
     matched = analysis["matched"]
     table = plain_table(f"{matched:,} of {analysis['samples']:,} rows", "rows", "share", "")
     table.columns[3].justify = "left"
+    names = _names(analysis)
     for key, (name, colour, meaning) in _BUCKETS.items():
         count = analysis["buckets"][key]
         share = f"{count / matched:.1%}" if matched else "–"
-        table.add_row(f"[{colour}]{name}[/]", f"{count:,}", share, f"[dim]{meaning}[/]")
+        table.add_row(f"[{colour}]{name}[/]", f"{count:,}", share, f"[dim]{escape(meaning.format(**names))}[/]")
     console.print(table)
     if matched:
-        base, adapter = analysis["base"], analysis["adapter"]
+        before, now = (analysis["columns"][analysis["roles"][role]] for role in ("reference", "candidate"))
         console.print(
-            f"accuracy {figure(base['accuracy'])} → {figure(adapter['accuracy'])} · "
-            f"AUC {figure(_known(base['auc']))} → {figure(_known(adapter['auc']))} (base → adapter)",
+            escape(
+                f"accuracy {figure(before['accuracy'])} → {figure(now['accuracy'])} · "
+                f"AUC {figure(_known(before['auc']))} → {figure(_known(now['auc']))} "
+                f"({names['reference']} → {names['candidate']})"
+            ),
             style="dim",
         )
 
 
-def _show_example(console: Console, example: dict[str, Any]) -> None:
+def _names(analysis: dict[str, Any]) -> dict[str, str]:
+    """The names of the two columns, by role; one line each, and not too wide."""
+    return {role: short_title(analysis["names"][key], _NAME_WIDTH) for role, key in analysis["roles"].items()}
+
+
+def _show_example(console: Console, example: dict[str, Any], analysis: dict[str, Any]) -> None:
     name, colour, _ = _BUCKETS[example["bucket"]]
     user = f"  user {escape(str(example['user_id']))}" if "user_id" in example else ""
     console.print(f"\n[{colour}]{name}[/]  row {example['row']:,}{user}")
@@ -68,10 +78,11 @@ def _show_example(console: Console, example: dict[str, Any]) -> None:
         _show_film(console, example["candidate_title"], "asked")
         _show_history(console, example)
     scores = " · ".join(
-        f"{model} {figure(example[model]['p_yes'], 2)} ({signed(example[model]['log_odds'], 2)})"
-        for model in ("base", "adapter")
+        f"{name} {figure(example[analysis['roles'][role]]['p_yes'], 2)} "
+        f"({signed(example[analysis['roles'][role]]['log_odds'], 2)})"
+        for role, name in _names(analysis).items()
     )
-    console.print(f"  truth [bold]{example['label']}[/] · P(Yes): {scores}")
+    console.print(f"  truth [bold]{example['label']}[/] · P(Yes): {escape(scores)}")
 
 
 def _show_history(console: Console, example: dict[str, Any]) -> None:

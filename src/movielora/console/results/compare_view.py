@@ -1,4 +1,4 @@
-"""The page of `movielora compare`: the verdict, then the figures it stands on, within 80 columns."""
+"""The view of `movielora compare`: the verdict, then the figures behind it, within 80 columns."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from movielora.console.output import plain_table, stdout, visible
-from movielora.evaluation.comparison.sentences import describe_rows, trap_sentences
 from movielora.evaluation.metrics.formulas import LOWER_IS_BETTER
+from movielora.evaluation.saved.comparison_json import entries, entry_of, roles_of
+from movielora.evaluation.saved.sentences import data_warnings, describe_rows
 from movielora.scoring.score_change import ScoreChange
 
 _COLUMNS = {"auc": "AUC", "accuracy": "acc.", "f1": "F1", "uauc": "uAUC", "log_loss": "log loss"}
@@ -21,6 +22,8 @@ _DIFFERENCES = {"auc": "AUC", "accuracy": "accuracy"}
 _EXTREMES = 3
 # Five columns within 80.
 _ASKED_WIDTH, _USER_WIDTH, _NAME_WIDTH = 36, 8, 12
+_MINUS_WIDTH = 16
+_LEADER_WIDTH = 22
 
 
 def show_comparison(comparison: dict[str, Any], examples: Sequence[dict[str, Any]] = ()) -> None:
@@ -32,8 +35,9 @@ def show_comparison(comparison: dict[str, Any], examples: Sequence[dict[str, Any
     _show_leaders(console, comparison)
     _show_differences(console, comparison)
     _show_calibration(console, comparison)
-    show_slices(console, comparison["slices"], comparison["data"], only_extremes=True)
-    _show_traps(console, comparison)
+    reference = entry_of(comparison, roles_of(comparison).reference)["name"]
+    show_slices(console, comparison["slices"], comparison["data"], reference, only_extremes=True)
+    _show_warnings(console, comparison)
     _show_precision(console, comparison.get("base_precision"))
     _show_examples(console, comparison, examples)
     if comparison.get("output_dir"):
@@ -42,7 +46,7 @@ def show_comparison(comparison: dict[str, Any], examples: Sequence[dict[str, Any
 
 
 def _show_precision(console: Console, entry: dict[str, Any] | None) -> None:
-    """How far the adapter's answers on this base lie from those on the base in the other precision."""
+    """How far the adapter's answers on this base differ from those on the base in the other precision."""
     if entry is None:
         return
     change = ScoreChange(**{field.name: entry[field.name] for field in fields(ScoreChange)})
@@ -53,10 +57,12 @@ def _show_examples(console: Console, comparison: dict[str, Any], examples: Seque
     """What was asked, the true answer, and the two answers with P(Yes); a line each."""
     if not examples:
         return
-    names = [escape(short_title(comparison["models"][key]["name"], _NAME_WIDTH)) for key in ("base", "adapter")]
+    roles = roles_of(comparison)
+    columns = (roles.reference, roles.candidate)
+    names = [escape(short_title(entry_of(comparison, key)["name"], _NAME_WIDTH)) for key in columns]
     table = plain_table(f"the first {len(examples):,} rows: is it liked?", "user", "truth", *names)
     for example in examples:
-        answers = [_answer(example[key]) for key in ("base", "adapter")]
+        answers = [_answer(example[key]) for key in columns]
         asked = short_title(example.get("candidate_title") or example.get("input"), _ASKED_WIDTH)
         user = short_title(str(example.get("user_id", "–")), _USER_WIDTH)
         table.add_row(escape(asked), escape(user), example["label"], *answers)
@@ -66,7 +72,7 @@ def _show_examples(console: Console, comparison: dict[str, Any], examples: Seque
 
 
 def _answer(answer: dict[str, Any]) -> str:
-    """`Yes .73`; `– .73` where the generated text held no answer."""
+    """`Yes .73`; `– .73` if the generated text held no answer."""
     return f"{answer['prediction'] or '–'} {figure(answer['p_yes'], 2)}"
 
 
@@ -77,7 +83,7 @@ def short_title(title: str | None, width: int) -> str:
 
 
 def figure(value: float | None, digits: int = 3) -> str:
-    """`.802`, `1.204`, `−.026`; `–` where the data does not define it."""
+    """`.802`, `1.204`, `−.026`; `–` if the data does not define it."""
     if value is None:
         return "–"
     text = f"{abs(value):.{digits}f}"
@@ -103,27 +109,29 @@ def difference(entry: dict[str, Any]) -> str:
 
 
 def _show_leaders(console: Console, comparison: dict[str, Any]) -> None:
-    """Base, adapter, controls, others, and the baselines from the strongest down."""
-    models = comparison["models"]
-    ranked = sorted(models["baselines"].values(), key=lambda entry: -(entry["auc"] or 0))
-    own = [models["base"], models["adapter"]]
-    contenders = [*own, *models["others"].values(), *ranked]
-    best = {metric: _best(contenders, metric) for metric in _COLUMNS}
+    """Reference, candidate, controls, external scores, and the baselines from the strongest down."""
+    roles = roles_of(comparison)
+    own = [entry_of(comparison, key) for key in (roles.reference, roles.candidate)]
+    rest = {key: (kind, entry) for key, kind, entry in entries(comparison) if key not in roles.to_json().values()}
+    controls = [entry for kind, entry in rest.values() if kind == "control"]
+    others = [entry for kind, entry in rest.values() if kind not in ("control", "baseline")]
+    others += sorted((e for kind, e in rest.values() if kind == "baseline"), key=lambda entry: -(entry["auc"] or 0))
+    best = {metric: _best([*own, *others], metric) for metric in _COLUMNS}
     table = plain_table("", "AUC ", "95%", *(f"{_COLUMNS[metric]} " for metric in list(_COLUMNS)[1:]), "mass")
     table.columns[0].no_wrap = True
-    table.columns[0].max_width = 22
+    table.columns[0].max_width = _LEADER_WIDTH
     for entry in own:
-        table.add_row(*_leader_cells(entry, best), style="bold" if entry is models["adapter"] else "")
-    for entry in models["controls"].values():
+        table.add_row(*_leader_cells(entry, best), style="bold" if entry is own[1] else "")
+    for entry in controls:
         table.add_row(*_leader_cells(entry, {}), style="dim")
-    for entry in [*models["others"].values(), *ranked]:
+    for entry in others:
         table.add_row(*_leader_cells(entry, best))
     console.print(table)
     console.print("* the best figure of its column; mass: P(Yes) + P(No) of all words", style="dim")
 
 
 def _leader_cells(entry: dict[str, Any], best: dict[str, float | None]) -> list[str]:
-    cells = [escape(entry["name"])]
+    cells = [escape(short_title(entry["name"], _LEADER_WIDTH))]
     for metric in _COLUMNS:
         is_best = entry[metric] is not None and entry[metric] == best.get(metric)
         cells.append(f"[green]{figure(entry[metric])}*[/]" if is_best else f"{figure(entry[metric])} ")
@@ -140,8 +148,8 @@ def _best(entries: list[dict[str, Any]], metric: str) -> float | None:
 
 
 def _show_differences(console: Console, comparison: dict[str, Any]) -> None:
-    adapter = comparison["models"]["adapter"]["name"]
-    table = plain_table(f"{escape(adapter)} minus", *_DIFFERENCES.values())
+    candidate = entry_of(comparison, roles_of(comparison).candidate)["name"]
+    table = plain_table(f"{escape(candidate)} minus", *_DIFFERENCES.values())
     for name, entry in _named_differences(comparison):
         table.add_row(escape(name), *(difference(entry[metric]) for metric in _DIFFERENCES))
     console.print()
@@ -156,22 +164,20 @@ def _show_differences(console: Console, comparison: dict[str, Any]) -> None:
 
 
 def _named_differences(comparison: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    models, found = comparison["models"], comparison["difference"]
-    named = [(models["base"]["name"], found["adapter_minus_base"])]
-    if found["adapter_minus_best_baseline"]:
-        best = models["baselines"][comparison["data"]["best_baseline"]]["name"]
-        named.append((best, found["adapter_minus_best_baseline"]))
-    named += [(models["controls"][key]["name"], entry) for key, entry in found["adapter_minus_controls"].items()]
-    named += [(models["others"][key]["name"], entry) for key, entry in found["adapter_minus_others"].items()]
-    return named
+    found, roles = comparison["difference"], roles_of(comparison)
+    best = comparison["data"]["best_baseline"]
+    named = {roles.reference: found["candidate_minus_reference"]}
+    if found["candidate_minus_best_baseline"]:
+        named.setdefault(best, found["candidate_minus_best_baseline"])
+    named |= found["candidate_minus_controls"] | found["candidate_minus_others"]
+    return [(entry_of(comparison, key)["name"], entry) for key, entry in named.items()]
 
 
 def _show_calibration(console: Console, comparison: dict[str, Any]) -> None:
     console.print()
-    models = comparison["models"]
-    shown = [models["base"], models["adapter"]]
-    best = comparison["data"]["best_baseline"]
-    shown += [models["baselines"][best]] if best else []
+    roles, best = roles_of(comparison), comparison["data"]["best_baseline"]
+    keys = dict.fromkeys((roles.reference, roles.candidate, *([best] if best else [])))
+    shown = [entry_of(comparison, key) for key in keys]
     fitted = [entry for entry in shown if entry["calibrated"] and entry["at_best_f1"]]
     if not fitted:
         console.print(f"Not calibrated: {comparison['calibration']['reason']}.", style="dim")
@@ -191,28 +197,29 @@ def _show_calibration(console: Console, comparison: dict[str, Any]) -> None:
             figure(cut["f1"]),
         )
     console.print(table)
-    console.print(f"T: temperature, above 1 where too sure; cut: log-odds of best F1; ECE of {bins} bins", style="dim")
+    console.print(f"T: temperature, above 1: overconfident; cut: log-odds of best F1; ECE: {bins} bins", style="dim")
 
 
 def show_slices(
-    console: Console, slices: list[dict[str, Any]], data: dict[str, Any], *, only_extremes: bool = False
+    console: Console, slices: list[dict[str, Any]], data: dict[str, Any], reference: str, *, only_extremes: bool = False
 ) -> None:
-    """Slices by adapter minus base; `*` where the difference is clear after the correction."""
+    """Slices by candidate minus reference; `*` if the difference is clear after the correction."""
     chosen = _extremes(slices) if only_extremes else slices
     if not chosen:
         return
-    table = plain_table("slice", "", "n", "AUC", "minus base", "95%", "")
+    minus = escape(short_title(f"minus {reference}", _MINUS_WIDTH))
+    table = plain_table("slice", "", "n", "AUC", minus, "95%", "")
     table.columns[1].justify = "left"
     table.columns[1].max_width = 20
     above = None
     for entry in chosen:
-        gain = entry["adapter_minus_base"]["auc"]
+        gain = entry["candidate_minus_reference"]["auc"]
         between = "–" if gain["low"] is None else f"{figure(gain['low'], 2)} to {figure(gain['high'], 2)}"
         table.add_row(
             "" if entry["by"] == above else escape(entry["by_title"]),
             escape(entry["slice"]),
             f"{entry['n']:,}",
-            figure(entry["adapter"]["auc"]),
+            figure(entry["candidate"]["auc"]),
             signed(gain["value"]),
             between,
             "*" if gain["clear"] else "",
@@ -226,16 +233,16 @@ def show_slices(
 
 
 def _extremes(slices: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    known = [entry for entry in slices if entry["adapter_minus_base"]["auc"]["value"] is not None]
-    ranked = sorted(known, key=lambda entry: entry["adapter_minus_base"]["auc"]["value"])
+    known = [entry for entry in slices if entry["candidate_minus_reference"]["auc"]["value"] is not None]
+    ranked = sorted(known, key=lambda entry: entry["candidate_minus_reference"]["auc"]["value"])
     if len(ranked) <= 2 * _EXTREMES:
         return ranked
     return [*ranked[:_EXTREMES], *ranked[-_EXTREMES:]]
 
 
-def _show_traps(console: Console, comparison: dict[str, Any]) -> None:
+def _show_warnings(console: Console, comparison: dict[str, Any]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for sentence in trap_sentences(comparison):
+    for sentence in data_warnings(comparison):
         table.add_row("·", escape(sentence))
     console.print()
     console.print(table, style="dim")

@@ -1,1 +1,1 @@
-"""`analyze`: the rows of a finished comparison."""
+"""`analyze`: select rows of a finished comparison."""

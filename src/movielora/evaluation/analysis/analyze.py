@@ -1,4 +1,4 @@
-"""The recipe of `movielora analyze`: read a comparison, filter its rows, write the page, tell."""
+"""The recipe of `movielora analyze`: read a comparison, select rows, write the page, describe the selection."""
 
 from __future__ import annotations
 
@@ -7,18 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from movielora.evaluation.analysis.export import ExportFormat, export_rows
-from movielora.evaluation.analysis.rows import (
-    Analysis,
-    RowFilter,
-    describe_selection,
-    example,
-    load_analysis,
-    parse_slice,
-    select_rows,
-)
 from movielora.evaluation.report.build import save_report
+from movielora.evaluation.saved.analysis import load_analysis
+from movielora.evaluation.saved.selection import RowFilter, describe_selection, parse_slice, select_rows
 from movielora.progress import Reporter
-from movielora.scoring.log_odds import Ints
 
 
 @dataclass(frozen=True)
@@ -36,10 +28,10 @@ class AnalyzeRequest:
 
 
 def analyze(request: AnalyzeRequest, reporter: Reporter) -> dict[str, Any]:
-    """What `--json` prints: the selection's figures, examples of it, the verdict, and the files written.
+    """Return what `--json` prints: the selection's figures, examples of it, the verdict, and the files written.
 
     Raises DataError for a comparison that cannot be read, ConfigError for a filter that does not exist, OutputError
-    where a file cannot be written.
+    if a file cannot be written.
     """
     analysis = load_analysis(request.folder)
     wanted = RowFilter(
@@ -53,17 +45,13 @@ def analyze(request: AnalyzeRequest, reporter: Reporter) -> dict[str, Any]:
     exported = export_rows(analysis, rows, request.export) if request.export else None
     return {
         "output_dir": str(request.folder),
-        "samples": len(analysis.predictions),
+        "samples": len(analysis.table),
         "verdict": analysis.comparison["verdict"],
         **describe_selection(analysis, rows),
         "slices": analysis.comparison["slices"],
         "slices_hidden": analysis.comparison["data"]["slices_hidden"],
         "slices_min_rows": analysis.comparison["data"]["slices_min_rows"],
-        "examples": _examples(analysis, rows, request.show_examples),
+        "examples": [analysis.example(row) for row in rows[: request.show_examples].tolist()],
         "report": str(report),
         "export": None if exported is None else str(exported),
     }
-
-
-def _examples(analysis: Analysis, rows: Ints, most: int) -> list[dict[str, Any]]:
-    return [example(analysis, row) for row in rows[:most].tolist()]

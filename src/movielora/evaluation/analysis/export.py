@@ -1,4 +1,4 @@
-"""The selected rows as a file for a spreadsheet or a script."""
+"""Write the selected rows as a file for a spreadsheet or a script."""
 
 from __future__ import annotations
 
@@ -9,49 +9,47 @@ from pathlib import Path
 from typing import Any, Literal
 
 from movielora.errors import OutputError
-from movielora.evaluation.analysis.rows import Analysis, example
+from movielora.evaluation.saved.analysis import Analysis
 from movielora.scoring.log_odds import Ints
+from movielora.scoring.score_table import Roles
 from movielora.storage.atomic import write_text_atomically
 
 ExportFormat = Literal["csv", "jsonl"]
 
-COLUMNS = (
-    "row",
-    "bucket",
-    "label",
-    "user_id",
-    "candidate_title",
-    "base_log_odds",
-    "base_p_yes",
-    "adapter_log_odds",
-    "adapter_p_yes",
-    "input",
-)
+_FIELDS = ("log_odds", "p_yes")
 # A spreadsheet runs a cell that starts so as a formula; a leading apostrophe makes it text.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export_rows(analysis: Analysis, rows: Ints, form: ExportFormat) -> Path:
     """Write `selection.csv` or `selection.jsonl` into the comparison folder. Raises OutputError."""
-    examples = [example(analysis, row) for row in rows.tolist()]
+    examples = [analysis.example(row) for row in rows.tolist()]
     path = analysis.folder.root / f"selection.{form}"
-    text = _csv(examples) if form == "csv" else "".join(f"{json.dumps(e, ensure_ascii=False)}\n" for e in examples)
+    text = (
+        _csv(examples, analysis.roles)
+        if form == "csv"
+        else "".join(f"{json.dumps(e, ensure_ascii=False)}\n" for e in examples)
+    )
     try:
         write_text_atomically(path, text, durable=False)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}", "mend the folder's permissions") from None
+        raise OutputError(f"{path} cannot be written: {error.strerror}", "fix the folder's permissions") from None
     return path
 
 
-def _csv(examples: list[dict[str, Any]]) -> str:
+def _csv(examples: list[dict[str, Any]], roles: Roles) -> str:
+    scores = {
+        f"{column}_{field}": (column, field) for column in (roles.reference, roles.candidate) for field in _FIELDS
+    }
     file = io.StringIO()
     writer = csv.writer(file)
-    writer.writerow(COLUMNS)
+    writer.writerow(
+        [_cell(name) for name in ("row", "bucket", "label", "user_id", "candidate_title", *scores, "input")]
+    )
     for found in examples:
-        scores = {
-            f"{model}_{field}": found[model][field] for model in ("base", "adapter") for field in ("log_odds", "p_yes")
-        }
-        writer.writerow([_cell((found | scores).get(column)) for column in COLUMNS])
+        known = [found.get(name) for name in ("row", "bucket", "label", "user_id", "candidate_title")]
+        figures = [found[column][field] for column, field in scores.values()]
+        writer.writerow([_cell(value) for value in (*known, *figures, found.get("input"))])
     return file.getvalue()
 
 

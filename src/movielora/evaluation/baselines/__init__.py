@@ -1,1 +1,1 @@
-"""Simple models that an adapter must beat."""
+"""Simple models that an adapter must beat; `catalogue.py` lists them."""

@@ -6,10 +6,12 @@ steps are scikit-learn's; on 78,271 answers they take about a second.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from movielora.evaluation.baselines.baseline import Baseline, Features, Score
 from movielora.scoring.log_odds import Bools, Floats, Ints, probability
 
 _FACTORS = 8
@@ -17,13 +19,11 @@ _BIAS_C = 0.5
 # dp/dlogit of a logistic is p(1 − p), at most 1/4: a residual of probability is about four of log-odds.
 _LOG_ODDS_PER_RESIDUAL = 4.0
 
-Pairs = tuple[list[str], list[str]]
+ScorePairs = Callable[[list[str], list[str]], Floats]
 
 
-def factorised_log_odds(
-    users: list[str], films: list[str], labels: Bools, asked: dict[str, Pairs]
-) -> dict[str, Floats]:
-    """Fit on the (rows,) of training names and labels; log-odds of each (users, films) in `asked`.
+def fit_factors(users: list[str], films: list[str], labels: Bools) -> ScorePairs:
+    """Fit on training names and labels, (rows,) each; the result gives log-odds of any users and films, (rows,).
 
     A user or film that training never saw has bias 0 and factors 0.
     """
@@ -33,7 +33,7 @@ def factorised_log_odds(
 
     if len(np.unique(labels)) < 2:
         constant = np.inf if labels[0] else -np.inf
-        return {name: np.full(len(pair[0]), constant) for name, pair in asked.items()}
+        return lambda users, films: np.full(len(users), constant)
     user_code, film_code = _codes(users), _codes(films)
     user_at, film_at = _places(users, user_code), _places(films, film_code)
 
@@ -54,14 +54,30 @@ def factorised_log_odds(
         svd = TruncatedSVD(rank, random_state=0)
         user_factors, film_factors = svd.fit_transform(table), svd.components_.T
 
-    def score(pair: Pairs) -> Floats:
-        at_user, at_film = _places(pair[0], user_code), _places(pair[1], film_code)
+    def score(users: list[str], films: list[str]) -> Floats:
+        at_user, at_film = _places(users, user_code), _places(films, film_code)
         match = (user_factors[at_user] * film_factors[at_film]).sum(axis=1)
         match[(at_user < 0) | (at_film < 0)] = 0.0
         bias = biases.decision_function(one_hot(at_user, at_film))
         return np.asarray(bias + _LOG_ODDS_PER_RESIDUAL * match)
 
-    return {name: score(pair) for name, pair in asked.items()}
+    return score
+
+
+def _fit(training: Features) -> Score:
+    score = fit_factors(training.users, training.films, training.labels)
+    return lambda split: score(split.users, split.films)
+
+
+BASELINES = (
+    Baseline(
+        "matrix_factorisation",
+        "Matrix factorisation",
+        "user and film biases and 8 factors from the ids",
+        needs=("train", "ids"),
+        fit=_fit,
+    ),
+)
 
 
 def _codes(names: list[str]) -> dict[str, int]:
@@ -72,5 +88,5 @@ def _codes(names: list[str]) -> dict[str, int]:
 
 
 def _places(names: list[str], code: dict[str, int]) -> Ints:
-    """The place of each name, −1 where it is unseen."""
+    """The place of each name, −1 if it is unseen."""
     return np.array([code.get(name, -1) for name in names], dtype=np.int64)

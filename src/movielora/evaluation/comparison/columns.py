@@ -1,82 +1,117 @@
-"""Who is compared: base, adapter, controls, scores from elsewhere, baselines; their names, and the strongest."""
+"""The columns of a comparison: scored models, runs, controls, external scores, baselines; and the best baseline."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 
-from movielora.evaluation.baselines.baselines import BY_KEY
-from movielora.evaluation.baselines.fitted import Reference
-from movielora.evaluation.comparison.figures import Model
+from movielora.evaluation.baselines.catalogue import BY_KEY
+from movielora.evaluation.baselines.row_facts import RowFacts
 from movielora.evaluation.metrics.formulas import all_metrics
-from movielora.scoring.log_odds import Bools, Ints
-from movielora.scoring.predictions import Predictions, Scores
+from movielora.evaluation.saved.comparison_json import Kind
+from movielora.scoring.log_odds import Bools, Floats, Ints
+from movielora.scoring.predict import CONTROLS
+from movielora.scoring.score_table import ADAPTER, BASE, Scores, ScoreTable
 
-MAIN_MODELS = ("base", "adapter")
-# The adapter asked differently, by the key of its scores in predictions.jsonl.
-CONTROLS = {"history_shuffled": "History shuffled", "candidate_alone": "Candidate alone"}
+_CONTROL_NAMES = {"history_shuffled": "History shuffled", "candidate_alone": "Candidate only"}
 
 
 @dataclass(frozen=True)
-class Names:
-    """How the two models are spoken of: "the base" and "the adapter", or two runs by their names."""
+class Column:
+    """One column on the test rows and, if it was scored there too, on the evaluation split (arrays (rows,))."""
 
-    base: str = "the base"
-    adapter: str = "the adapter"
-    others: dict[str, str] = field(default_factory=dict)
+    kind: Kind
+    name: str
+    scores: Scores
+    eval_log_odds: Floats | None = None
+    eval_labels: Bools | None = None
+    how: str = ""
 
-    def of(self, key: str) -> str:
-        spoken = {"base": self.base, "adapter": self.adapter, **CONTROLS, **self.others}.get(key)
-        return (spoken or key.replace("_", " ")).removeprefix("the ")
+    @property
+    def answer_mass(self) -> Floats | None:
+        """None if it was not measured for every row."""
+        return self.scores.answer_mass if np.isfinite(self.scores.answer_mass).all() else None
+
+    @property
+    def in_sentence(self) -> str:
+        """As it is called inside a sentence: `the adapter`, `the history's like-share`; a run by its name."""
+        if self.kind in (BASE, ADAPTER):
+            return f"the {self.name}"
+        if self.kind == "baseline":
+            name = self.name.removeprefix("The ")
+            return f"the {name[:1].lower()}{name[1:]}"
+        return self.name
 
 
-def scored_models(predictions: Predictions, eval_predictions: Predictions | None, names: Names) -> dict[str, Model]:
-    on_eval = eval_predictions.scores if eval_predictions is not None else {}
-    labels = eval_predictions.labels if eval_predictions is not None else None
-
-    def model(key: str, scores: Scores) -> Model:
-        if key not in on_eval:
-            return Model(names.of(key), scores)
-        return Model(names.of(key), scores, on_eval[key].log_odds, labels)
-
-    return {key: model(key, scores) for key, scores in predictions.scores.items()}
+def reserved_columns() -> frozenset[str]:
+    """Names that a run or a file of scores cannot have as a column."""
+    return frozenset({*CONTROLS, *BY_KEY})
 
 
-def baseline_models(reference: Reference, rows: Ints) -> dict[str, Model]:
+def scored_columns(table: ScoreTable, on_eval: ScoreTable | None, runs: Collection[str]) -> dict[str, Column]:
+    """The columns of `table` but baselines, which have more rows to be fitted on; `runs` are the keys that are runs."""
+
+    def column(key: str, scores: Scores) -> Column:
+        kind = _kind(key, runs)
+        name = _CONTROL_NAMES.get(key, key)
+        if on_eval is None or key not in on_eval.columns:
+            return Column(kind, name, scores)
+        return Column(kind, name, scores, on_eval[key].log_odds, on_eval.labels)
+
+    return {key: column(key, scores) for key, scores in table.columns.items() if key not in BY_KEY}
+
+
+def _kind(key: str, runs: Collection[str]) -> Kind:
+    if key == BASE:
+        return "base"
+    if key == ADAPTER:
+        return "adapter"
+    if key in CONTROLS:
+        return "control"
+    return "run" if key in runs else "external"
+
+
+def baseline_columns(facts: RowFacts, rows: Ints) -> dict[str, Column]:
     """Every fitted baseline on these rows of the test file, by its key."""
     unmeasured, answered = np.full(len(rows), np.nan), np.ones(len(rows), dtype=bool)
     return {
-        key: Model(
+        key: Column(
+            "baseline",
             BY_KEY[key].name,
             Scores(splits["test"][rows], unmeasured, answered),
             splits.get("eval"),
-            reference.eval_labels if "eval" in splits else None,
+            facts.eval_labels if "eval" in splits else None,
+            BY_KEY[key].how,
         )
-        for key, splits in reference.fitted.log_odds.items()
+        for key, splits in facts.fitted.log_odds.items()
     }
 
 
-def best_baseline(baselines: dict[str, Model], labels: Bools) -> tuple[str | None, str | None]:
-    """The baseline of highest AUC on the evaluation split, so that the choice is not made by the rows it is judged
-    on; on the test rows where there is no such split. Lowest log loss where AUC is undefined."""
+def best_baseline(baselines: dict[str, Column], labels: Bools) -> tuple[str | None, str | None]:
+    """The baseline of highest AUC, and the split ("eval" or "test") it was chosen on.
+
+    It is chosen on the evaluation split, so that the rows it is judged on have no say; on the test rows if there is
+    no such split. Lowest log loss if AUC is undefined.
+    """
     if not baselines:
         return None, None
-    has_eval = all(model.eval_log_odds is not None for model in baselines.values())
+    has_eval = all(column.eval_log_odds is not None for column in baselines.values())
 
     def quality(key: str) -> tuple[float, float]:
-        model = baselines[key]
-        scores, truth = model.scores.log_odds, labels
-        if has_eval and model.eval_log_odds is not None and model.eval_labels is not None:
-            scores, truth = model.eval_log_odds, model.eval_labels
+        column = baselines[key]
+        scores, truth = column.scores.log_odds, labels
+        if has_eval and column.eval_log_odds is not None and column.eval_labels is not None:
+            scores, truth = column.eval_log_odds, column.eval_labels
         found = all_metrics(truth, scores)
         return (-1.0 if math.isnan(found["auc"]) else found["auc"]), -found["log_loss"]
 
     return max(baselines, key=quality), "eval" if has_eval else "test"
 
 
-def strongest_baseline(reference: Reference) -> str | None:
-    """The key of the baseline that a comparison holds the adapter against; None where none could be computed."""
-    rows = np.arange(len(reference.labels))
-    return best_baseline(baseline_models(reference, rows), reference.labels)[0]
+def strongest_baseline(facts: RowFacts) -> str | None:
+    """The key of the baseline that a comparison judges by; None if none could be computed."""
+    rows = np.arange(len(facts.labels))
+    return best_baseline(baseline_columns(facts, rows), facts.labels)[0]

@@ -1,102 +1,113 @@
-"""What a comparison is of: its files, its rows, its folder; and whether a folder may go on."""
+"""What a comparison reads: files and rows, and what its scores depend on, by which an interrupted one continues."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from movielora.config import ResolvedConfig
-from movielora.dataset.find import find_dataset, find_test_file
-from movielora.errors import ConfigError, DataError, OutputError, RequestError
-from movielora.evaluation.baselines.fitted import DatasetFiles
-from movielora.evaluation.comparison.folder import ComparisonFolder, read_json_object, write_json
-from movielora.examples.example import Record
-from movielora.examples.importers.records import read_records
+import numpy as np
+
+from movielora.dataset.find import find_dataset, find_test_file, is_there
+from movielora.errors import OutputError, RequestError
+from movielora.evaluation.comparison.request import AdapterAndBase, CompareRequest, ExternalOnly, TwoRuns
+from movielora.evaluation.features.files import SplitFiles
+from movielora.evaluation.saved.folder import ComparisonFolder, read_json_object, write_json
+from movielora.examples.example_set import ExampleSet
+from movielora.examples.load import ExampleLoader
+from movielora.model.folder import base_hash
 from movielora.progress import Reporter
-from movielora.scoring.predict import Mode
+from movielora.prompt.token_cache import prompt_key
+from movielora.runs.paths import RunPaths
+from movielora.scoring.scorer import ScorerSetup
+from movielora.storage.hashing import file_sha256
 from movielora.storage.lock import FolderLock
-
-BasePrecision = Literal["4bit", "16bit"]
 
 # A temperature and a threshold need no more rows than this; every n-th is taken, so that all users are among them.
 EVAL_ROWS = 2_000
 
 
-@dataclass(frozen=True)
-class CompareRequest:
-    """What the user asked for; None takes the config's.
-
-    `runs` are no, one or two run folders: one is compared with its base, two with each other. `predictions` is a
-    file of scores made elsewhere. `base_precision` wins over the config's `use_qlora`. `resolved` is None only where
-    no model is asked, `predictions` alone being read.
-    """
-
-    resolved: ResolvedConfig | None
-    runs: tuple[Path, ...] = ()
-    adapter: Path | None = None
-    test_file: Path | None = None
-    output_dir: Path | None = None
-    max_samples: int | None = None
-    batch_size: int | None = None
-    system_prompt: str | None = None
-    mode: Mode = "score"
-    overwrite: bool = False
-    controls: bool = False
-    calibrate: bool = True
-    predictions: Path | None = None
-    base_precision: BasePrecision | None = None
-
-    @property
-    def config(self) -> ResolvedConfig:
-        if self.resolved is None:
-            raise ConfigError("compare needs a config, or run folders", "movielora compare --config C, or compare RUN")
-        return self.resolved
-
-    @property
-    def most_rows(self) -> int | None:
-        if self.max_samples or self.resolved is None:
-            return self.max_samples
-        return self.resolved.values.inference.max_samples
-
-
-def dataset_files(request: CompareRequest, reporter: Reporter) -> DatasetFiles:
-    """The test file, and the splits that baselines and calibration are fitted on where they can be found."""
-    test = request.test_file or find_test_file(request.config)
-    if request.resolved is None:
-        return DatasetFiles(test, _beside(test, "train"), _beside(test, "eval"))
+def split_files(request: CompareRequest, reporter: Reporter) -> SplitFiles:
+    """The test file, and the splits that baselines and calibration are fitted on if they can be found."""
+    if isinstance(request.kind, ExternalOnly):
+        test = request.kind.test_file
+        return SplitFiles(test, _beside(test, "train"), _beside(test, "eval"))
+    resolved = request.kind.resolved
+    test = request.test_file or find_test_file(resolved)
     try:
-        found = find_dataset(request.resolved)
+        found = find_dataset(resolved)
     except RequestError as error:
         reporter.warn(f"baselines that need training are left out: {error}")
-        return DatasetFiles(test)
-    return DatasetFiles(test, found.train, found.evaluation or _beside(found.train, "eval"))
+        return SplitFiles(test)
+    return SplitFiles(test, found.train, found.evaluation or _beside(found.train, "eval"))
 
 
-def read_rows(path: Path, most: int | None) -> list[Record]:
-    """The first `most` rows. Raises DataError where there are none."""
-    records = list(read_records(path))
-    if not records:
-        raise DataError(f"{path} holds 0 rows", "name another: --test-file FILE")
-    return records[:most]
+def _beside(path: Path, split: str) -> Path | None:
+    return next((found for suffix in ("json", "jsonl") if is_there(found := path.parent / f"{split}.{suffix}")), None)
 
 
-def read_eval_rows(path: Path, most: int | None) -> list[Record]:
-    """At most `EVAL_ROWS` (and `most`) rows, evenly spread over the file."""
-    records = list(read_records(path))
-    step = max(1, -(-len(records) // min(EVAL_ROWS, most or EVAL_ROWS)))
-    return records[::step]
+def first_examples(examples: ExampleSet, most: int | None) -> ExampleSet:
+    """The first `most` examples, None: all."""
+    if most is None or most >= len(examples):
+        return examples
+    return examples.select(np.arange(most, dtype=np.int64))
+
+
+def spread_examples(examples: ExampleSet, most: int | None) -> ExampleSet:
+    """At most `EVAL_ROWS` (and `most`) examples, evenly spread."""
+    step = max(1, -(-len(examples) // min(EVAL_ROWS, most or EVAL_ROWS)))
+    return examples.select(np.arange(0, len(examples), step, dtype=np.int64))
+
+
+def score_inputs(
+    request: CompareRequest,
+    kind: AdapterAndBase | TwoRuns,
+    setups: Sequence[ScorerSetup],
+    columns: Sequence[tuple[Path, Sequence[str]]],
+    files: SplitFiles,
+    loader: ExampleLoader,
+    *,
+    rows: int,
+    eval_rows: int,
+) -> dict[str, Any]:
+    """Everything the scores depend on, by name: a folder continues only with the same. `setups` and `columns`
+    (adapter folder, names of its columns) are one for each pass."""
+    setup = setups[0]
+    placement = setup.placement.to_json()
+    for words in ("attention_reason", "liger_reason"):  # about the choice; the scores depend on the choice
+        placement.pop(words)
+    if not setup.placement.liger:  # comparisons that began before the key was recorded continue
+        placement.pop("liger")
+    prompts = [each.prompts for each in setups]
+    paths = [RunPaths(adapter) for adapter, _ in columns]
+    return {
+        "test_file": loader.content_hash(files.test),
+        "eval_file": loader.content_hash(files.eval) if files.eval and eval_rows else None,
+        "adapter_weights": [file_sha256(each.adapter_weights) for each in paths],
+        "adapter_config": [file_sha256(each.adapter_config) for each in paths],
+        "columns": [list(names) for _, names in columns],
+        "base": base_hash(setup.source),
+        "prompt": [prompt_key(each.template, each.tokenizer, each.cutoff_len) for each in prompts],
+        "placement": placement,
+        "rows": rows,
+        "eval_rows": eval_rows,
+        "mode": request.mode,
+        "system_prompt": request.system_prompt,
+        "cutoff_len": prompts[0].cutoff_len,
+        "batch_size": setup.batch_size,
+        "chunk_size": kind.resolved.values.inference.chunk_size,
+        "base_precision": kind.base_precision,
+    }
 
 
 @contextmanager
 def open_folder(folder: ComparisonFolder, inputs: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
-    """Make the folder, or go on in it if it is of the same inputs; `overwrite` starts anew. It is held to the end:
-    two comparisons would write between each other's lines.
+    """Make the folder, or continue in it if it is of the same inputs; `overwrite` starts again.
 
-    Raises OutputError where another comparison is at work in it, where it holds another one, or cannot be used.
+    It is locked to the end: two comparisons would write between each other's lines. Raises OutputError if another
+    comparison is running in it, if it holds another one, or if it cannot be used.
     """
     try:
         folder.root.mkdir(parents=True, exist_ok=True)
@@ -107,33 +118,31 @@ def open_folder(folder: ComparisonFolder, inputs: Mapping[str, Any], *, overwrit
         ) from None
     if held is None:
         raise OutputError(
-            f"another comparison is at work in {folder.root}",
+            f"another comparison is running in {folder.root}",
             "wait until it has ended, or choose another --output-dir",
         )
     try:
-        _go_on_or_begin(folder, inputs, overwrite=overwrite)
+        _continue_or_begin(folder, inputs, overwrite=overwrite)
         yield
     finally:
         held.release()
 
 
-def _go_on_or_begin(folder: ComparisonFolder, inputs: Mapping[str, Any], *, overwrite: bool) -> None:
+def _continue_or_begin(folder: ComparisonFolder, inputs: Mapping[str, Any], *, overwrite: bool) -> None:
     before = None
     if folder.inputs.is_file():
-        before = read_json_object(folder.inputs, "--overwrite starts anew, --output-dir DIR keeps both")
+        before = read_json_object(folder.inputs, "--overwrite starts again, --output-dir DIR keeps both")
     if before == dict(inputs):
         return
     if before is not None and not overwrite:
         changed = [key for key in inputs if before.get(key) != inputs[key]]
         raise OutputError(
             f"{folder.root} holds a comparison of other inputs ({', '.join(changed) or 'fewer'} changed)",
-            "--overwrite starts anew, --output-dir DIR keeps both",
+            "--overwrite starts again, --output-dir DIR keeps both",
         )
     if before is None and folder.predictions.exists() and not overwrite:
-        raise OutputError(f"{folder.predictions} is there, but not by movielora compare", "choose another --output-dir")
+        raise OutputError(
+            f"{folder.predictions} exists, but movielora compare did not write it", "choose another --output-dir"
+        )
     folder.clear()
     write_json(folder.inputs, json.loads(json.dumps(dict(inputs))))
-
-
-def _beside(path: Path, split: str) -> Path | None:
-    return next((found for suffix in ("json", "jsonl") if (found := path.parent / f"{split}.{suffix}").is_file()), None)

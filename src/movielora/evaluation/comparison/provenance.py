@@ -1,4 +1,4 @@
-"""Where a comparison came from: enough to make it again."""
+"""Record how a comparison was made: enough to repeat it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 
 from movielora import __version__
 from movielora.config import ResolvedConfig
-from movielora.evaluation.baselines.fitted import DatasetFiles
+from movielora.evaluation.features.files import SplitFiles
 from movielora.runs.paths import RunPaths
 from movielora.storage.atomic import read_json
 
 _PACKAGES = ("torch", "transformers", "peft", "trl", "numpy", "scikit-learn", "scipy")
 
 
-def provenance(files: DatasetFiles, adapter: Path | None, resolved: ResolvedConfig | None) -> dict[str, Any]:
-    """`run_dir` is the adapter's folder where it is a run of movielora; the rest reads as it is named."""
+def provenance(files: SplitFiles, adapter: Path | None, resolved: ResolvedConfig | None) -> dict[str, Any]:
+    """Command, time, adapter, files, versions, seed and config; `run_dir` is the adapter's folder if it is a run."""
     run = None if adapter is None or not RunPaths(adapter).record.is_file() else adapter
     record = None if run is None else read_json(RunPaths(run).record)
     return {

@@ -1,47 +1,34 @@
-"""Predictions and the reference become comparison.json: the recipe of everything `compare` says.
+"""Compute every figure of a comparison: a score table and the facts about its rows become comparison.json.
 
-The shape:
-
-    samples, base, adapter, buckets           what a script wants at a glance
-    models      base, adapter, baselines by key, controls, others: every metric, its interval, the best threshold,
-                the temperature
-    difference  adapter_minus_base, adapter_minus_best_baseline, adapter_minus_controls: {metric: value, low, high}
-    mcnemar, calibration, slices, data, verdict, verdict_detail
-
-Figures are rounded to six digits, so that the same input gives the same bytes on any number of threads.
+Its shape is described in `saved/comparison_json.py`. Figures are rounded to six digits, so that the same input gives
+the same bytes on any number of threads.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from movielora.errors import DataError
-from movielora.evaluation.baselines.baselines import BY_KEY
-from movielora.evaluation.baselines.fitted import Reference
-from movielora.evaluation.comparison.columns import (
-    CONTROLS,
-    MAIN_MODELS,
-    Names,
-    baseline_models,
-    best_baseline,
-    scored_models,
-)
-from movielora.evaluation.comparison.data_warnings import model_traps
-from movielora.evaluation.comparison.figures import Model, difference_entry, model_entry
+from movielora.evaluation.baselines.row_facts import RowFacts
+from movielora.evaluation.comparison.columns import Column, baseline_columns, best_baseline, scored_columns
+from movielora.evaluation.comparison.figures import answer_warnings, column_entry, difference_entry
 from movielora.evaluation.comparison.verdict import Difference, decide
 from movielora.evaluation.metrics.bootstrap import Draws, Resampling, Scored, draw_metrics
 from movielora.evaluation.metrics.calibration import reliability
 from movielora.evaluation.metrics.formulas import ANSWER_METRICS, ECE_BINS, all_metrics
 from movielora.evaluation.metrics.mcnemar import mcnemar_exact
 from movielora.evaluation.metrics.slices import MIN_ROWS, Slicing, cut_rows, slice_figures
+from movielora.evaluation.saved.comparison_json import GROUPS, Kind, with_former_names
+from movielora.evaluation.saved.folder import ComparisonFolder, write_json
 from movielora.progress import SILENT, Reporter
 from movielora.scoring.log_odds import Bools, Floats, Ints
-from movielora.scoring.predictions import Predictions, user_codes
+from movielora.scoring.predictions import user_codes
+from movielora.scoring.score_table import ADAPTER, BASE, Roles, ScoreTable
 
 _DIGITS = 6
-_BASELINE = "baseline/"
 
 
 @dataclass(frozen=True)
@@ -54,145 +41,174 @@ class Summary:
 
 @dataclass(frozen=True)
 class _Measured:
-    """Every model ("base", "baseline/like_rate", …): itself, its metrics, and the resampled metrics."""
+    """Every column by key: itself, its metrics, and the resampled metrics; and the roles."""
 
-    models: dict[str, Model]
+    columns: dict[str, Column]
     points: dict[str, dict[str, float]]
     draws: dict[str, Draws]
+    roles: Roles
+    labels: Bools
 
-    def entry(self, key: str, labels: Bools) -> dict[str, Any]:
-        return model_entry(self.models[key], labels, self.points[key], self.draws[key])
+    @property
+    def reference(self) -> Column:
+        return self.columns[self.roles.reference]
 
-    def adapter_minus(self, key: str) -> dict[str, Any]:
-        return difference_entry(self.points["adapter"], self.points[key], self.draws["adapter"], self.draws[key])
+    @property
+    def candidate(self) -> Column:
+        return self.columns[self.roles.candidate]
+
+    def of(self, kind: Kind) -> list[str]:
+        """The keys of the columns of one kind."""
+        return [key for key, column in self.columns.items() if column.kind == kind]
+
+    def entry(self, key: str) -> dict[str, Any]:
+        column = self.columns[key]
+        how = {"how": column.how} if column.how else {}
+        return how | column_entry(column, self.labels, self.points[key], self.draws[key])
+
+    def minus(self, key: str) -> dict[str, Any]:
+        """The candidate minus column `key`."""
+        own = self.roles.candidate
+        return difference_entry(self.points[own], self.points[key], self.draws[own], self.draws[key])
 
 
 def summarise(
-    predictions: Predictions,
-    reference: Reference,
+    table: ScoreTable,
+    facts: RowFacts,
+    roles: Roles = Roles(),  # noqa: B008 - frozen
     *,
-    eval_predictions: Predictions | None = None,
+    on_eval: ScoreTable | None = None,
+    runs: Collection[str] = (),
     genres: dict[str, tuple[str, ...]] | None = None,
-    names: Names | None = None,
     reporter: Reporter = SILENT,
 ) -> Summary:
-    """Every figure of a comparison.
+    """Every figure of a comparison of the columns of `table` and the baselines of `facts`.
 
-    `predictions` holds "base", "adapter" and any controls; `genres` is by movie_id, as text. Raises DataError where
-    the predictions are of other rows than the reference.
+    `on_eval` holds columns on the evaluation split; `runs` are the columns that are runs by their names; `genres` is
+    by movie_id, as text. Raises DataError if the table is of other rows than the facts.
     """
-    names = names or Names()
-    require_same_rows(predictions, reference)
-    labels = predictions.labels
-    users, why_rows = user_codes(predictions.records)
+    require_same_rows(table, facts)
+    labels = table.labels
+    users, why_rows = user_codes(table.records)
     resampling = Resampling.over(users, len(labels))
-    models = scored_models(predictions, eval_predictions, names)
-    baselines = baseline_models(reference, predictions.rows)
+    baselines = baseline_columns(facts, table.rows)
     best, chosen_on = best_baseline(baselines, labels)
-    measured = _measure({**models, **_prefixed(baselines)}, labels, users, resampling, reporter)
+    columns = {**scored_columns(table, on_eval, runs), **baselines}
+    measured = _measure(columns, roles, labels, users, resampling, reporter)
+    reference, candidate = measured.reference.scores.log_odds, measured.candidate.scores.log_odds
     with reporter.phase("Comparing slices"):
-        ways = _ways(predictions, reference, genres or {})
-        base, adapter = models["base"].scores.log_odds, models["adapter"].scores.log_odds
-        slices, hidden = slice_figures(labels, base, adapter, ways, resampling)
-    difference = _differences(measured, best, models)
+        ways = _ways(table, facts, genres or {})
+        slices, hidden = slice_figures(labels, reference, candidate, ways, resampling)
+    difference = _differences(measured, best)
     comparison = {
         "samples": len(labels),
-        **{key: {metric: measured.points[key][metric] for metric in ANSWER_METRICS} for key in MAIN_MODELS},
-        "buckets": count_buckets(labels, base, adapter),
-        **_verdict(names, best, difference, len(labels), resampling),
-        "models": _entries(measured, labels, models, baselines),
+        "roles": roles.to_json(),
+        **{key: _at_a_glance(measured.points[key]) for key in (BASE, ADAPTER) if key in columns},
+        "buckets": count_buckets(labels, reference, candidate),
+        **_verdict(measured, best, difference, resampling),
+        "models": _entries(measured),
         "difference": difference,
-        "mcnemar": mcnemar_exact((base > 0) == labels, (adapter > 0) == labels),
-        "calibration": _calibration(measured.models, labels, best),
+        "mcnemar": mcnemar_exact((reference > 0) == labels, (candidate > 0) == labels),
+        "calibration": _calibration(measured, best),
         "slices": slices,
         "data": {
             **_rows_section(labels, users, resampling, why_rows),
-            **_reference_section(reference, best, chosen_on),
+            **_facts_section(facts, best, chosen_on),
             "slices_hidden": hidden,
-            "models": {key: model_traps(models[key].scores) for key in MAIN_MODELS},
+            "models": _warnings(measured),
         },
     }
-    return Summary(rounded(comparison), rounded(_row_columns(ways, baselines, best)))
+    return Summary(with_former_names(rounded(comparison)), rounded(_row_columns(ways, baselines, best)))
 
 
-def require_same_rows(predictions: Predictions, reference: Reference) -> None:
-    """Raises DataError where the predictions belong to another test file than the reference."""
-    if len(predictions) > len(reference.labels):
+def write_summary(folder: ComparisonFolder, summary: Summary, provenance: dict[str, Any]) -> dict[str, Any]:
+    """Write rows.json and comparison.json; returns the latter. Raises OutputError."""
+    comparison = summary.comparison | {"output_dir": str(folder.root), "provenance": provenance}
+    write_json(folder.rows, summary.rows)
+    write_json(folder.comparison, comparison)
+    return comparison
+
+
+def require_same_rows(table: ScoreTable, facts: RowFacts) -> None:
+    """Raises DataError if the scores belong to another test file than the facts."""
+    if len(table) > len(facts.labels):
         raise DataError(
-            f"{predictions.path} has {len(predictions):,} rows, the test file {len(reference.labels):,}: "
+            f"{table.path} has {len(table):,} rows, the test file {len(facts.labels):,}: "
             "the folder belongs to another dataset",
             "give the test file it was made from, or another --output-dir",
         )
-    for row, record in zip(predictions.rows.tolist(), predictions.records, strict=True):
-        expected, found = reference.candidates[row], record.get("candidate_title")
+    for row, record in zip(table.rows.tolist(), table.records, strict=True):
+        expected, found = facts.candidates[row], record.get("candidate_title")
         same_film = expected is None or found is None or expected.split() == str(found).split()
-        if not same_film or bool(reference.labels[row]) != bool(predictions.labels[row]):
+        if not same_film or bool(facts.labels[row]) != bool(table.labels[row]):
             raise DataError(
-                f"{predictions.path} row {row} is not row {row} of the test file (another film or answer): "
+                f"{table.path} row {row} is not row {row} of the test file (another film or answer): "
                 "the folder belongs to another dataset",
                 "give the test file it was made from, or another --output-dir",
             )
 
 
-def count_buckets(labels: Bools, base: Floats, adapter: Floats) -> dict[str, int]:
-    """Rows by who was right; arrays (rows,), scores in log-odds."""
-    base_right, adapter_right = (base > 0) == labels, (adapter > 0) == labels
+def count_buckets(labels: Bools, reference: Floats, candidate: Floats) -> dict[str, int]:
+    """Rows by which of the two was right; arrays (rows,), scores in log-odds."""
+    right_before, right_now = (reference > 0) == labels, (candidate > 0) == labels
     return {
-        "fixed": int((~base_right & adapter_right).sum()),
-        "broken": int((base_right & ~adapter_right).sum()),
-        "both_right": int((base_right & adapter_right).sum()),
-        "both_wrong": int((~base_right & ~adapter_right).sum()),
+        "fixed": int((~right_before & right_now).sum()),
+        "broken": int((right_before & ~right_now).sum()),
+        "both_right": int((right_before & right_now).sum()),
+        "both_wrong": int((~right_before & ~right_now).sum()),
     }
-
-
-def _prefixed(baselines: dict[str, Model]) -> dict[str, Model]:
-    return {f"{_BASELINE}{key}": model for key, model in baselines.items()}
 
 
 def _measure(
-    models: dict[str, Model], labels: Bools, users: Ints | None, resampling: Resampling, reporter: Reporter
+    columns: dict[str, Column],
+    roles: Roles,
+    labels: Bools,
+    users: Ints | None,
+    resampling: Resampling,
+    reporter: Reporter,
 ) -> _Measured:
     with reporter.phase(f"Resampling {resampling.unit}"):
-        draws = draw_metrics(
-            labels, {key: Scored(model.scores.log_odds, model.answer_mass) for key, model in models.items()}, resampling
-        )
+        scored = {key: Scored(column.scores.log_odds, column.answer_mass) for key, column in columns.items()}
+        draws = draw_metrics(labels, scored, resampling)
     points = {
-        key: all_metrics(labels, model.scores.log_odds, model.answer_mass, users) for key, model in models.items()
+        key: all_metrics(labels, column.scores.log_odds, column.answer_mass, users) for key, column in columns.items()
     }
-    return _Measured(models, points, draws)
+    return _Measured(columns, points, draws, roles, labels)
 
 
-def _ways(predictions: Predictions, reference: Reference, genres: dict[str, tuple[str, ...]]) -> list[Slicing]:
-    rows = predictions.rows
-    columns = {name: column[rows] for name, column in reference.columns.items()}
-    films = [reference.movie_ids[row] for row in rows]
-    return cut_rows(
-        columns, [reference.candidates[row] for row in rows], [genres.get(film or "", ()) for film in films]
-    )
+def _at_a_glance(points: dict[str, float]) -> dict[str, float]:
+    return {metric: points[metric] for metric in ANSWER_METRICS}
 
 
-def _entries(
-    measured: _Measured, labels: Bools, models: dict[str, Model], baselines: dict[str, Model]
-) -> dict[str, Any]:
+def _ways(table: ScoreTable, facts: RowFacts, genres: dict[str, tuple[str, ...]]) -> list[Slicing]:
+    rows = table.rows
+    columns = {name: column[rows] for name, column in facts.columns.items()}
+    films = [facts.movie_ids[row] for row in rows]
+    return cut_rows(columns, [facts.candidates[row] for row in rows], [genres.get(film or "", ()) for film in films])
+
+
+def _entries(measured: _Measured) -> dict[str, Any]:
     return {
-        **{key: measured.entry(key, labels) for key in MAIN_MODELS},
-        "baselines": {key: {"how": BY_KEY[key].how, **measured.entry(_BASELINE + key, labels)} for key in baselines},
-        "controls": {key: measured.entry(key, labels) for key in models if key in CONTROLS},
-        "others": {key: measured.entry(key, labels) for key in _other_keys(models)},
+        **{key: measured.entry(key) for key in (BASE, ADAPTER) if key in measured.columns},
+        **{group: {key: measured.entry(key) for key in measured.of(kind)} for kind, group in GROUPS.items()},
     }
 
 
-def _differences(measured: _Measured, best: str | None, models: dict[str, Model]) -> dict[str, Any]:
+def _differences(measured: _Measured, best: str | None) -> dict[str, Any]:
+    others = [key for key in measured.of("external") if key != measured.roles.candidate]
     return {
-        "adapter_minus_base": measured.adapter_minus("base"),
-        "adapter_minus_best_baseline": None if best is None else measured.adapter_minus(_BASELINE + best),
-        "adapter_minus_controls": {key: measured.adapter_minus(key) for key in models if key in CONTROLS},
-        "adapter_minus_others": {key: measured.adapter_minus(key) for key in _other_keys(models)},
+        "candidate_minus_reference": measured.minus(measured.roles.reference),
+        "candidate_minus_best_baseline": None if best is None else measured.minus(best),
+        "candidate_minus_controls": {key: measured.minus(key) for key in measured.of("control")},
+        "candidate_minus_others": {key: measured.minus(key) for key in others},
     }
 
 
-def _other_keys(models: dict[str, Model]) -> list[str]:
-    return [key for key in models if key not in MAIN_MODELS and key not in CONTROLS]
+def _warnings(measured: _Measured) -> dict[str, Any]:
+    """Of the two columns that are compared; a baseline's scores are exact, and it always answers."""
+    roles = (measured.roles.reference, measured.roles.candidate)
+    columns = {key: measured.columns[key] for key in roles}
+    return {key: answer_warnings(column.scores) for key, column in columns.items() if column.kind != "baseline"}
 
 
 def _rows_section(labels: Bools, users: Ints | None, resampling: Resampling, why_rows: str) -> dict[str, Any]:
@@ -208,55 +224,56 @@ def _rows_section(labels: Bools, users: Ints | None, resampling: Resampling, why
     }
 
 
-def _reference_section(reference: Reference, best: str | None, chosen_on: str | None) -> dict[str, Any]:
+def _facts_section(facts: RowFacts, best: str | None, chosen_on: str | None) -> dict[str, Any]:
     return {
         "best_baseline": best,
         "best_baseline_chosen_on": chosen_on,
-        "baselines_left_out": reference.fitted.left_out,
+        "baselines_left_out": facts.fitted.left_out,
         "slices_min_rows": MIN_ROWS,
         "slices_correction": "Holm over all slices shown",
-        "rows_in_test_file": len(reference.labels),
-        "splits": reference.data,
+        "rows_in_test_file": len(facts.labels),
+        "splits": facts.data,
     }
 
 
-def _calibration(models: dict[str, Model], labels: Bools, best: str | None) -> dict[str, Any]:
-    on_eval = all(models[key].eval_log_odds is not None for key in MAIN_MODELS)
-    drawn = {**{key: key for key in MAIN_MODELS}, **({best: _BASELINE + best} if best else {})}
+def _calibration(measured: _Measured, best: str | None) -> dict[str, Any]:
+    on_eval = all(column.eval_log_odds is not None for column in (measured.reference, measured.candidate))
+    drawn = dict.fromkeys((measured.roles.reference, measured.roles.candidate, *([best] if best else [])))
     return {
         "fitted_on": "eval" if on_eval else None,
         "reason": None if on_eval else "the evaluation split was not scored, so no temperature or threshold is fitted",
         "ece_bins": ECE_BINS,
-        "reliability": {name: reliability(labels, models[key].scores.log_odds) for name, key in drawn.items()},
+        "reliability": {key: reliability(measured.labels, measured.columns[key].scores.log_odds) for key in drawn},
     }
 
 
 def _verdict(
-    names: Names, best: str | None, difference: dict[str, Any], rows: int, resampling: Resampling
+    measured: _Measured, best: str | None, difference: dict[str, Any], resampling: Resampling
 ) -> dict[str, Any]:
+    against_best = difference["candidate_minus_best_baseline"]
     found = decide(
-        adapter=names.adapter,
-        base=names.base,
-        baseline=BY_KEY[best].spoken if best else None,
-        against_base=Difference.of_auc(rounded(difference["adapter_minus_base"])),
-        against_baseline=Difference.of_auc(rounded(difference["adapter_minus_best_baseline"])) if best else None,
-        rows=rows,
+        candidate=measured.candidate.in_sentence,
+        reference=measured.reference.in_sentence,
+        baseline=measured.columns[best].in_sentence if best else None,
+        against_reference=Difference.of_auc(rounded(difference["candidate_minus_reference"])),
+        against_baseline=Difference.of_auc(rounded(against_best)) if best else None,
+        rows=len(measured.labels),
         units=resampling.units,
         unit=resampling.unit,
     )
     detail = {
         "outcome": found.outcome,
-        "against_base": found.against_base,
+        "against_reference": found.against_reference,
         "against_best_baseline": found.against_baseline,
     }
     return {"verdict": found.sentence, "verdict_detail": detail}
 
 
-def _row_columns(ways: list[Slicing], baselines: dict[str, Model], best: str | None) -> dict[str, Any]:
+def _row_columns(ways: list[Slicing], baselines: dict[str, Column], best: str | None) -> dict[str, Any]:
     return {
         "slices": [{"by": w.key, "title": w.title, "names": w.names, "members": w.members} for w in ways],
         "best_baseline": best,
-        "baselines": {key: model.scores.log_odds.tolist() for key, model in baselines.items()},
+        "baselines": {key: column.scores.log_odds.tolist() for key, column in baselines.items()},
     }
 
 

@@ -1,22 +1,23 @@
-"""The answer in words, from rules a reader can check.
+"""Write the verdict: one sentence, by rules that a reader can check.
 
-AUC decides, since it needs no threshold. Against the base, and against the strongest simple baseline:
+AUC decides, since it needs no threshold. The candidate is compared with the reference and with the strongest simple
+baseline:
 
-    beats   the whole 95% interval of the paired difference lies above 0
-    loses   the whole interval lies below 0
+    beats   the whole 95% interval of the paired difference is above 0
+    loses   the whole interval is below 0
     level   it holds 0
 
-| against the base | against the baseline | outcome           |
-|------------------|----------------------|-------------------|
-| loses            | any                  | `worse`           |
-| level            | any                  | `no_better`       |
-| beats            | loses or level       | `not_needed`      |
-| beats            | beats                | `earns_its_keep`  |
-| beats            | none was computed    | `no_baseline`     |
+| against the reference | against the baseline | outcome           |
+|-----------------------|----------------------|-------------------|
+| loses                 | any                  | `worse`           |
+| level                 | any                  | `no_better`       |
+| beats                 | loses or level       | `not_needed`      |
+| beats                 | beats                | `earns_its_keep`  |
+| beats                 | none was computed    | `no_baseline`     |
 
-Scores from elsewhere that are compared without a base are held against the baseline alone.
+If the reference is that baseline (external scores without a model), only the second comparison counts.
 
-Below 100 rows or 10 users, or where AUC has no interval (a single class), the outcome is `undecided`, whatever the
+Below 100 rows or 10 users, or if AUC has no interval (a single class), the outcome is `undecided`, whatever the
 figures say.
 """
 
@@ -34,7 +35,7 @@ _BEATS, _LOSES, _LEVEL, _NONE = "beats", "loses", "level", "none"
 
 @dataclass(frozen=True)
 class Difference:
-    """Adapter minus another model in AUC, with its 95% interval; None where the data does not define it."""
+    """Candidate minus another column in AUC, with its 95% interval; None if the data does not define it."""
 
     value: float | None
     low: float | None
@@ -53,7 +54,7 @@ class Difference:
         return _BEATS if self.low > 0 else _LOSES if self.high < 0 else _LEVEL
 
     def words(self, *, first: bool) -> str:
-        """`AUC +.21, 95% .18 to .24`; the 95% is said once."""
+        """`AUC +.21, 95% .18 to .24`; only the `first` of two names the 95%."""
         if self.value is None or self.low is None or self.high is None:
             return "AUC undefined"
         return f"AUC {signed(self.value)}, {'95% ' if first else ''}{short(self.low)} to {short(self.high)}"
@@ -63,39 +64,39 @@ class Difference:
 class Verdict:
     sentence: str
     outcome: str
-    against_base: str
+    against_reference: str
     against_baseline: str
 
 
 def decide(
     *,
-    adapter: str,
-    base: str,
+    candidate: str,
+    reference: str,
     baseline: str | None,
-    against_base: Difference,
+    against_reference: Difference,
     against_baseline: Difference | None,
     rows: int,
     units: int,
     unit: str,
 ) -> Verdict:
-    """`adapter` and `base` as they are spoken of ("the adapter"), `baseline` by its name, None where there is none."""
-    base_standing = against_base.standing
+    """Apply the rules. Names are as inside a sentence ("the adapter"); `baseline` is None if there is none."""
+    standing = against_reference.standing
     baseline_standing = against_baseline.standing if against_baseline else _NONE
-    if base_standing == _NONE or rows < MIN_ROWS or units < MIN_UNITS:
-        sentence = _undecided(against_base, adapter, base, rows, units, unit)
-        return Verdict(_capital(sentence), "undecided", base_standing, baseline_standing)
-    if baseline == base:
-        return _against_baseline_alone(adapter, base, against_base)
-    outcome = _outcome(base_standing, baseline_standing)
-    first = f"{adapter} {_OVER_BASE[base_standing]} {base} ({against_base.words(first=True)})"
+    if standing == _NONE or rows < MIN_ROWS or units < MIN_UNITS:
+        sentence = _undecided(against_reference, candidate, reference, rows, units, unit)
+        return Verdict(_capital(sentence), "undecided", standing, baseline_standing)
+    if baseline == reference:
+        return _against_baseline_only(candidate, baseline, against_reference)
+    outcome = _outcome(standing, baseline_standing)
+    first = f"{candidate} {_OVER[standing]} {reference} ({against_reference.words(first=True)})"
     second = ""
     if against_baseline is not None and baseline is not None:
-        joint = _JOINTS[base_standing == _BEATS, baseline_standing]
+        joint = _JOINTS[standing == _BEATS, baseline_standing]
         second = f" {joint} the strongest simple baseline, {baseline} ({against_baseline.words(first=False)})"
-    return Verdict(_capital(f"{first}{second}: {_MEANING[outcome]}."), outcome, base_standing, baseline_standing)
+    return Verdict(_capital(f"{first}{second}: {_MEANING[outcome]}."), outcome, standing, baseline_standing)
 
 
-_OVER_BASE = {_BEATS: "beats", _LOSES: "loses to", _LEVEL: "is not clearly better than"}
+_OVER = {_BEATS: "beats", _LOSES: "loses to", _LEVEL: "is not clearly better than"}
 _JOINTS = {
     (True, _BEATS): "and",
     (True, _LEVEL): "but not",
@@ -108,42 +109,42 @@ _JOINTS = {
 }
 _MEANING = {
     "worse": "do not use it",
-    "no_better": "on this data the training cannot be seen to help",
+    "no_better": "on this data it is no clear improvement",
     "not_needed": "on this data you do not need it yet",
-    "earns_its_keep": "on this data it earns its keep",
+    "earns_its_keep": "on this data it is worth using",
     "no_baseline": "whether it beats a simple baseline is unknown",
 }
 
 
-def _outcome(base: str, baseline: str) -> str:
-    if base == _LOSES:
+def _outcome(reference: str, baseline: str) -> str:
+    if reference == _LOSES:
         return "worse"
-    if base == _LEVEL:
+    if reference == _LEVEL:
         return "no_better"
     return {_BEATS: "earns_its_keep", _NONE: "no_baseline"}.get(baseline, "not_needed")
 
 
-def _against_baseline_alone(adapter: str, baseline: str, difference: Difference) -> Verdict:
-    """Scores made elsewhere have no base: the strongest baseline is all they are held against."""
+def _against_baseline_only(candidate: str, baseline: str, difference: Difference) -> Verdict:
+    """External scores have no base: they are compared with the strongest baseline only."""
     standing = difference.standing
     outcome = _outcome(_BEATS, standing)
     sentence = (
-        f"{adapter} {_OVER_BASE[standing]} the strongest simple baseline, {baseline} "
+        f"{candidate} {_OVER[standing]} the strongest simple baseline, {baseline} "
         f"({difference.words(first=True)}): {_MEANING[outcome]}."
     )
     return Verdict(_capital(sentence), outcome, standing, standing)
 
 
-def _undecided(difference: Difference, adapter: str, base: str, rows: int, units: int, unit: str) -> str:
+def _undecided(difference: Difference, candidate: str, reference: str, rows: int, units: int, unit: str) -> str:
     counted = f"{rows:,} {'row' if rows == 1 else 'rows'}"
     if unit == "users":
         counted += f" of {units:,} {'user' if units == 1 else 'users'}"
     if difference.value is None:
-        return f"nothing can be said of {adapter} against {base}: AUC needs both answers among the {counted}."
+        return f"{candidate} cannot be compared with {reference}: AUC needs both answers among the {counted}."
     if difference.standing == _NONE:
         point = signed(difference.value)
-        return f"{counted} carry no interval: {adapter} minus {base} is AUC {point}, how sure is open."
-    return f"{counted} are too few to say: {adapter} minus {base} is {difference.words(first=True)}."
+        return f"{counted} allow no interval: {candidate} minus {reference} is AUC {point}, with unknown uncertainty."
+    return f"{counted} are too few to decide: {candidate} minus {reference} is {difference.words(first=True)}."
 
 
 def short(value: float) -> str:

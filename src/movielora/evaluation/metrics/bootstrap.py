@@ -1,7 +1,7 @@
-"""How sure are these figures? The bootstrap over users, all models in the same resamples.
+"""Compute intervals by the bootstrap over users, all models in the same resamples.
 
 Rows of one user are not independent, so users are drawn, with replacement and with all their rows (the cluster
-bootstrap; Davison & Hinkley, *Bootstrap Methods and their Application* (1997), 3.8); where users are unknown, rows
+bootstrap; Davison & Hinkley, *Bootstrap Methods and their Application* (1997), 3.8); if users are unknown, rows
 are. A resample is a weight for each user, 0, 1, 2 …; nothing is copied and no Python loop runs over resamples.
 An interval is the span between the 2.5% and 97.5% points of the resampled values. Every model sees the same
 resamples, so the interval of a difference is paired.
@@ -42,7 +42,7 @@ class Resampling:
 
     @classmethod
     def over(cls, users: Ints | None, rows: int, *, seed: int = SEED, resamples: int = RESAMPLES) -> Resampling:
-        """Over `users` (rows,), any integer ids; over rows where there are none."""
+        """Over `users` (rows,), any integer ids; over rows if there are none."""
         if users is None:
             return cls(np.arange(rows), rows, "rows", seed, resamples)
         ids, owner = np.unique(users, return_inverse=True)
@@ -94,7 +94,7 @@ def draw_metrics(labels: Bools, models: dict[str, Scored], resampling: Resamplin
 
 
 def interval(draws: Floats) -> tuple[float, float] | None:
-    """The 95% percentile interval of resampled values (resamples,); None where the metric is mostly undefined."""
+    """The 95% percentile interval of resampled values (resamples,); None if the metric is mostly undefined."""
     known = draws[np.isfinite(draws)]
     if len(known) == 0 or len(known) < (1 - _MOST_UNDEFINED) * len(draws):
         return None
@@ -103,7 +103,7 @@ def interval(draws: Floats) -> tuple[float, float] | None:
 
 
 def _user_terms(labels: Bools, log_odds: Floats, resampling: Resampling) -> Floats:
-    """(units, 2): each user's own AUC where it is defined, and 1 where it is; zeros where rows are resampled."""
+    """(units, 2): each user's own AUC where it is defined, and 1 where it is; zeros if rows are resampled."""
     if resampling.unit == "rows":
         return np.zeros((resampling.units, 2))
     values = user_aucs(labels, log_odds, resampling.owner)[1]

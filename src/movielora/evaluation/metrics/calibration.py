@@ -1,4 +1,4 @@
-"""Temperature and threshold, fitted on the evaluation split and never on the rows that are judged."""
+"""Fit temperature and threshold on the evaluation split, never on the rows that are judged."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from movielora.evaluation.metrics.formulas import ECE_BINS, calibration_bin, row_log_loss
 from movielora.scoring.log_odds import Bools, Floats, probability
 
-# A model whose scores say nothing wants an infinite temperature; past this the probabilities are even anyway.
+# A model whose scores carry no information gets an infinite temperature; past this the probabilities are even anyway.
 _COLDEST, _HOTTEST = 0.01, 1_000.0
 
 
 def fit_temperature(labels: Bools, log_odds: Floats) -> float:
-    """The T > 0 that minimises the log loss of log_odds / T; Guo et al., ICML 2017. Above 1: the model was too sure.
+    """The T > 0 that minimises the log loss of log_odds / T; Guo et al., ICML 2017. Above 1: an overconfident model.
 
     Kept within 0.01 … 1,000. One class, or scores that point the wrong way, end at a bound.
     """
@@ -31,7 +31,7 @@ def fit_temperature(labels: Bools, log_odds: Floats) -> float:
 def best_f1_threshold(labels: Bools, log_odds: Floats) -> float:
     """The log-odds above which saying Yes gives the best F1; of equals the highest.
 
-    Thresholds lie half way between neighbouring scores, or below the lowest (then every answer is Yes). 0 where no
+    Thresholds lie half way between neighbouring scores, or below the lowest (then every answer is Yes). 0 if no
     label is Yes: F1 is 0 everywhere.
     """
     if not labels.any():

@@ -1,12 +1,12 @@
-"""How good are these answers? Every figure movielora prints about scores is computed here, once.
+"""Compute the metrics of scores: every figure that movielora prints about answers comes from here.
 
 Scores are log-odds, logit(Yes) − logit(No), as float64 of shape (rows,); labels are bool, True where the user liked
-the film. **Yes is decided where log-odds are greater than the threshold** (0 is P(Yes) = .5); a tie, log-odds exactly
+the film. **The answer is Yes if log-odds are greater than the threshold** (0 is P(Yes) = .5); a tie, log-odds exactly
 at the threshold, is No.
 
-A metric that the data does not define is NaN, which becomes `null` in JSON: AUC where only one answer occurs, uAUC
-where no user has both answers, answer mass where none was measured, everything where there are no rows or where a
-score is NaN. Precision, recall and F1 with an empty denominator are 0, as in scikit-learn.
+A metric that the data does not define is NaN, which becomes `null` in JSON: AUC if only one answer occurs, uAUC if no
+user has both answers, answer mass if none was measured, everything if there are no rows or a score is NaN. Precision,
+recall and F1 with an empty denominator are 0, as in scikit-learn.
 
 All but the two AUCs are ratios of sums over rows. So a point estimate and a bootstrap interval share one formula:
 `row_terms` gives the terms of each row, and `metrics_from_sums` reads the metrics off their sums, whatever was
@@ -112,7 +112,7 @@ def calibration_bin(p_yes: Floats) -> Ints:
 
 
 def auc(labels: Bools, log_odds: Floats) -> float:
-    """P(a liked film scores above a disliked one), ties counting half; NaN where one answer is absent."""
+    """P(a liked film scores above a disliked one), ties counting half; NaN if one answer is absent."""
     return float(weighted_auc(labels, log_odds, np.ones((1, len(labels))))[0])
 
 
@@ -161,11 +161,11 @@ def user_aucs(labels: Bools, log_odds: Floats, users: Ints) -> tuple[Ints, Float
 
 def uauc(labels: Bools, log_odds: Floats, users: Ints) -> float:
     """The plain mean of AUC within users who have both answers (Zhang et al., CoLLM, 2023): who is lenient does
-    not help here, only which film each user prefers. NaN where no user has both answers."""
+    not help here, only which film each user prefers. NaN if no user has both answers."""
     values = user_aucs(labels, log_odds, users)[1]
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
-    """part / whole, and 0 where the whole is 0."""
+    """part / whole, and 0 if the whole is 0."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

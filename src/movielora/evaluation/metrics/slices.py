@@ -1,7 +1,7 @@
-"""For whom is it good? The same two models on parts of the rows.
+"""Compare the same two columns on parts of the rows: by user, by candidate, by history.
 
-Every slice gets n, accuracy, AUC, and adapter minus base with an interval over users. Slices below `MIN_ROWS` rows
-are hidden and counted. A comparison looks at some forty slices at once, and two of forty would be "significant" by
+Every slice gets n, accuracy, AUC, and candidate minus reference with an interval over users. Slices below `MIN_ROWS`
+rows are hidden and counted. A comparison looks at some forty slices at once, and two of forty would be "significant" by
 chance; so each difference also carries a p-value corrected by Holm's method over all slices shown.
 """
 
@@ -42,9 +42,9 @@ class Slicing:
 
 
 def cut_rows(columns: dict[str, Floats], candidates: list[str | None], genres: list[tuple[str, ...]]) -> list[Slicing]:
-    """Every way that the data allows: `columns` as in `Reference`, titles and genres of the candidate, one a row.
+    """Every way that the data allows: `columns` as in `RowFacts`, titles and genres of the candidate, one a row.
 
-    A way whose rows all fall into one slice says nothing and is left out.
+    A way whose rows all fall into one slice is left out.
     """
     own_rate = columns["user_like_rate"]
     like_rate = own_rate if np.isfinite(own_rate).all() else columns["like_share"]
@@ -60,11 +60,11 @@ def cut_rows(columns: dict[str, Floats], candidates: list[str | None], genres: l
 
 
 def slice_figures(
-    labels: Bools, base: Floats, adapter: Floats, ways: list[Slicing], resampling: Resampling
+    labels: Bools, reference: Floats, candidate: Floats, ways: list[Slicing], resampling: Resampling
 ) -> tuple[list[dict[str, Any]], int]:
     """The slices shown, each a dict of `comparison.json`, and how many were hidden for too few rows.
 
-    `labels`, `base`, `adapter` are (rows,); scores are log-odds.
+    `labels`, `reference`, `candidate` are (rows,); scores are log-odds.
     """
     shown: list[tuple[dict[str, Any], Bools]] = []
     hidden = 0
@@ -74,14 +74,14 @@ def slice_figures(
             if rows.sum() < MIN_ROWS:
                 hidden += 1
                 continue
-            shown.append((_point(way, name, rows, labels, base, adapter), rows))
-    draws = _draw_differences(labels, base, adapter, [rows for _, rows in shown], resampling)
+            shown.append((_point(way, name, rows, labels, reference, candidate), rows))
+    draws = _draw_differences(labels, reference, candidate, [rows for _, rows in shown], resampling)
     figures = [point | _difference(point, *draw) for (point, _), draw in zip(shown, draws, strict=True)]
     _correct(figures)
     return figures, hidden
 
 
-def _point(way: Slicing, name: str, rows: Bools, labels: Bools, base: Floats, adapter: Floats) -> dict[str, Any]:
+def _point(way: Slicing, name: str, rows: Bools, labels: Bools, reference: Floats, candidate: Floats) -> dict[str, Any]:
     truth = labels[rows]
 
     def figures(log_odds: Floats) -> dict[str, float]:
@@ -93,16 +93,16 @@ def _point(way: Slicing, name: str, rows: Bools, labels: Bools, base: Floats, ad
         "slice": name,
         "n": int(rows.sum()),
         "positive_rate": float(truth.mean()),
-        "base": figures(base[rows]),
-        "adapter": figures(adapter[rows]),
+        "reference": figures(reference[rows]),
+        "candidate": figures(candidate[rows]),
     }
 
 
 def _draw_differences(
-    labels: Bools, base: Floats, adapter: Floats, parts: list[Bools], resampling: Resampling
+    labels: Bools, reference: Floats, candidate: Floats, parts: list[Bools], resampling: Resampling
 ) -> list[tuple[Floats, Floats]]:
-    """Adapter minus base in each resample, for each part of the rows: (accuracy, AUC), each (resamples,)."""
-    gain = ((adapter > 0) == labels).astype(float) - ((base > 0) == labels)
+    """Candidate minus reference in each resample, for each part of the rows: (accuracy, AUC), each (resamples,)."""
+    gain = ((candidate > 0) == labels).astype(float) - ((reference > 0) == labels)
     sums = [resampling.sums(np.column_stack([gain * rows, rows])) for rows in parts]
     found: list[list[tuple[Floats, Floats]]] = [[] for _ in parts]
     for weights in resampling.blocks():
@@ -110,7 +110,7 @@ def _draw_differences(
             total, count = (weights @ sums[place]).T
             own = weights[:, resampling.owner[rows]]
             truth = labels[rows]
-            by_auc = weighted_auc(truth, adapter[rows], own) - weighted_auc(truth, base[rows], own)
+            by_auc = weighted_auc(truth, candidate[rows], own) - weighted_auc(truth, reference[rows], own)
             by_accuracy = np.divide(total, count, out=np.full(len(weights), np.nan), where=count > 0)
             found[place].append((by_accuracy, by_auc))
     return [tuple(np.concatenate(column) for column in zip(*blocks, strict=True)) for blocks in found]  # type: ignore[misc]
@@ -119,16 +119,16 @@ def _draw_differences(
 def _difference(point: dict[str, Any], accuracy: Floats, by_auc: Floats) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for metric, draws in (("accuracy", accuracy), ("auc", by_auc)):
-        value = point["adapter"][metric] - point["base"][metric]
+        value = point["candidate"][metric] - point["reference"][metric]
         span = interval(draws)
         found[metric] = {"value": value, "low": span and span[0], "high": span and span[1]}
         found[metric]["p_value"] = None if span is None else _p_value(value, draws)
-    return {"adapter_minus_base": found}
+    return {"candidate_minus_reference": found}
 
 
 def _p_value(value: float, draws: Floats) -> float:
     """Two-sided, from the bootstrap's standard error and the normal curve: the percentiles of 2,000 resamples cannot
-    tell .001 from .0001, which a correction over forty slices needs."""
+    separate .001 from .0001, which a correction over forty slices needs."""
     from scipy.stats import norm
 
     error = float(np.nanstd(draws))
@@ -140,7 +140,7 @@ def _p_value(value: float, draws: Floats) -> float:
 def _correct(figures: list[dict[str, Any]]) -> None:
     """Add `p_corrected` (Holm, *Scandinavian Journal of Statistics* 6 (1979), over all slices) and `clear`."""
     for metric in ("accuracy", "auc"):
-        known = [each["adapter_minus_base"][metric] for each in figures]
+        known = [each["candidate_minus_reference"][metric] for each in figures]
         p_values = [one["p_value"] for one in known if one["p_value"] is not None]
         corrected = iter(holm(p_values))
         for one in known:

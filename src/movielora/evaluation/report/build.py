@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from movielora.errors import OutputError
-from movielora.evaluation.analysis.rows import Analysis, load_analysis
 from movielora.evaluation.report.payload import page_data
+from movielora.evaluation.saved.analysis import Analysis, load_analysis
 from movielora.progress import SILENT, Reporter
 from movielora.storage.atomic import write_text_atomically
 
@@ -27,7 +27,7 @@ _SCRIPTS = ("basis.js", "selection.js", "leaders.js", "charts.js", "scatter.js",
 def write_report(root: Path, reporter: Reporter = SILENT) -> Path:
     """Read the comparison folder `root` and write its `report.html`; returns the page's path.
 
-    Raises DataError where the comparison is unfinished or inconsistent, OutputError where the page cannot be written.
+    Raises DataError if the comparison is unfinished or inconsistent, OutputError if the page cannot be written.
     """
     return save_report(load_analysis(root), reporter)
 
@@ -39,7 +39,7 @@ def save_report(analysis: Analysis, reporter: Reporter = SILENT) -> Path:
         try:
             write_text_atomically(path, render_report(analysis), durable=False)
         except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror}", "mend the folder's permissions") from None
+            raise OutputError(f"{path} cannot be written: {error.strerror}", "fix the folder's permissions") from None
     return path
 
 

@@ -1,4 +1,4 @@
-"""The curves of the training that made the adapter, if its run folder is still there."""
+"""Read the curves of the training that made the adapter, if its run folder still exists."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _DRAWN = {"loss": "Training loss", "eval_loss": "Evaluation loss", "eval_auc": "
 
 
 def training_curves(provenance: dict[str, Any]) -> list[dict[str, Any]]:
-    """`[{"name", "points": [[step, value], …]}]`, empty where there is no run or it logged nothing readable."""
+    """`[{"name", "points": [[step, value], …]}]`, empty if there is no run or it logged nothing readable."""
     run = provenance.get("run_dir")
     if not run:
         return []
     try:
         lines = [line for _, line in read_objects(RunPaths(Path(run)).metrics, "")]
     except DataError:
-        return []  # the page is about the comparison; a run that was moved or is being written takes nothing from it
+        return []  # the page is about the comparison, and complete without the run
     found = []
     for key, name in _DRAWN.items():
         points = [

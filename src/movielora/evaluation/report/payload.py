@@ -1,4 +1,4 @@
-"""What the page knows, as compact JSON: columns instead of rows, every title once.
+"""Make the page's data, as compact JSON: columns instead of rows, every title once.
 
 9,000 rows with fifteen films each stay near 2 MB. Above 20,000 rows the page holds a sample of them, so that it stays
 under 5 MB; what it counts and draws, the scatter aside, is over every row all the same.
@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from movielora.evaluation.analysis.rows import BUCKETS, Analysis
-from movielora.evaluation.comparison.sentences import describe_rows, provenance_lines, trap_sentences
 from movielora.evaluation.report.curves import training_curves
 from movielora.evaluation.report.shapes import score_shapes
+from movielora.evaluation.saved.analysis import BUCKETS, Analysis
+from movielora.evaluation.saved.comparison_json import entries
+from movielora.evaluation.saved.sentences import data_warnings, describe_rows, provenance_lines
 from movielora.prompt.render import render_input
 from movielora.prompt.spec import INSTRUCTION, SYSTEM
 from movielora.scoring.log_odds import Floats, Ints
@@ -29,14 +30,15 @@ _SAMPLE_SEED = 0
 
 def page_data(analysis: Analysis) -> dict[str, Any]:
     comparison = analysis.comparison
-    rows = rows_embedded(len(analysis.predictions))
+    rows = rows_embedded(len(analysis.table))
     return {
         "title": analysis.folder.root.resolve().name,
         "verdict": comparison["verdict"],
         "outcome": comparison["verdict_detail"]["outcome"],
         "described": describe_rows(comparison),
-        "caveats": trap_sentences(comparison),
-        "models": _models(comparison),
+        "caveats": data_warnings(comparison),
+        "models": _models(analysis),
+        "roles": analysis.roles.to_json(),
         "difference": comparison["difference"],
         "mcnemar": comparison["mcnemar"],
         "calibration": comparison["calibration"],
@@ -47,11 +49,11 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
         "provenance": provenance_lines(comparison),
         "prompt": prompt_pattern(),
         "buckets": list(BUCKETS),
-        "samples": len(analysis.predictions),
+        "samples": len(analysis.table),
         "bucket_counts": [comparison["buckets"][bucket] for bucket in BUCKETS],
-        "positive": int(analysis.predictions.labels.sum()),
+        "positive": int(analysis.table.labels.sum()),
         "shapes": _shapes(analysis),
-        "sampled": _sampled(rows, len(analysis.predictions)),
+        "sampled": _sampled(rows, len(analysis.table)),
         **_rows(analysis, rows),
     }
 
@@ -64,7 +66,7 @@ def rows_embedded(count: int) -> Ints:
 
 
 def _sampled(rows: Ints, count: int) -> str:
-    """What the page says of its sample; "" where it holds every row."""
+    """How the page describes its sample; "" if it holds every row."""
     if len(rows) == count:
         return ""
     return (
@@ -75,12 +77,12 @@ def _sampled(rows: Ints, count: int) -> str:
 
 
 def _shapes(analysis: Analysis) -> dict[str, Any]:
-    """By role of the three models whose curves are drawn."""
-    scores, best = analysis.predictions.scores, analysis.best_baseline
-    drawn = {"base": scores["base"].log_odds, "adapter": scores["adapter"].log_odds}
+    """By role of the columns whose curves are drawn: reference, candidate, and the best baseline if it is another."""
+    best = _other_baseline(analysis)
+    drawn = {"reference": analysis.reference.log_odds, "candidate": analysis.candidate.log_odds}
     if best:
         drawn["baseline"] = analysis.baselines[best]
-    return {role: score_shapes(analysis.predictions.labels, log_odds) for role, log_odds in drawn.items()}
+    return {role: score_shapes(analysis.table.labels, log_odds) for role, log_odds in drawn.items()}
 
 
 def prompt_pattern() -> dict[str, str]:
@@ -106,43 +108,57 @@ def prompt_pattern() -> dict[str, str]:
     }
 
 
-def _models(comparison: dict[str, Any]) -> list[dict[str, Any]]:
-    models, best = comparison["models"], comparison["data"]["best_baseline"]
-    listed = [("base", "base", models["base"]), ("adapter", "adapter", models["adapter"])]
-    for role, group in (("control", "controls"), ("other", "others"), ("baseline", "baselines")):
-        listed += [(key, role, entry) for key, entry in models[group].items()]
+def _other_baseline(analysis: Analysis) -> str | None:
+    """The best baseline, None if there is none or it is the reference already."""
+    best = analysis.best_baseline
+    return None if best == analysis.roles.reference else best
+
+
+def _models(analysis: Analysis) -> list[dict[str, Any]]:
+    """Every column; `role` is how it is drawn: by its role in the comparison, else by its kind. `title` is the name at
+    the start of a line: what a user named stays as it is."""
+    roles, best = analysis.roles, _other_baseline(analysis)
+    by_role = {roles.reference: "reference", roles.candidate: "candidate"}
     return [
         {
             "key": key,
-            "role": role,
+            "role": by_role.get(key, kind),
             "name": entry["name"],
+            "title": entry["name"] if kind in ("run", "external") else _capital(entry["name"]),
             "how": entry.get("how", ""),
-            "best": role == "baseline" and key == best,
+            "best": key == best,
             "metrics": {metric: entry[metric] for metric in _METRICS},
             "intervals": entry["intervals"],
             "calibrated": entry["calibrated"],
             "at_best_f1": entry["at_best_f1"],
         }
-        for key, role, entry in listed
+        for key, kind, entry in entries(analysis.comparison)
     ]
 
 
+def _capital(name: str) -> str:
+    return name[:1].upper() + name[1:]
+
+
 def _rows(analysis: Analysis, rows: Ints) -> dict[str, Any]:
-    """The columns of `rows`; `number` is each one's row in the test file, None where the page holds them all."""
+    """The columns of `rows`; `number` is each one's row in the test file, None if the page holds them all.
+
+    `reference` and `candidate` are log-odds by role, `film` is the film asked about.
+    """
     places = rows.tolist()
     questions = [analysis.question(row) for row in places]
     titles, users = _Table(), _Table()
-    scores, best = analysis.predictions.scores, analysis.best_baseline
+    best = _other_baseline(analysis)
     columns = {
-        "number": None if len(rows) == len(analysis.predictions) else analysis.predictions.rows[rows].tolist(),
-        "label": "".join("1" if label else "0" for label in analysis.predictions.labels[rows].tolist()),
-        "base": _short(scores["base"].log_odds[rows]),
-        "adapter": _short(scores["adapter"].log_odds[rows]),
+        "number": None if len(rows) == len(analysis.table) else analysis.table.rows[rows].tolist(),
+        "label": "".join("1" if label else "0" for label in analysis.table.labels[rows].tolist()),
+        "reference": _short(analysis.reference.log_odds[rows]),
+        "candidate": _short(analysis.candidate.log_odds[rows]),
         "best": _short(analysis.baselines[best][rows]) if best else None,
-        "base_mass": _short(scores["base"].answer_mass[rows]),
-        "adapter_mass": _short(scores["adapter"].answer_mass[rows]),
+        "reference_mass": _short(analysis.reference.answer_mass[rows]),
+        "candidate_mass": _short(analysis.candidate.answer_mass[rows]),
         "user": [-1 if question.user is None else users.place(question.user) for question in questions],
-        "candidate": [-1 if question.candidate is None else titles.place(question.candidate) for question in questions],
+        "film": [-1 if question.candidate is None else titles.place(question.candidate) for question in questions],
         "history": [[titles.place(title) for title in question.titles] for question in questions],
         "stars": [
             None if question.ratings is None else [_plain(r) for r in question.ratings] for question in questions

@@ -1,6 +1,6 @@
 """The shapes the page draws, counted over every row: histogram, confusion, ROC, precision over recall.
 
-The page itself may hold a sample of the rows alone.
+The page itself may hold only a sample of the rows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DIGITS = 5
 
 def score_shapes(labels: Bools, log_odds: Floats) -> dict[str, Any]:
     """`span`: [low, high] in log-odds; `histogram` and `confusion`: a line for disliked rows, one for liked; `roc` and
-    `recall`: points, None where every answer is the same. Arrays (rows,)."""
+    `recall`: points, None if every answer is the same. Arrays (rows,)."""
     low, high = span(log_odds)
     place = np.clip(np.floor((log_odds - low) / (high - low) * _BINS), 0, _BINS - 1).astype(np.int64)
     said_yes = log_odds > 0
@@ -38,7 +38,7 @@ def score_shapes(labels: Bools, log_odds: Floats) -> dict[str, Any]:
 
 
 def span(log_odds: Floats) -> tuple[float, float]:
-    """What holds nearly all scores and 0, with a little room."""
+    """[low, high] that holds nearly all scores and 0, with a little room."""
     ordered = np.sort(log_odds[np.isfinite(log_odds)])
     if not len(ordered):
         return -1.0, 1.0

@@ -19,7 +19,7 @@ class LengthGroupedSampler(Sampler[int]):
     Within a pool the micro-batches are shuffled, so that one optimiser step mixes lengths.
     """
 
-    def __init__(self, lengths: NDArray[np.int64], micro_batch: int, effective_batch: int, seed: int) -> None:
+    def __init__(self, lengths: NDArray[np.integer], micro_batch: int, effective_batch: int, seed: int) -> None:
         self._lengths, self._micro_batch, self._seed = lengths, micro_batch, seed
         self._pool = effective_batch * _POOL
         self._epoch = 0

@@ -19,8 +19,6 @@ from trl import SFTConfig, SFTTrainer
 from movielora.config import Config
 from movielora.config.keys import METRIC_DIRECTIONS
 from movielora.errors import WorkError
-from movielora.evaluation.metrics.formulas import answer_metrics
-from movielora.examples.example_set import YES_LABEL
 from movielora.model.adapter import prepare_adapter
 from movielora.model.base import Placement
 from movielora.model.kernels.compiling import compile_layers, uncompiled
@@ -28,9 +26,11 @@ from movielora.prompt.spec import PromptSpec, write_prompt_file
 from movielora.prompt.token_sets import PromptTokens
 from movielora.runs.checkpoint_staging import rotate, staged_checkpoint
 from movielora.runs.paths import RESUME_STATE_NAME, TRAINER_STATE_NAME, RunPaths
-from movielora.scoring.answer_position import answer_loss, collate, score
+from movielora.scoring.answer_position import answer_loss, collate
+from movielora.scoring.scorer import Scorer
 from movielora.storage.atomic import write_json_atomically
 from movielora.training.loop.batch import StepDown
+from movielora.training.loop.evaluation import evaluation_metrics
 from movielora.training.loop.optimizer import MasterAdamW
 from movielora.training.loop.sampler import LengthGroupedSampler
 from movielora.training.resume import ResumeState
@@ -138,7 +138,8 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         self.step_down = StepDown(args.per_device_train_batch_size, say=lambda text: None)
         self.examples_seen = self.tokens_seen = 0
         self.rates: dict[str, float] = {}
-        rows = Dataset.from_dict({"row": train_rows, "length": train.lengths[train_rows]})
+        self._train_lengths = train.lengths[train_rows]
+        rows = Dataset.from_dict({"row": train_rows})
         super().__init__(
             model=model,
             args=args,
@@ -166,9 +167,8 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         }
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        dataset = self.train_dataset if train_dataset is None else train_dataset
         return LengthGroupedSampler(
-            np.asarray(dataset["length"]),
+            self._train_lengths,
             self.args.train_batch_size,
             self.args.train_batch_size * self.args.gradient_accumulation_steps,
             self.args.seed,
@@ -199,7 +199,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Score the evaluation rows by `model.scoring.score`, the way `compare` does, and log the metrics.
+        """Score the evaluation rows with the scorer that `compare` uses, and log the metrics.
 
         An evaluation that was left gives {}; the checkpoint saved then lacks it, and a resume makes it good.
         """
@@ -245,25 +245,19 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
             done += rows
             self.on_eval_batch(done, len(self._eval_rows))
 
-        with self.scoring():
-            scores, loss = score(
-                self.model,
-                evaluation,
-                self._eval_rows,
-                batch_size=self.args.per_device_eval_batch_size,
-                on_batch=advance,
-            )
-        labels = evaluation.labels[self._eval_rows] == YES_LABEL
-        found = {"loss": loss, **answer_metrics(labels, scores.log_odds, scores.answer_mass)}
+        found = evaluation_metrics(self.scorer(self.model), evaluation, self._eval_rows, advance)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         metrics[f"{metric_key_prefix}_seconds"] = time.monotonic() - started
         self.log(metrics)
         self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)  # changes `control` in place
         return metrics
 
+    def scorer(self, model: Any) -> Scorer:
+        """Scores `model` as this training computes: its evaluation batch, its autocast, and no compiler."""
+        return Scorer.of_model(model, batch_size=self.args.per_device_eval_batch_size, inside=self._scoring)
+
     @contextmanager
-    def scoring(self) -> Iterator[None]:
-        """Under what rows are scored: training's autocast, and no compiler."""
+    def _scoring(self) -> Iterator[None]:
         with self.accelerator.autocast(), uncompiled() if self._compiled else nullcontext():
             yield
 

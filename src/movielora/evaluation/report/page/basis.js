@@ -8,8 +8,9 @@ const numberOf = (row) => (rows.number ? rows.number[row] : row);
 const rowNumbered = (number) => (rows.number ? rows.number.indexOf(number) : number);
 const models = data.models;
 const byRole = (role) => models.filter((model) => model.role === role);
-const base = models.find((model) => model.key === "base" && model.role === "base");
-const adapter = models.find((model) => model.key === "adapter" && model.role === "adapter");
+// The column compared with, and the column judged; their names say what they are ("base", a run, a file of scores).
+const [reference, candidate] = ["reference", "candidate"].map((role) => models.find((model) => model.role === role));
+// The best baseline, if it is not the reference itself.
 const strongest = models.find((model) => model.best) || null;
 
 const BUCKET_NAMES = { broken: "Broken", fixed: "Fixed", both_wrong: "Both wrong", both_right: "Both right" };
@@ -22,10 +23,10 @@ const liked = Uint8Array.from(rows.label, (letter) => (letter === "1" ? 1 : 0));
 const saidYes = (scores, row) => scores[row] > 0;
 // The place of each row's bucket in data.buckets: broken, fixed, both wrong, both right.
 const bucketOf = Uint8Array.from({ length: rowCount }, (_, row) => {
-  const baseRight = saidYes(rows.base, row) === (liked[row] === 1);
-  const adapterRight = saidYes(rows.adapter, row) === (liked[row] === 1);
+  const rightBefore = saidYes(rows.reference, row) === (liked[row] === 1);
+  const rightNow = saidYes(rows.candidate, row) === (liked[row] === 1);
   return data.buckets.indexOf(
-    adapterRight ? (baseRight ? "both_right" : "fixed") : baseRight ? "broken" : "both_wrong");
+    rightNow ? (rightBefore ? "both_right" : "fixed") : rightBefore ? "broken" : "both_wrong");
 });
 const probability = (logOdds) => 1 / (1 + Math.exp(-logOdds));
 
@@ -49,7 +50,7 @@ function fill(node, attributes, children) {
 
 const place = (id, ...children) => document.getElementById(id).replaceChildren(...children.filter(Boolean));
 
-/** `.802`, `−.026`, `1.204`; a dash where the data does not define it. */
+/** `.802`, `−.026`, `1.204`; a dash if the data does not define it. */
 function figure(value, digits = 3) {
   if (value === null || value === undefined) return "–";
   const text = Math.abs(value).toFixed(digits).replace(/^0\./, ".");

@@ -5,8 +5,8 @@ const EDGE = { left: 38, right: 10, top: 10, bottom: 32 };
 const toX01 = scale(0, 1, EDGE.left, SIDE - EDGE.right);
 const toY01 = scale(0, 1, SIDE - EDGE.bottom, EDGE.top);
 
-/** The models whose curves are drawn; their shapes are counted over every row, also where the page holds a sample. */
-const curved = [["base", base], ["adapter", adapter], ["baseline", strongest]].filter(([role, model]) => model && data.shapes[role]);
+/** The models whose curves are drawn; their shapes are counted over every row, also if the page holds a sample. */
+const curved = [["reference", reference], ["candidate", candidate], ["baseline", strongest]].filter(([role, model]) => model && data.shapes[role]);
 
 function caption(title, ...children) {
   return element("figcaption", {}, element("strong", {}, title), ...children);
@@ -14,7 +14,7 @@ function caption(title, ...children) {
 
 function legend() {
   return element("span", { class: "legend" }, ...curved.map(([role, model]) =>
-    element("span", {}, element("span", { class: `dot ${role}`, "aria-hidden": "true" }), capital(model.name))));
+    element("span", {}, element("span", { class: `dot ${role}`, "aria-hidden": "true" }), model.title)));
 }
 
 function square(label, xTitle, yTitle) {
@@ -34,14 +34,14 @@ function square(label, xTitle, yTitle) {
 }
 
 function drawReliability() {
-  const svg = square("Reliability diagram: share of liked films against P(Yes)", "P(Yes) said", "share liked");
+  const svg = square("Reliability diagram: share of liked films against P(Yes)", "P(Yes)", "share liked");
   svg.append(drawn("line", { class: "diagonal", x1: toX01(0), y1: toY01(0), x2: toX01(1), y2: toY01(1) }));
   for (const [role, model] of curved) {
     const bins = data.calibration.reliability[model.key] || [];
     svg.append(drawn("polyline", { class: `curve ${role}`, points: bins.map((bin) => `${toX01(bin.mean_p_yes)},${toY01(bin.share_yes)}`).join(" ") }));
     for (const bin of bins) {
       svg.append(drawn("circle", { class: `point ${role}`, cx: toX01(bin.mean_p_yes), cy: toY01(bin.share_yes), r: 1.5 + 9 * Math.sqrt(bin.rows / data.samples) },
-        drawn("title", {}, `${capital(model.name)}, P(Yes) ${figure(bin.low, 2)} to ${figure(bin.high, 2)}: ${counted(bin.rows)} rows, ${percent(bin.share_yes)} liked`)));
+        drawn("title", {}, `${model.title}, P(Yes) ${figure(bin.low, 2)} to ${figure(bin.high, 2)}: ${counted(bin.rows)} rows, ${percent(bin.share_yes)} liked`)));
     }
   }
   const ece = curved.map(([, model]) => `${model.name} ${figure(model.metrics.ece)}`).join(", ");
@@ -50,14 +50,14 @@ function drawReliability() {
 }
 
 function drawRankCurves() {
-  if (!data.shapes.base.roc) {
+  if (!data.shapes.reference.roc) {
     const note = () => element("p", { class: "note" }, "Every answer is the same: this curve is undefined.");
     place("roc", caption("ROC"), note());
     place("precision-recall", caption("Precision and recall"), note());
     return;
   }
   const likedShare = data.positive / data.samples;
-  const roc = square("ROC curves", "disliked films said Yes", "liked films said Yes");
+  const roc = square("ROC curves", "disliked films answered Yes", "liked films answered Yes");
   const recall = square("Precision and recall curves", "recall", "precision");
   roc.append(drawn("line", { class: "diagonal", x1: toX01(0), y1: toY01(0), x2: toX01(1), y2: toY01(1) }));
   recall.append(drawn("line", { class: "diagonal", x1: toX01(0), x2: toX01(1), y1: toY01(likedShare), y2: toY01(likedShare) }));
@@ -70,7 +70,7 @@ function drawRankCurves() {
   const areas = curved.map(([, model]) => `${model.name} ${figure(model.metrics.auc)}`).join(", ");
   place("roc", caption("ROC", legend()), roc, element("p", { class: "note" }, `Area: ${areas}.`));
   place("precision-recall", caption("Precision and recall", legend()), recall,
-    element("p", { class: "note" }, `Saying Yes to all has precision ${figure(likedShare, 2)}.`));
+    element("p", { class: "note" }, `Answering Yes to all has precision ${figure(likedShare, 2)}.`));
 }
 
 function drawHistogram(id, model, shapes) {
@@ -80,7 +80,7 @@ function drawHistogram(id, model, shapes) {
   const top = Math.max(...counts[0], ...counts[1]) || 1;
   const [width, height, middle] = [SIDE, 190, 86];
   const toX = scale(low, high, 8, width - 8);
-  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${capital(model.name)}: log-odds of liked films above, of disliked films below` });
+  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${model.title}: log-odds of liked films above, of disliked films below` });
   counts.forEach((column, label) => column.forEach((count, bin) => {
     const tall = (count / top) * 76;
     const left = toX(low + (bin * (high - low)) / bins);
@@ -90,18 +90,18 @@ function drawHistogram(id, model, shapes) {
   }));
   svg.append(drawn("line", { class: "zero", x1: toX(0), x2: toX(0), y1: 4, y2: 168 }));
   for (const tick of niceTicks(low, high, 6)) svg.append(drawn("text", { x: toX(tick), y: 182, "text-anchor": "middle" }, figure(tick, tick % 1 ? 1 : 0)));
-  place(id, caption(`${capital(model.name)}: log-odds`), svg, element("p", { class: "note" }, "Right of 0 it says Yes. Liked films above, disliked below."));
+  place(id, caption(`${model.title}: log-odds`), svg, element("p", { class: "note" }, "Right of 0 it says Yes. Liked films above, disliked below."));
 }
 
 function drawConfusion() {
-  const tables = [[base, data.shapes.base], [adapter, data.shapes.adapter]].map(([model, { confusion: cells }]) => {
+  const tables = [[reference, data.shapes.reference], [candidate, data.shapes.candidate]].map(([model, { confusion: cells }]) => {
     const cell = (truth, said) => {
       const share = cells[truth][said] / (cells[truth][0] + cells[truth][1] || 1);
       const shade = element("td", { class: truth === said ? "right" : "wrong" }, counted(cells[truth][said]), element("small", {}, percent(share)));
       shade.style.setProperty("--share", share.toFixed(3));
       return shade;
     };
-    return element("table", { class: "confusion" }, element("caption", {}, capital(model.name)),
+    return element("table", { class: "confusion" }, element("caption", {}, model.title),
       element("thead", {}, element("tr", {}, element("td", {}), element("th", { scope: "col" }, "says No"), element("th", { scope: "col" }, "says Yes"))),
       element("tbody", {}, element("tr", {}, element("th", { scope: "row" }, "disliked"), cell(0, 0), cell(0, 1)),
         element("tr", {}, element("th", { scope: "row" }, "liked"), cell(1, 0), cell(1, 1))));
@@ -111,7 +111,7 @@ function drawConfusion() {
 
 /** What a temperature and a threshold from the evaluation split would change. */
 function drawFitted() {
-  const known = [base, adapter, strongest].filter((model) => model && model.calibrated && model.at_best_f1);
+  const known = [reference, candidate, strongest].filter((model) => model && model.calibrated && model.at_best_f1);
   if (!known.length) {
     place("fitted", caption("Fitted on the evaluation split"), element("p", { class: "note" }, `${capital(data.calibration.reason || "nothing was fitted")}.`));
     return;
@@ -121,11 +121,11 @@ function drawFitted() {
     element("table", { class: "fitted" },
       element("thead", {}, element("tr", {}, ...["", "T", "Log loss", "ECE", "Cut", "F1"].map((name) => element("th", { scope: "col" }, name)))),
       element("tbody", {}, ...known.map((model) => element("tr", {},
-        element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }), capital(model.name)),
+        element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }), model.title),
         element("td", {}, model.calibrated.temperature >= 100 ? "over 100" : model.calibrated.temperature.toFixed(2)),
         change(model.metrics.log_loss, model.calibrated.log_loss), change(model.metrics.ece, model.calibrated.ece),
         element("td", {}, signed(model.at_best_f1.threshold, 2)), change(model.metrics.f1, model.at_best_f1.f1))))),
-    element("p", { class: "note" }, "T, the temperature, above 1: the model was too sure. Cut: the log-odds above which Yes gives the best F1. Both were fitted on the evaluation split and judged here."));
+    element("p", { class: "note" }, "T, the temperature, above 1: the model was overconfident. Cut: the log-odds above which Yes gives the best F1. Both were fitted on the evaluation split and measured on the test rows."));
 }
 
 function drawCurves() {
@@ -148,7 +148,7 @@ function drawCurves() {
     }
     svg.append(drawn("text", { x: 40, y: height - 12 }, counted(Math.min(...steps))),
       drawn("text", { x: width - 10, y: height - 12, "text-anchor": "end" }, `${counted(Math.max(...steps))} steps`),
-      drawn("polyline", { class: "curve adapter", points: curve.points.map(([step, value]) => `${toX(step).toFixed(1)},${toY(Math.min(value, high)).toFixed(1)}`).join(" ") }));
+      drawn("polyline", { class: "curve candidate", points: curve.points.map(([step, value]) => `${toX(step).toFixed(1)},${toY(Math.min(value, high)).toFixed(1)}`).join(" ") }));
     return element("figure", {}, caption(curve.name), svg);
   }));
 }

@@ -47,13 +47,13 @@ function drawDrawer() {
 const shownLogOdds = (value) => (Math.abs(value) < FAR ? signed(value, 2) : value > 0 ? "+∞" : "−∞");
 
 function answersTable(row) {
-  const lines = [[base, rows.base, rows.base_mass], [adapter, rows.adapter, rows.adapter_mass]];
+  const lines = [[reference, rows.reference, rows.reference_mass], [candidate, rows.candidate, rows.candidate_mass]];
   if (strongest && rows.best) lines.push([strongest, rows.best, null]);
   return element("table", { class: "answers" },
     element("thead", {}, element("tr", {}, ...["", "says", "P(Yes)", "log-odds", "mass"].map((name) => element("th", { scope: "col" }, name)))),
     element("tbody", {}, ...lines.map(([model, scores, mass]) => {
       const right = saidYes(scores, row) === (liked[row] === 1);
-      return element("tr", {}, element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }), capital(model.name)),
+      return element("tr", {}, element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }), model.title),
         element("td", { class: right ? "right" : "wrong" }, `${saidYes(scores, row) ? "Yes" : "No"} ${right ? "✓" : "✗"}`),
         element("td", {}, figure(probability(scores[row]))), element("td", {}, shownLogOdds(scores[row])), element("td", {}, mass && mass[row] !== null ? figure(mass[row], 2) : ""));
     })));
@@ -80,7 +80,7 @@ function promptOf(row) {
   const oneLine = (title) => title.split(/\s+/).filter(Boolean).join(" ");
   const films = rows.history[row].map((title, index) =>
     put(stars ? line : bareLine, { number: index + 1, title: oneLine(data.titles[title]), stars: stars ? stars[index] : "" }));
-  return [before + films.join("\n") + put(after, { candidate: oneLine(data.titles[rows.candidate[row]]) })].join("");
+  return [before + films.join("\n") + put(after, { candidate: oneLine(data.titles[rows.film[row]]) })].join("");
 }
 
 function promptBlock(row) {

@@ -16,11 +16,11 @@ function drawLeaders() {
     ...TABLE_METRICS.map((key) => element("th", { scope: "col", class: key === metric ? "figure chosen" : "figure" }, METRIC_NAMES[key])));
   const body = ranked.map((model) => element("tr", { "data-role": model.role, "data-key": model.key },
     element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }),
-      element("span", {}, capital(model.name)), model.how ? element("small", { title: model.how }, model.how) : null),
+      element("span", {}, model.title), model.how ? element("small", { title: model.how }, model.how) : null),
     element("td", { class: "whisker" }, whisker(model, metric, place_)),
     ...TABLE_METRICS.map((key) => leaderFigure(model, key, best[key], metric))));
   place("leaders", element("table", { class: "leaders" },
-    element("caption", { class: "hidden" }, `Base, adapter and baselines with 95% intervals, by ${METRIC_NAMES[metric]}`),
+    element("caption", { class: "hidden" }, `Every model and baseline with 95% intervals, by ${METRIC_NAMES[metric]}`),
     element("thead", {}, head), element("tbody", {}, ...body)));
 }
 
@@ -59,10 +59,10 @@ function whisker(model, metric, toX) {
   const svg = drawn("svg", { viewBox: `0 0 ${WHISKER_WIDTH} 24`, role: "img",
     "aria-label": `${METRIC_NAMES[metric]} ${figure(value)}${span ? `, 95% ${figure(span[0])} to ${figure(span[1])}` : ", no interval"}` });
   for (const tick of niceTicks(toX.low, toX.high, 4)) svg.append(drawn("line", { class: "grid", x1: toX(tick), x2: toX(tick), y1: 0, y2: 24 }));
-  const own = adapter.metrics[metric];
-  if (own !== null) svg.append(drawn("line", { class: "adapter-line", x1: toX(own), x2: toX(own), y1: 0, y2: 24 }));
+  const own = candidate.metrics[metric];
+  if (own !== null) svg.append(drawn("line", { class: "candidate-line", x1: toX(own), x2: toX(own), y1: 0, y2: 24 }));
   if (span) svg.append(drawn("line", { class: `range ${model.role}`, x1: toX(span[0]), x2: toX(span[1]), y1: 12, y2: 12 }));
-  if (value !== null) svg.append(drawn("circle", { class: `point ${model.role}`, cx: toX(value), cy: 12, r: model.role === "adapter" ? 5 : 4 }));
+  if (value !== null) svg.append(drawn("circle", { class: `point ${model.role}`, cx: toX(value), cy: 12, r: model.role === "candidate" ? 5 : 4 }));
   return svg;
 }
 
@@ -76,18 +76,18 @@ function niceTicks(low, high, most) {
 }
 
 function drawDifferences() {
-  const named = [["adapter_minus_base", base], ["adapter_minus_best_baseline", strongest]];
+  const named = [["candidate_minus_reference", reference], ["candidate_minus_best_baseline", strongest]];
   const lines = named.filter(([key, model]) => data.difference[key] && model).map(([key, model]) => {
     const entry = data.difference[key].auc;
     const verdict = entry.low === null ? "unknown" : entry.low > 0 ? "better" : entry.high < 0 ? "worse" : "level";
     return element("div", { class: `gap ${verdict}` },
-      element("span", { class: "what" }, `${capital(adapter.name)} minus ${model.name.charAt(0).toLowerCase()}${model.name.slice(1)}`),
+      element("span", { class: "what" }, `${candidate.title} minus ${model.name.charAt(0).toLowerCase()}${model.name.slice(1)}`),
       element("strong", {}, `${signed(entry.value)} AUC`),
       element("span", { class: "span" }, entry.low === null ? "no interval" : `95% ${figure(entry.low)} to ${figure(entry.high)}`));
   });
   const test = data.mcnemar;
   const p = test.p_value < 0.001 ? "p < .001" : `p = ${figure(test.p_value)}`;
-  lines.push(element("div", { class: "gap" }, element("span", { class: "what" }, "Rows mended and spoilt"),
+  lines.push(element("div", { class: "gap" }, element("span", { class: "what" }, "Rows fixed and broken"),
     element("strong", {}, `${counted(test.fixed)} fixed, ${counted(test.broken)} broken`),
     element("span", { class: "span", title: test.caveat }, `McNemar’s exact test ${p}, if rows were independent`)));
   place("differences", ...lines);
@@ -105,18 +105,18 @@ function drawSlices() {
   const ends = data.slices.flatMap((slice) => Object.values(sliceEnds(slice))).filter((value) => value !== null);
   const toX = scale(Math.min(0, ...ends), Math.max(0, ...ends), 6, 394);
   const heads = Array.from({ length: shown.length > 1 ? 2 : 1 }, () => element("div", { class: "slice head", "aria-hidden": "true" },
-    ...[["name", ""], ["n", "rows"], ["plot", "adapter minus base, AUC"], ["value", ""], ["own", "adapter"]].map(([kind, name]) => element("span", { class: kind }, name))));
+    ...[["name", ""], ["n", "rows"], ["plot", `${candidate.name} minus ${reference.name}, AUC`], ["value", ""], ["own", "AUC"]].map(([kind, name]) => element("span", { class: kind }, name))));
   const list = [element("div", { class: "slice-heads" }, ...heads), element("div", { class: "slice-list" }, ...shown.map((slice) => sliceButton(slice, toX)))];
   const hidden = data.hidden.slices ? ` ${data.hidden.slices} slices under ${data.hidden.under} rows are hidden.` : "";
   place("slices", ...list, element("p", { class: "note" },
     `Whiskers: 95% over ${data.resampled}. A filled bar stays clear after Holm’s correction over all ${data.slices.length} slices.${hidden} Click one to see its rows.`));
 }
 
-const sliceEnds = (slice) => { const { value, low, high } = slice.adapter_minus_base.auc; return { value, low, high }; };
+const sliceEnds = (slice) => { const { value, low, high } = slice.candidate_minus_reference.auc; return { value, low, high }; };
 
 function sliceButton(slice, toX) {
   const { value, low, high } = sliceEnds(slice);
-  const { clear } = slice.adapter_minus_base.auc;
+  const { clear } = slice.candidate_minus_reference.auc;
   const bar = drawn("svg", { viewBox: "0 0 400 24", preserveAspectRatio: "none", "aria-hidden": "true" },
     drawn("line", { class: "zero", x1: toX(0), x2: toX(0), y1: 0, y2: 24 }));
   if (value !== null) {
@@ -127,7 +127,7 @@ function sliceButton(slice, toX) {
   const pressed = state.slices[slice.by] === slice.slice;
   const span = low === null ? "" : `, 95% ${figure(low, 2)} to ${figure(high, 2)}`;
   return element("button", { type: "button", class: "slice", "aria-pressed": String(pressed), onclick: () => toggleSlice(slice.by, slice.slice),
-    "aria-label": `${slice.slice}, ${counted(slice.n)} rows, adapter AUC ${figure(slice.adapter.auc)}, minus base ${signed(value)}${span}` },
+    "aria-label": `${slice.slice}, ${counted(slice.n)} rows, ${candidate.name} AUC ${figure(slice.candidate.auc)}, minus ${reference.name} ${signed(value)}${span}` },
     element("span", { class: "name" }, slice.slice), element("span", { class: "n" }, counted(slice.n)), bar,
-    element("span", { class: "value" }, signed(value, 2)), element("span", { class: "own" }, figure(slice.adapter.auc)));
+    element("span", { class: "value" }, signed(value, 2)), element("span", { class: "own" }, figure(slice.candidate.auc)));
 }

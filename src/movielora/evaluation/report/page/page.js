@@ -13,8 +13,8 @@ function drawFixed() {
   drawDifferences();
   drawReliability();
   drawRankCurves();
-  drawHistogram("histogram-base", base, data.shapes.base);
-  drawHistogram("histogram-adapter", adapter, data.shapes.adapter);
+  drawHistogram("histogram-reference", reference, data.shapes.reference);
+  drawHistogram("histogram-candidate", candidate, data.shapes.candidate);
   drawConfusion();
   drawFitted();
   drawCurves();

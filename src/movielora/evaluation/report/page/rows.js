@@ -7,8 +7,8 @@ const PRINTED = 40;
 function buildGrid() {
   grid.inner = element("div", { class: "inner", role: "rowgroup" });
   grid.scroller = element("div", { class: "scroller", tabindex: "0", role: "table", "aria-label": "Rows", onscroll: drawRows },
-    element("div", { class: "row head", role: "row" }, ...["", "Film asked about", "User", "Truth", `${capital(base.name)} P(Yes)`, `${capital(adapter.name)} P(Yes)`, strongest ? strongest.name : ""]
-      .map((name, index) => element("span", { role: "columnheader", class: ["mark", "film", "user", "truth", "score", "score", "score third"][index] }, name))),
+    element("div", { class: "row head", role: "row" }, ...["", "Film asked about", "User", "Truth", `${reference.title} P(Yes)`, `${candidate.title} P(Yes)`, strongest ? strongest.name : ""]
+      .map((name, index) => element("span", { role: "columnheader", title: name, class: ["mark", "film", "user", "truth", "score", "score", "score third"][index] }, name))),
     grid.inner);
   place("grid", grid.scroller);
   const sort = document.getElementById("sort");
@@ -34,7 +34,7 @@ function drawTools() {
   document.getElementById("sort").value = state.sort;
   const right = (scores) => selected.reduce((sum, row) => sum + (saidYes(scores, row) === (liked[row] === 1) ? 1 : 0), 0) / selected.length;
   const parts = [element("strong", {}, `${counted(selected.length)} of ${counted(rowCount)}`)];
-  if (selected.length && selected.length < rowCount) parts.push(` rows; right in them: ${base.name} ${percent(right(rows.base))}, ${adapter.name} ${percent(right(rows.adapter))}`);
+  if (selected.length && selected.length < rowCount) parts.push(` rows; right in them: ${reference.name} ${percent(right(rows.reference))}, ${candidate.name} ${percent(right(rows.candidate))}`);
   else parts.push(" rows");
   place("counted", ...parts);
   const filters = filtersInForce();
@@ -79,13 +79,13 @@ function rowElement(index, height) {
     element("span", { role: "cell", class: "film" }, filmOf(row)),
     element("span", { role: "cell", class: "user" }, rows.user[row] < 0 ? "" : data.users[rows.user[row]]),
     element("span", { role: "cell", class: `truth ${liked[row] ? "yes" : "no"}` }, liked[row] ? "Yes" : "No"),
-    scoreCell(rows.base[row], liked[row], ""), scoreCell(rows.adapter[row], liked[row], ""),
+    scoreCell(rows.reference[row], liked[row], ""), scoreCell(rows.candidate[row], liked[row], ""),
     rows.best ? scoreCell(rows.best[row], liked[row], " third") : element("span", { role: "cell", class: "score third" }));
   node.style.top = `${index * height}px`;
   return node;
 }
 
-const filmOf = (row) => (rows.candidate[row] >= 0 ? data.titles[rows.candidate[row]] : (rows.text[row] || `Row ${numberOf(row)}`).slice(0, 120));
+const filmOf = (row) => (rows.film[row] >= 0 ? data.titles[rows.film[row]] : (rows.text[row] || `Row ${numberOf(row)}`).slice(0, 120));
 
 /** P(Yes) as a bar that grows from the middle, right for Yes; the figure says it too. */
 function scoreCell(logOdds, truth, extra) {
@@ -124,10 +124,10 @@ function csvCell(value) {
 }
 
 function exportCsv() {
-  const lines = [["row", "bucket", "label", "user_id", "candidate_title", "base_log_odds", "base_p_yes", "adapter_log_odds", "adapter_p_yes"]];
+  const lines = [["row", "bucket", "label", "user_id", "candidate_title", ...[reference.key, candidate.key].flatMap((key) => [`${key}_log_odds`, `${key}_p_yes`])]];
   for (const row of selected) {
     lines.push([numberOf(row), data.buckets[bucketOf[row]], liked[row] ? "Yes" : "No", rows.user[row] < 0 ? "" : data.users[rows.user[row]], filmOf(row),
-      rows.base[row], probability(rows.base[row]).toFixed(4), rows.adapter[row], probability(rows.adapter[row]).toFixed(4)]);
+      rows.reference[row], probability(rows.reference[row]).toFixed(4), rows.candidate[row], probability(rows.candidate[row]).toFixed(4)]);
   }
   const text = lines.map((line) => line.map(csvCell).join(",")).join("\r\n");
   const link = element("a", { download: `${data.title}-${selected.length}-rows.csv`, href: URL.createObjectURL(new Blob([text], { type: "text/csv" })) });

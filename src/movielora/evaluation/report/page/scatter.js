@@ -1,17 +1,17 @@
-// Base against adapter, a point a row: on a canvas, since 9,000 elements would be slow. A drag selects rows, and so do
+// Reference against candidate, a point a row: on a canvas, since 9,000 elements would be slow. A drag selects rows, and so do
 // the four numbers below it, for those who do not drag.
 
 const PLOT = { side: 560, left: 44, right: 12, top: 12, bottom: 40 };
 const scatter = { canvas: null, box: null, edges: [], toX: null, toY: null, fromX: null, fromY: null };
-// An edge so far out bounds nothing: infinite scores stand there.
+// An edge this far out is no limit: infinite scores are drawn there.
 const FAR = 1e6;
 const OPEN = [-FAR, FAR, -FAR, FAR];
 // The scores have three decimals, and so have the edges.
 const rounded = (value) => Number(value.toFixed(3));
 
 function buildScatter() {
-  const [lowX, highX] = data.shapes.base.span;
-  const [lowY, highY] = data.shapes.adapter.span;
+  const [lowX, highX] = data.shapes.reference.span;
+  const [lowY, highY] = data.shapes.candidate.span;
   const [left, right] = [PLOT.left, PLOT.side - PLOT.right];
   const [low, high] = [PLOT.side - PLOT.bottom, PLOT.top];
   scatter.toX = scale(lowX, highX, left, right);
@@ -20,7 +20,7 @@ function buildScatter() {
   scatter.fromY = scale(low, high, lowY, highY);
   const { toX, toY } = scatter;
   const svg = drawn("svg", { viewBox: `0 0 ${PLOT.side} ${PLOT.side}`, role: "img",
-    "aria-label": `Scatter of ${counted(rowCount)} rows: ${base.name} log-odds across, ${adapter.name} log-odds up` });
+    "aria-label": `Scatter of ${counted(rowCount)} rows: ${reference.name} log-odds across, ${candidate.name} log-odds up` });
   for (const tick of niceTicks(lowX, highX, 6)) {
     svg.append(drawn("line", { class: "grid", x1: toX(tick), x2: toX(tick), y1: low, y2: high }),
       drawn("text", { x: toX(tick), y: low + 14, "text-anchor": "middle" }, figure(tick, tick % 1 ? 1 : 0)));
@@ -31,21 +31,21 @@ function buildScatter() {
   }
   svg.append(drawn("line", { class: "zero", x1: toX(0), x2: toX(0), y1: low, y2: high }),
     drawn("line", { class: "zero", x1: left, x2: right, y1: toY(0), y2: toY(0) }),
-    drawn("text", { class: "title", x: (left + right) / 2, y: PLOT.side - 6, "text-anchor": "middle" }, `${base.name} log-odds`),
-    drawn("text", { class: "title", x: 10, y: (low + high) / 2, "text-anchor": "middle", transform: `rotate(-90 10 ${(low + high) / 2})` }, `${adapter.name} log-odds`));
+    drawn("text", { class: "title", x: (left + right) / 2, y: PLOT.side - 6, "text-anchor": "middle" }, `${reference.name} log-odds`),
+    drawn("text", { class: "title", x: 10, y: (low + high) / 2, "text-anchor": "middle", transform: `rotate(-90 10 ${(low + high) / 2})` }, `${candidate.name} log-odds`));
   scatter.canvas = element("canvas", { "aria-hidden": "true" });
   scatter.box = element("div", { class: "box", hidden: true });
   const plot = element("div", { class: "plot", onpointerdown: startBox }, svg, scatter.canvas, scatter.box);
-  place("scatter", caption(`${capital(base.name)} against ${adapter.name}`), plot, edgeInputs(),
-    element("p", { class: "note" }, "Drag a box or write its edges to see its rows below. Upper left: the adapter turned No into Yes; lower right: Yes into No."));
+  place("scatter", caption(`${reference.title} against ${candidate.name}`), plot, edgeInputs(),
+    element("p", { class: "note" }, `Drag a box or write its edges to see its rows below. Upper left: ${candidate.name} turned No into Yes; lower right: Yes into No.`));
 }
 
-/** The box as numbers, in the order of `state.box`; an empty one bounds nothing. */
+/** The box as numbers, in the order of `state.box`; an empty one is no limit. */
 function edgeInputs() {
   const axis = (model, from) => element("span", { class: "axis" }, element("span", { "aria-hidden": "true" }, `${model.name} log-odds`),
-    ...["from", "to"].map((end, place_) => element("label", {}, element("span", { class: "hidden" }, `${capital(model.name)} log-odds, `), `${end} `,
+    ...["from", "to"].map((end, place_) => element("label", {}, element("span", { class: "hidden" }, `${model.title} log-odds, `), `${end} `,
       scatter.edges[from + place_] = element("input", { type: "number", step: "any", placeholder: place_ ? "highest" : "lowest", onchange: () => moveEdge(from + place_), onblur: () => showBox(state.box) }))));
-  return element("div", { class: "edges", role: "group", "aria-label": "Select rows by log-odds" }, axis(base, 0), axis(adapter, 2));
+  return element("div", { class: "edges", role: "group", "aria-label": "Select rows by log-odds" }, axis(reference, 0), axis(candidate, 2));
 }
 
 function moveEdge(edge) {
@@ -77,7 +77,7 @@ function drawScatter() {
       if (chosen[row] !== shown) continue;
       pen.globalAlpha = shown ? (rowCount > 3000 ? 0.55 : 0.7) : 0.06;
       pen.fillStyle = colours[liked[row]];
-      pen.fillRect(clampX(rows.base[row]) * zoom - side / 2, clampY(rows.adapter[row]) * zoom - side / 2, side, side);
+      pen.fillRect(clampX(rows.reference[row]) * zoom - side / 2, clampY(rows.candidate[row]) * zoom - side / 2, side, side);
     }
   }
   showBox(state.box);

@@ -1,7 +1,7 @@
 // Which rows are shown, in which order, and the address that says so.
 
 const SORTS = {
-  confidence: "Surest first", disagreement: "Widest gap first", row: "File order", film: "Film", user: "User",
+  confidence: "Most confident first", disagreement: "Widest gap first", row: "File order", film: "Film", user: "User",
 };
 const fresh = () => ({ bucket: null, q: "", user: null, slices: {}, box: null, sort: "confidence", row: null, metric: "auc", way: null });
 let state = fresh();
@@ -36,7 +36,7 @@ function matchingRows() {
   }
   if (state.box) {
     const [left, right, low, high] = state.box;
-    conditions.push((row) => rows.base[row] >= left && rows.base[row] <= right && rows.adapter[row] >= low && rows.adapter[row] <= high);
+    conditions.push((row) => rows.reference[row] >= left && rows.reference[row] <= right && rows.candidate[row] >= low && rows.candidate[row] <= high);
   }
   if (state.q.trim()) conditions.push(searcher(state.q));
   const found = [];
@@ -47,25 +47,25 @@ function matchingRows() {
 }
 
 let foldedTitles = null;
-/** A row matches where its film, a film of its history, its text or its user holds the words. */
+/** A row matches if its film, a film of its history, its text or its user holds the words. */
 function searcher(words) {
   foldedTitles = foldedTitles || data.titles.map((title) => title.toLowerCase());
   const needle = words.trim().toLowerCase();
   const titleHit = Uint8Array.from(foldedTitles, (title) => (title.includes(needle) ? 1 : 0));
   return (row) =>
-    (rows.candidate[row] >= 0 && titleHit[rows.candidate[row]] === 1) ||
+    (rows.film[row] >= 0 && titleHit[rows.film[row]] === 1) ||
     rows.history[row].some((title) => titleHit[title] === 1) ||
     (rows.user[row] >= 0 && data.users[rows.user[row]].toLowerCase() === needle) ||
     (rows.text[row] || "").toLowerCase().includes(needle);
 }
 
 function sortRows(found) {
-  const gap = (row) => Math.abs(rows.adapter[row] - rows.base[row]);
-  const film = (row) => (rows.candidate[row] < 0 ? "" : data.titles[rows.candidate[row]]);
+  const gap = (row) => Math.abs(rows.candidate[row] - rows.reference[row]);
+  const film = (row) => (rows.film[row] < 0 ? "" : data.titles[rows.film[row]]);
   const user = (row) => (rows.user[row] < 0 ? "" : data.users[rows.user[row]]);
   const text = new Intl.Collator("en", { numeric: true });
   const orders = {
-    confidence: (a, b) => bucketOf[a] - bucketOf[b] || Math.abs(rows.adapter[b]) - Math.abs(rows.adapter[a]) || a - b,
+    confidence: (a, b) => bucketOf[a] - bucketOf[b] || Math.abs(rows.candidate[b]) - Math.abs(rows.candidate[a]) || a - b,
     disagreement: (a, b) => bucketOf[a] - bucketOf[b] || gap(b) - gap(a) || a - b,
     row: (a, b) => a - b,
     film: (a, b) => text.compare(film(a), film(b)) || a - b,

@@ -1,8 +1,11 @@
-"""What comparison.json says in sentences: the caveats a reader needs beside the figures."""
+"""Write comparison.json's caveats as sentences: what a reader needs to know beside the figures."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from movielora.evaluation.saved.comparison_json import entry_of
+from movielora.scoring.score_table import ADAPTER, BASE
 
 
 def describe_rows(comparison: dict[str, Any]) -> str:
@@ -15,8 +18,8 @@ def describe_rows(comparison: dict[str, Any]) -> str:
     )
 
 
-def trap_sentences(comparison: dict[str, Any]) -> list[str]:
-    """What may flatter or spoil these figures, the weightiest first; each a sentence."""
+def data_warnings(comparison: dict[str, Any]) -> list[str]:
+    """What may make these figures too good or unreliable, the most important first; each a sentence."""
     return [
         *_about_rows(comparison["data"]),
         *_about_time(comparison["data"]["splits"]),
@@ -62,39 +65,43 @@ def _about_time(splits: dict[str, Any]) -> list[str]:
             "training: this is no test of new users."
         )
     if splits["tied_rows"]:
-        found.append(f"{splits['tied_rows']:.1%} of test rows share their second with another event of the same user.")
+        found.append(
+            f"{splits['tied_rows']:.1%} of test rows have the same timestamp as another event of the same user."
+        )
     return found
 
 
 def _about_answers(comparison: dict[str, Any]) -> list[str]:
     found = []
-    for key, traps in comparison["data"]["models"].items():
-        name = comparison["models"][key]["name"]
-        spoken = f"The {name}" if name == key else name
-        if traps["unanswered_share"]:
+    for key, counted in comparison["data"]["models"].items():
+        name = entry_of(comparison, key)["name"]
+        subject = f"The {name}" if name == key and key in (BASE, ADAPTER) else name
+        if counted["unanswered_share"]:
             found.append(
-                f"{spoken} gives Yes and No less than half the probability (no answer) in "
-                f"{traps['unanswered_share']:.1%} of rows."
+                f"{subject} gives Yes and No less than half the probability (no answer) in "
+                f"{counted['unanswered_share']:.1%} of rows."
             )
-        if traps["near_threshold"]:
+        if counted["near_threshold"]:
             found.append(
-                f"{spoken}: {_count(traps['near_threshold'], 'decision')} within .05 of log-odds 0, where rounding "
-                "could turn the answer."
+                f"{subject}: {_count(counted['near_threshold'], 'decision')} within .05 of log-odds 0, where rounding "
+                "could change the answer."
             )
-        if traps.get("text_agreement") is not None:
-            found.append(f"{spoken}: generated text agrees with the scores in {traps['text_agreement']:.1%} of rows.")
+        if counted.get("text_agreement") is not None:
+            found.append(
+                f"{subject}: generated text agrees with the scores in {counted['text_agreement']:.1%} of rows."
+            )
     return found
 
 
 def _about_baselines(data: dict[str, Any]) -> list[str]:
-    from movielora.evaluation.baselines.baselines import BY_KEY
+    from movielora.evaluation.baselines.catalogue import BY_KEY
 
     reasons: dict[str, list[str]] = {}
     for key, reason in data["baselines_left_out"].items():
         reasons.setdefault(reason, []).append(BY_KEY[key].name if key in BY_KEY else key)
     found = [f"Left out, because {reason}: {', '.join(names)}." for reason, names in reasons.items()]
     if data["best_baseline_chosen_on"] == "test":
-        found.append("The strongest baseline was chosen on the test rows, which flatters it a little.")
+        found.append("The strongest baseline was chosen on the test rows, which makes it look slightly better.")
     return found
 
 
@@ -103,10 +110,10 @@ def _count(number: int, noun: str) -> str:
 
 
 def provenance_lines(comparison: dict[str, Any]) -> list[list[str]]:
-    """`[label, value]` of where the figures came from; nested values are written as `key: value` lines."""
+    """`[label, value]` of how the figures were made; nested values are written as `key: value` lines."""
     data = comparison["data"]
     lines = [[label.replace("_", " "), _written(value)] for label, value in comparison.get("provenance", {}).items()]
-    lines += [[f"{split} sha256", digest] for split, digest in data["splits"].get("sha256", {}).items()]
+    lines += [[f"{split} content sha256", digest] for split, digest in data["splits"].get("sha256", {}).items()]
     lines.append(["bootstrap", f"{data['resamples']} resamples of {data['resampled']}, seed {data['seed']}"])
     return [line for line in lines if line[1]]
 

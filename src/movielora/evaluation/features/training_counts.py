@@ -1,4 +1,4 @@
-"""What the training split says of each film and each user: how often, and how often liked."""
+"""Count the training split: how often each film and each user occurs, and how often the answer is Yes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from movielora.evaluation.baselines.features import Questions
+from movielora.evaluation.features.split import SplitFeatures
 from movielora.scoring.log_odds import Bools, Floats, Ints
 
 # A film or user counts as if five more answers at the general rate had been seen: nobody is 0% or 100% after one
@@ -37,9 +37,9 @@ class Tally:
     def like_rates(self, names: list[str], general: float, own: Bools | None = None) -> Floats:
         """The smoothed like-rate of each name, (rows,): (liked + 5 · general) / (count + 5).
 
-        `own` are the labels of the rows themselves where these are the training rows: each is then left out of its
-        own rate. Otherwise a film seen once would betray its answer, and a model fitted on such rates would trust
-        them too much (0.6 to 1.5 points of AUC on MovieLens).
+        `own` are the labels of the rows themselves if these are the training rows: each is then left out of its
+        own rate. Otherwise a film seen once would give its answer away, and a model fitted on such rates would rely
+        on them too much (0.6 to 1.5 points of AUC on MovieLens).
         """
         count = self.counts(names).astype(np.float64)
         liked = np.array([self.liked.get(name, 0) for name in names], dtype=np.float64)
@@ -50,20 +50,20 @@ class Tally:
 
 @dataclass(frozen=True)
 class FilmNames:
-    """How films are told apart: by movie_id where every split has it in every row, by title otherwise."""
+    """How films are named: by movie_id if every split has it in every row, by title otherwise."""
 
     by_id: bool
 
     @classmethod
-    def shared_by(cls, *splits: Questions) -> FilmNames:
+    def shared_by(cls, *splits: SplitFeatures) -> FilmNames:
         return cls(all(None not in split.movie_ids for split in splits))
 
-    def of(self, split: Questions) -> list[str]:
+    def of(self, split: SplitFeatures) -> list[str]:
         """A row whose film has no name at all is its own, never-seen film."""
         column = split.movie_ids if self.by_id else split.titles
         return [f"\0{row}" if name is None else name for row, name in enumerate(column)]
 
 
-def user_names(split: Questions) -> list[str]:
+def user_names(split: SplitFeatures) -> list[str]:
     """A row without a user is its own, never-seen user."""
     return [f"\0{row}" if name is None else name for row, name in enumerate(split.users)]

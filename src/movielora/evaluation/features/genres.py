@@ -1,17 +1,17 @@
-"""The genres of films, from `films.parquet` of a dataset folder (`movies.jsonl` of an older one)."""
+"""Read the genres of films from a dataset folder: `films.parquet`, in an older one `movies.jsonl`."""
 
 from __future__ import annotations
 
 from movielora.dataset.dataset import read_dataset_films
 from movielora.dataset.names import FILMS
-from movielora.evaluation.baselines.fitted import DatasetFiles
+from movielora.evaluation.features.files import SplitFiles
 from movielora.scoring.predictions import read_objects
 
 
-def read_genres(files: DatasetFiles) -> dict[str, tuple[str, ...]]:
+def read_genres(files: SplitFiles) -> dict[str, tuple[str, ...]]:
     """Genres by movie_id, as text; empty if the dataset has no file of films or a line has no genres.
 
-    Raises DataError if the file is there and is damaged.
+    Raises DataError if the file exists and is damaged.
     """
     if (files.folder / FILMS).is_file():
         films = read_dataset_films(files.folder)

@@ -1,9 +1,9 @@
-"""The files of a comparison folder, spelled once.
+"""The files of a comparison folder; their names are written here only.
 
-predictions.jsonl       one row an example of the test file: the record, and each model's score
+predictions.jsonl       one line an example of the test file: the record, and the scores of each column by its name
 predictions_eval.jsonl  the same for the evaluation split, from which temperatures and thresholds are fitted
 comparison.json         every figure: what `compare --json` prints
-rows.json               columns that belong to rows: slices, the baselines' scores; read by `analyze`
+rows.json               what else belongs to rows: slices, the baselines' scores; read by `analyze`
 report.html             the page
 """
 
@@ -31,18 +31,25 @@ class ComparisonFolder:
     def eval_predictions(self) -> Path:
         return self.root / "predictions_eval.jsonl"
 
+    def run_predictions(self, place: str) -> Path:
+        """The scores of one of two runs, `place` "a" or "b", before they are joined into `predictions`."""
+        return self.root / f"run_{place}.jsonl"
+
+    def run_eval_predictions(self, place: str) -> Path:
+        return self.root / f"run_{place}_eval.jsonl"
+
     @property
     def comparison(self) -> Path:
         return self.root / "comparison.json"
 
     @property
     def inputs(self) -> Path:
-        """What the scores depend on; a comparison goes on only with the same."""
+        """What the scores depend on; an interrupted comparison continues only if it is the same."""
         return self.root / "inputs.json"
 
     @property
     def lock(self) -> Path:
-        """Held by the comparison that is at work here."""
+        """Held by the comparison that is running here."""
         return self.root / ".compare.lock"
 
     @property
@@ -66,14 +73,14 @@ class ComparisonFolder:
             ) from None
 
     def require_finished(self) -> None:
-        """Raises DataError, in one sentence, where there is no finished comparison to read."""
+        """Raises DataError, in one sentence, if there is no finished comparison to read."""
         if not self.root.is_dir():
-            raise DataError(f"{self.root} is no folder", "movielora compare --config C writes a comparison folder")
+            raise DataError(f"{self.root} is not a folder", "movielora compare --config C writes a comparison folder")
         missing = [path.name for path in (self.predictions, self.comparison, self.rows) if not path.is_file()]
         if missing == [self.comparison.name, self.rows.name]:
             raise DataError(
-                f"{self.root} holds an interrupted comparison: predictions.jsonl is there, comparison.json is not",
-                "run the same movielora compare again; it goes on where it was",
+                f"{self.root} holds an interrupted comparison: it has predictions.jsonl, but no comparison.json",
+                "run the same movielora compare again; it continues where it was",
             )
         if missing:
             raise DataError(
@@ -101,7 +108,7 @@ def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_json_object(path: Path, next_step: str) -> dict[str, Any]:
-    """The JSON object in `path`. Raises DataError where there is none."""
+    """The JSON object in `path`. Raises DataError if there is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

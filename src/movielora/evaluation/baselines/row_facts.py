@@ -1,4 +1,4 @@
-"""What is known of the test rows without any model: the baselines, the training counts, the traps.
+"""Compute what is known of the test rows without any model: baselines, training counts, leaks between the splits.
 
 Reading 78,271 training records and fitting takes about five seconds, so the result is kept beside the training file
 in `.movielora-reference/`, under the hash of the files it came from: a changed file never meets an old result.
@@ -16,42 +16,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from movielora.evaluation.baselines.baselines import Fitted, fit_baselines
-from movielora.evaluation.baselines.features import Questions, read_questions
-from movielora.evaluation.baselines.training_counts import FilmNames, Tally, user_names
-from movielora.evaluation.comparison.data_warnings import describe_data
+from movielora.evaluation.baselines.catalogue import BY_KEY
+from movielora.evaluation.baselines.fit import Fitted, fit_baselines
+from movielora.evaluation.features.files import SplitFiles
+from movielora.evaluation.features.leakage import describe_data
+from movielora.evaluation.features.split import SplitFeatures, split_features
+from movielora.evaluation.features.training_counts import FilmNames, Tally, user_names
+from movielora.examples.load import ExampleLoader
 from movielora.progress import SILENT, Reporter
 from movielora.scoring.log_odds import Bools, Floats
-from movielora.storage.hashing import file_sha256
 
-# Raise it when a baseline, a column or a trap is computed differently: old results are then left alone.
+# Raise it when a baseline, a column or a count is computed differently: old results are then not used. A new baseline
+# gives another key without that.
 _VERSION = 1
 _CACHE = ".movielora-reference"
 
 
 @dataclass(frozen=True)
-class DatasetFiles:
-    """The files a comparison stands on; None where there is none."""
-
-    test: Path
-    train: Path | None = None
-    eval: Path | None = None
-
-    @property
-    def folder(self) -> Path:
-        return (self.train or self.test).parent
-
-    def present(self) -> dict[str, Path]:
-        named = {"train": self.train, "eval": self.eval, "test": self.test}
-        return {name: path for name, path in named.items() if path is not None}
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Columns have one entry a row of the test file, NaN where unknown:
+class RowFacts:
+    """Facts of every row of the test file, NaN or None where unknown. The columns, (rows,) each:
 
     `history_length` films shown, `like_share` of the films shown, `user_count` and `movie_count` training answers of
-    the user and about the candidate, `user_like_rate` smoothed. `candidates` are titles, `movie_ids` texts.
+    the user and about the candidate, `user_like_rate` smoothed. `candidates` are titles, `movie_ids` texts. `data` is
+    `describe_data`, with the SHA-256 of each split: of its file, or of the columns of a prepared dataset.
     """
 
     fitted: Fitted
@@ -63,43 +50,38 @@ class Reference:
     data: dict[str, Any]
 
 
-def build_reference(files: DatasetFiles, reporter: Reporter = SILENT) -> Reference:
-    """Fit the baselines and count, or take both from the cache.
+def row_facts(files: SplitFiles, reporter: Reporter = SILENT, loader: ExampleLoader | None = None) -> RowFacts:
+    """Fit the baselines and count, or take both from the cache; `loader` opens the splits.
 
-    Raises DataError where a file cannot be read or holds a broken record.
+    Raises DataError if a file cannot be read or holds a broken record.
     """
-    liked_at = rating_threshold(files)
-    hashes = {name: file_sha256(path) for name, path in files.present().items()}
-    key = hashlib.sha256(json.dumps([_VERSION, liked_at, hashes], sort_keys=True).encode()).hexdigest()[:16]
+    liked_at = files.rating_threshold()
+    loader = loader or ExampleLoader()
+    hashes = {name: loader.content_hash(path) for name, path in files.present().items()}
+    facts = [_VERSION, [*BY_KEY], liked_at, loader.history_len, hashes]
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     cached = files.folder / _CACHE / f"{key}.npz"
     found = _load(cached)
     if found is None:
-        found = _compute(files, liked_at, hashes, reporter)
+        found = _compute(files, loader, liked_at, hashes, reporter)
         _save(cached, found, reporter)
     return found
 
 
-def rating_threshold(files: DatasetFiles) -> float:
-    """The stars from which an answer is Yes, as `meta.json` beside the files says; 4 where it does not."""
-    try:
-        meta = json.loads((files.folder / "meta.json").read_text(encoding="utf-8"))
-        return float(meta["rating_threshold"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 4.0
-
-
-def _compute(files: DatasetFiles, liked_at: float, hashes: dict[str, str], reporter: Reporter) -> Reference:
+def _compute(
+    files: SplitFiles, loader: ExampleLoader, liked_at: float, hashes: dict[str, str], reporter: Reporter
+) -> RowFacts:
     present = files.present()
-    splits: dict[str, Questions] = {}
+    splits: dict[str, SplitFeatures] = {}
     with reporter.phase("Reading the splits for the baselines", len(present), "files") as phase:
         for name, path in present.items():
-            splits[name] = read_questions(path, liked_at)
+            splits[name] = split_features(loader.open(path), liked_at)
             phase.advance()
     train, test = splits.get("train"), splits["test"]
     with reporter.phase("Fitting the baselines") as phase:
         fitted = fit_baselines(train, {name: split for name, split in splits.items() if name != "train"})
         phase.advance(len(fitted.log_odds))
-    return Reference(
+    return RowFacts(
         fitted=fitted,
         labels=test.labels,
         eval_labels=splits["eval"].labels if "eval" in splits else None,
@@ -110,7 +92,7 @@ def _compute(files: DatasetFiles, liked_at: float, hashes: dict[str, str], repor
     )
 
 
-def _columns(train: Questions | None, test: Questions) -> dict[str, Floats]:
+def _columns(train: SplitFeatures | None, test: SplitFeatures) -> dict[str, Floats]:
     unknown = np.full(len(test), np.nan)
     columns = {
         "history_length": test.history_length.astype(np.float64),
@@ -131,7 +113,7 @@ def _columns(train: Questions | None, test: Questions) -> dict[str, Floats]:
     return columns
 
 
-def _save(path: Path, found: Reference, reporter: Reporter) -> None:
+def _save(path: Path, found: RowFacts, reporter: Reporter) -> None:
     arrays: dict[str, NDArray[Any]] = {f"column/{name}": column for name, column in found.columns.items()}
     for key, splits in found.fitted.log_odds.items():
         arrays |= {f"baseline/{key}/{split}": log_odds for split, log_odds in splits.items()}
@@ -157,8 +139,8 @@ def _save(path: Path, found: Reference, reporter: Reporter) -> None:
         _remove(beside)
 
 
-def _load(path: Path) -> Reference | None:
-    """None where there is no result of this key, or one that cannot be read (it is then computed anew)."""
+def _load(path: Path) -> RowFacts | None:
+    """None if there is no result of this key, or one that cannot be read (it is then computed again)."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -168,7 +150,7 @@ def _load(path: Path) -> Reference | None:
             if name.startswith("baseline/"):
                 _, key, split = name.split("/")
                 fitted.setdefault(key, {})[split] = array
-        return Reference(
+        return RowFacts(
             fitted=Fitted(fitted, words["left_out"]),
             labels=arrays["labels"],
             eval_labels=arrays.get("eval_labels"),

@@ -1,4 +1,4 @@
-"""What may flatter or spoil a comparison, counted from the rows themselves."""
+"""Count leaks and ties between the splits: what may make every figure of a comparison look better than it is."""
 
 from __future__ import annotations
 
@@ -6,22 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from movielora.evaluation.baselines.features import Questions
+from movielora.evaluation.features.split import SplitFeatures
 from movielora.scoring.log_odds import Floats
-from movielora.scoring.predictions import Scores
-
-# Padding and batch shape move log-odds by about this much in bf16: a decision nearer to 0 could fall either way.
-NEAR_THRESHOLD = 0.05
-# Below it the model would rather say something else than Yes or No.
-UNANSWERED_MASS = 0.5
 
 
-def describe_data(splits: dict[str, Questions]) -> dict[str, Any]:
-    """Counts, shares of Yes, leaks and ties of the splits "train", "eval", "test" (those there are).
+def describe_data(splits: dict[str, SplitFeatures]) -> dict[str, Any]:
+    """Count rows, shares of Yes, leaks and ties of the splits "train", "eval", "test" (those there are).
 
     `time_leak` is the share of test rows for which some training example of another user is strictly later, and
     `time_leak_own` the same for the user's own; None without timestamps. `tied_rows` is the share of test rows that
-    share their second with another row of the same user. Shares are 0 to 1.
+    have the timestamp of another row of the same user. Shares are 0 to 1.
     """
     test, train = splits["test"], splits.get("train")
     return {
@@ -36,24 +30,11 @@ def describe_data(splits: dict[str, Questions]) -> dict[str, Any]:
     }
 
 
-def model_traps(scores: Scores) -> dict[str, Any]:
-    """How many decisions are within rounding of the threshold, how often the model does not answer, and how often its
-    generated text (`compare --mode generate`) says what its log-odds say."""
-    mass = scores.answer_mass
-    measured = bool(np.isfinite(mass).all())
-    unanswered = (mass < UNANSWERED_MASS) | ~scores.answered if measured else ~scores.answered
-    return {
-        "near_threshold": int((np.abs(scores.log_odds) < NEAR_THRESHOLD).sum()),
-        "unanswered_share": float(unanswered.mean()),
-        "text_agreement": None if scores.text_agrees is None else float(scores.text_agrees.mean()),
-    }
-
-
-def _shared_users(train: Questions, test: Questions) -> int:
+def _shared_users(train: SplitFeatures, test: SplitFeatures) -> int:
     return len({user for user in test.users if user is not None} & {user for user in train.users if user is not None})
 
 
-def _time_leak(train: Questions, test: Questions, *, own: bool) -> float | None:
+def _time_leak(train: SplitFeatures, test: SplitFeatures, *, own: bool) -> float | None:
     if not (np.isfinite(train.timestamps).all() and np.isfinite(test.timestamps).all()):
         return None
     if None in train.users or None in test.users:
@@ -76,7 +57,7 @@ def _latest_of_others(latest: dict[str | None, float], users: list[str | None]) 
     return np.array([second if user == first else latest[first] for user in users])
 
 
-def _tied_rows(splits: dict[str, Questions]) -> float | None:
+def _tied_rows(splits: dict[str, SplitFeatures]) -> float | None:
     test = splits["test"]
     if None in test.users or not np.isfinite(test.timestamps).all():
         return None
@@ -87,7 +68,7 @@ def _tied_rows(splits: dict[str, Questions]) -> float | None:
     return float(np.mean([seen[event] > 1 for event in zip(test.users, test.timestamps.tolist(), strict=True)]))
 
 
-def _seen_questions(train: Questions, test: Questions) -> int | None:
+def _seen_questions(train: SplitFeatures, test: SplitFeatures) -> int | None:
     """Test rows whose user was asked about the same film in training: copied rows, or a film rated twice."""
     if None in test.users or None in train.users:
         return None

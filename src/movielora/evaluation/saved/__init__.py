@@ -1,0 +1,1 @@
+"""A finished comparison on disk: its files, its figures, its rows."""

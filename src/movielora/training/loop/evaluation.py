@@ -1,0 +1,24 @@
+"""Figures of an evaluation: those that training logs, and those of the saved adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movielora.evaluation.metrics.formulas import answer_metrics
+from movielora.examples.example_set import UNKNOWN_LABEL, YES_LABEL
+from movielora.prompt.token_sets import PromptTokens
+from movielora.scoring.scorer import Scorer
+
+
+def evaluation_metrics(
+    scorer: Scorer, examples: PromptTokens, rows: NDArray[np.int64], on_batch: Callable[[int], None]
+) -> dict[str, float]:
+    """Score `rows` of `examples`: the mean loss as `loss`, in nats, and `ANSWER_METRICS`, over the known answers."""
+    scores, loss = scorer.score_tokens(examples, rows, on_batch=on_batch)
+    labels = examples.labels[rows]
+    known = labels != UNKNOWN_LABEL
+    metrics = answer_metrics(labels[known] == YES_LABEL, scores.log_odds[known], scores.answer_mass[known])
+    return {"loss": loss, **metrics}
