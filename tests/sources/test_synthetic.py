@@ -9,11 +9,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from movielora.examples.records import parse_input
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from movielora.dataset.options import PrepareOptions
+from movielora.examples.importers.rendered_text import parse_films
 from movielora.preparation.prepare import prepare
 from movielora.sources.catalogue import read_source
 from movielora.sources.synthetic import SyntheticSize, invented_titles, write_synthetic_movielens
@@ -84,7 +84,7 @@ def test_leniency_and_films_can_both_be_learnt(tmp_path: Path) -> None:
             for row, rated in zip(test, test_rated, strict=True)
         ]
         answers = [row["output"] == "Yes" for row in train]
-        known = [(parse_input(row["input"]).ratings or (), row["movie_id"]) for row in train]
+        known = [([film.rating for film in parse_films(row["input"])[0]], row["movie_id"]) for row in train]
         model = LogisticRegression().fit([[sum(r) / len(r), rate[movie]][:columns] for r, movie in known], answers)
         return float(roc_auc_score(liked, model.decision_function(seen)))
 

@@ -145,8 +145,8 @@ def _read_by_row(file: SourceFile, places: list[int]) -> pl.DataFrame:
         items.append(item)
         ratings.append(stars(file, line, rating))
         times.append(seconds(file, line, time))
-    columns = (users, items, list(ratings), list(times))
-    return pl.DataFrame([pl.Series(*named) for named in zip(COLUMNS, columns, _COLUMN_TYPES, strict=True)])
+    columns = zip(COLUMNS, (users, items, list(ratings), list(times)), strict=True)
+    return pl.DataFrame(dict(columns), schema=dict(zip(COLUMNS, _COLUMN_TYPES, strict=True)))
 
 
 def _read_films(file: SourceFile) -> dict[str, Movie]:
