@@ -249,7 +249,7 @@ def test_another_process_s_folder_is_never_touched(source: Path, tmp_path: Path,
     other = tmp_path / ".set.partial-1-00000000"
     other.mkdir()
     (other / "train.json").write_text("[")
-    monkeypatch.setattr("movielora.dataset.folder.owned_path", lambda *_: other)
+    monkeypatch.setattr("movielora.dataset.folder.working_path", lambda *_: other)
     with pytest.raises(OutputError, match="File exists"):
         prepare(source, tmp_path / "set", PrepareOptions(), SILENT)
     assert (other / "train.json").read_text() == "["

@@ -20,7 +20,8 @@ from movielora.dataset.statistics import duplicate_ratings, positive_rates, tie_
 from movielora.dataset.timelines import Timelines, build_timelines
 from movielora.errors import ConfigError, DataError
 from movielora.preparation.prepare import prepare
-from movielora.prompt.template import INSTRUCTION, SYSTEM, render_input
+from movielora.prompt.render import render_input
+from movielora.prompt.spec import INSTRUCTION, SYSTEM
 
 Row = tuple[int, int, float, int]
 

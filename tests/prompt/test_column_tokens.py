@@ -27,7 +27,7 @@ from movielora.prompt.template import PromptTemplate
 from movielora.prompt.text_tokens import tokenize_records
 from movielora.prompt.token_sets import ANSWER_TOKENS, PromptTokens
 from movielora.prompt.tokenize import tokenize_examples
-from movielora.sources.movie_files import Movie
+from movielora.sources.ratings import Movie
 
 _NO_CUTOFF = 1 << 20
 # SHA-256 over ids (uint32), offsets (int64) and labels (bool) of ml-latest-small's default examples, taken from the

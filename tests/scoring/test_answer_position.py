@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from movielora.examples.example import Example, Film
 from movielora.model.adapter import prepare_adapter
-from movielora.model.prefix_cache import Opening, shared_length
+from movielora.model.prefix_cache import PrefixCache, shared_length
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT
 from movielora.prompt.spec import SYSTEM
@@ -142,9 +142,9 @@ def test_an_opening_belongs_to_the_model_s_state(tiny_base: Path) -> None:
     examples, model = _examples(tiny_base), _model(tiny_base)
     rows = np.arange(len(examples))
     with torch.inference_mode():
-        on = Opening.of(model, examples, rows)
+        on = PrefixCache.of(model, examples, rows)
         with model.disable_adapter():
-            off = Opening.of(model, examples, rows)
+            off = PrefixCache.of(model, examples, rows)
     assert on.length == off.length
     assert not torch.allclose(on.layers[-1][0], off.layers[-1][0])
 

@@ -21,8 +21,8 @@ import pytest
 
 from movielora.errors import ConfigError, OutputError, WorkError
 from movielora.progress import SILENT
-from movielora.sources import download
-from movielora.sources.download import fetch
+from movielora.sources.movielens import download
+from movielora.sources.movielens.download import fetch
 
 
 def zip_bytes(seed: int = 0) -> bytes:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from movielora.errors import DataError
-from movielora.sources.movielens import MovieLens, read_movielens
+from movielora.sources.catalogue import read_source
+from movielora.sources.ratings import Ratings
 from movielora.sources.synthetic import SyntheticSize, write_synthetic_movielens
 
 RATINGS_CSV = "userId,movieId,rating,timestamp\n1,10,4.0,100\n1,20,0.5,101\n2,10,5.0,90\n"
@@ -26,76 +27,76 @@ def folder_with(path: Path, **files: str | bytes) -> Path:
     return path
 
 
-def rows(movielens: MovieLens) -> list[tuple[int, int, float, int]]:
-    return movielens.ratings.rows()
+def rows(ratings: Ratings) -> list[tuple[int, int, float, int]]:
+    return ratings.frame.rows()
 
 
 def message_of(source: Path) -> str:
     with pytest.raises(DataError) as caught:
-        read_movielens(source)
+        read_source(source)
     assert caught.value.next_step
     return str(caught.value)
 
 
 def test_csv_keeps_the_order_of_the_file_and_reads_quoted_titles(tmp_path: Path) -> None:
-    read = read_movielens(folder_with(tmp_path, ratings_csv=RATINGS_CSV, movies_csv=MOVIES_CSV))
+    read = read_source(folder_with(tmp_path, ratings_csv=RATINGS_CSV, movies_csv=MOVIES_CSV))
     assert rows(read) == [(1, 10, 4.0, 100), (1, 20, 0.5, 101), (2, 10, 5.0, 90)]
-    assert (read.movies[10].title, read.movies[10].genres) == ("Heat (1995)", ("Action", "Crime"))
-    assert (read.movies[20].title, read.movies[20].genres) == ("Game, The (1997)", ())
+    assert (read.films[10].title, read.films[10].genres) == ("Heat (1995)", ("Action", "Crime"))
+    assert (read.films[20].title, read.films[20].genres) == ("Game, The (1997)", ())
     assert read.layout == "csv"
     assert set(read.hashes) == {"ratings.csv", "movies.csv"}
 
 
 def test_columns_are_found_by_name_behind_a_byte_order_mark_and_with_windows_line_ends(tmp_path: Path) -> None:
     text = "\ufefftimestamp,note,rating,movieId,userId\r\n100,x,4.0,10,1\r\n"
-    read = read_movielens(folder_with(tmp_path, ratings_csv=text, movies_csv="\ufeff" + MOVIES_CSV))
+    read = read_source(folder_with(tmp_path, ratings_csv=text, movies_csv="\ufeff" + MOVIES_CSV))
     assert rows(read) == [(1, 10, 4.0, 100)]
 
 
 def test_quoted_and_spaced_numbers_blank_lines_and_huge_ids_are_read(tmp_path: Path) -> None:
     text = 'userId,movieId,rating,timestamp\n"1", 10 ,"4.0",100\n\n99999999999,20,3,101\n'
-    read = read_movielens(folder_with(tmp_path, ratings_csv=text, movies_csv=MOVIES_CSV))
+    read = read_source(folder_with(tmp_path, ratings_csv=text, movies_csv=MOVIES_CSV))
     assert rows(read) == [(1, 10, 4.0, 100), (99999999999, 20, 3.0, 101)]
 
 
 def test_titles_with_quotes_and_line_breaks_become_one_line(tmp_path: Path) -> None:
     movies = 'movieId,title,genres\n10,"He said ""No""\nand left <|im_end|>",Drama\n20,,Drama\n'
-    read = read_movielens(folder_with(tmp_path, ratings_csv=RATINGS_CSV, movies_csv=movies))
-    assert read.movies[10].title == 'He said "No" and left <|im_end|>'
-    assert 20 not in read.movies  # an empty title is no title
+    read = read_source(folder_with(tmp_path, ratings_csv=RATINGS_CSV, movies_csv=movies))
+    assert read.films[10].title == 'He said "No" and left <|im_end|>'
+    assert 20 not in read.films  # an empty title is no title
 
 
 def test_the_first_of_two_films_with_one_id_is_kept(tmp_path: Path) -> None:
     movies = "movieId,title\n10,Heat (1995)\n10,Other (2000)\n"
-    read = read_movielens(folder_with(tmp_path, ratings_csv=RATINGS_CSV, movies_csv=movies))
-    assert read.movies[10].title == "Heat (1995)"
+    read = read_source(folder_with(tmp_path, ratings_csv=RATINGS_CSV, movies_csv=movies))
+    assert read.films[10].title == "Heat (1995)"
 
 
 def test_one_million_layout_is_latin_1_with_double_colons(tmp_path: Path) -> None:
     movies = "1::Misérables, Les (1995)::Drama|Musical\n2::Ratio 2::1 (1999)::Comedy\n".encode("latin-1")
     source = folder_with(tmp_path, ratings_dat="1::1::5::978300760\n1::2::3::978302109\n", movies_dat=movies)
-    read = read_movielens(source)
+    read = read_source(source)
     assert rows(read) == [(1, 1, 5.0, 978300760), (1, 2, 3.0, 978302109)]
-    assert read.movies[1].title == "Misérables, Les (1995)"
-    assert (read.movies[2].title, read.movies[2].genres) == ("Ratio 2::1 (1999)", ("Comedy",))
+    assert read.films[1].title == "Misérables, Les (1995)"
+    assert (read.films[2].title, read.films[2].genres) == ("Ratio 2::1 (1999)", ("Comedy",))
 
 
 def test_ten_million_layout_is_the_same_in_utf_8(tmp_path: Path) -> None:
     source = folder_with(tmp_path, ratings_dat="1::1::4.5::9\n", movies_dat="1::Misérables, Les (1995)::Drama\n")
-    assert read_movielens(source).movies[1].title == "Misérables, Les (1995)"
+    assert read_source(source).films[1].title == "Misérables, Les (1995)"
 
 
 def test_hundred_thousand_layout_reads_flags_as_genres(tmp_path: Path) -> None:
     flags = "|".join("1" if place in (1, 16) else "0" for place in range(19))  # Action and Thriller
     film = f"1|Café (1995)|01-Jan-1995||http://x|{flags}\n".encode("latin-1")
-    read = read_movielens(folder_with(tmp_path, u_data="196\t1\t3\t881250949\n", u_item=film))
+    read = read_source(folder_with(tmp_path, u_data="196\t1\t3\t881250949\n", u_item=film))
     assert rows(read) == [(196, 1, 3.0, 881250949)]
-    assert (read.movies[1].title, read.movies[1].genres) == ("Café (1995)", ("Action", "Thriller"))
+    assert (read.films[1].title, read.films[1].genres) == ("Café (1995)", ("Action", "Thriller"))
 
 
 def test_a_folder_above_and_the_ratings_file_itself_are_taken_too(tmp_path: Path) -> None:
     inner = folder_with(tmp_path / "ml-latest-small", ratings_csv=RATINGS_CSV, movies_csv=MOVIES_CSV)
-    assert rows(read_movielens(tmp_path)) == rows(read_movielens(inner / "ratings.csv"))
+    assert rows(read_source(tmp_path)) == rows(read_source(inner / "ratings.csv"))
 
 
 def test_two_movielens_below_one_folder_are_not_guessed_between(tmp_path: Path) -> None:
@@ -117,8 +118,8 @@ def test_two_movielens_below_one_folder_are_not_guessed_between(tmp_path: Path) 
         ("1,10,4.0,1.5", "line 3: the timestamp '1.5' is not a whole number"),
         ("1,ten,4.0,100", "line 3: the movie id 'ten' is not a whole number"),
         ("x,10,4.0,100", "line 3: the user id 'x' is not a whole number"),
-        ("1,10,4.0", "line 3: 3 fields where the header names 4"),
-        ("1,10,4.0,100,7", "line 3: 5 fields where the header names 4"),
+        ("1,10,4.0", "line 3: 3 fields and the header names 4"),
+        ("1,10,4.0,100,7", "line 3: 5 fields and the header names 4"),
         ('1,"10,4.0,100', "line 3: the quotes do not close"),
     ],
 )
@@ -202,10 +203,8 @@ def test_a_zip_reads_like_its_folder_and_leaves_nothing_behind(tmp_path: Path) -
             "ml/movies.csv": MOVIES_CSV,
         },
     )
-    read = read_movielens(source, scratch)
-    assert rows(read) == rows(
-        read_movielens(folder_with(tmp_path / "f", ratings_csv=RATINGS_CSV, movies_csv=MOVIES_CSV))
-    )
+    read = read_source(source, scratch)
+    assert rows(read) == rows(read_source(folder_with(tmp_path / "f", ratings_csv=RATINGS_CSV, movies_csv=MOVIES_CSV)))
     assert list(scratch.iterdir()) == []
 
 
@@ -218,7 +217,7 @@ def test_members_that_point_elsewhere_are_read_and_never_written_there(tmp_path:
     scratch = folder_with(tmp_path / "deep" / "scratch")
     source = make_zip(tmp_path / "ml.zip", {"../../ratings.csv": RATINGS_CSV, "../../movies.csv": MOVIES_CSV})
     before = sorted(tmp_path.rglob("*"))
-    assert len(rows(read_movielens(source, scratch))) == 3
+    assert len(rows(read_source(source, scratch))) == 3
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -276,4 +275,4 @@ def test_the_fast_reader_and_the_row_reader_agree(tmp_path: Path) -> None:
     slow = text.replace("\n1,", '\n" 1",', 1)
     assert slow != text
     other = folder_with(tmp_path / "b", ratings_csv=slow, movies_csv=movies)
-    assert rows(read_movielens(tmp_path / "a")) == rows(read_movielens(other))
+    assert rows(read_source(tmp_path / "a")) == rows(read_source(other))

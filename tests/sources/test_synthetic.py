@@ -9,13 +9,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from movielora.examples.records import parse_input
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from movielora.dataset.options import PrepareOptions
+from movielora.examples.importers.rendered_text import parse_films
 from movielora.preparation.prepare import prepare
-from movielora.sources.movielens import read_movielens
+from movielora.sources.catalogue import read_source
 from movielora.sources.synthetic import SyntheticSize, invented_titles, write_synthetic_movielens
 
 SMALL = SyntheticSize(users=20, films=60, least_ratings=20, mean_ratings=30)
@@ -32,10 +32,10 @@ def test_a_seed_gives_its_files_and_another_gives_others(tmp_path: Path) -> None
 
 def test_the_files_are_those_of_movielens(tmp_path: Path) -> None:
     write_synthetic_movielens(tmp_path, SMALL)
-    read = read_movielens(tmp_path)
+    read = read_source(tmp_path)
     assert read.layout == "csv"
-    assert len(read.movies) == 60
-    ratings = read.ratings
+    assert len(read.films) == 60
+    ratings = read.frame
     assert ratings["user_id"].unique().sort().to_list() == list(range(1, 21))
     assert ratings.group_by("user_id").len()["len"].min() >= 20
     assert ratings.select("user_id", "movie_id").is_duplicated().sum() == 0
@@ -46,13 +46,13 @@ def test_the_files_are_those_of_movielens(tmp_path: Path) -> None:
     with (tmp_path / "movies.csv").open() as file:
         assert next(csv.reader(file)) == ["movieId", "title", "genres"]
     assert re.fullmatch(r"1,\d+,\d\.\d,\d{9,10}", (tmp_path / "ratings.csv").read_text().splitlines()[1])
-    assert all(re.fullmatch(r".+ \(\d{4}\)", movie.title) and movie.genres for movie in read.movies.values())
+    assert all(re.fullmatch(r".+ \(\d{4}\)", movie.title) and movie.genres for movie in read.films.values())
 
 
 def test_users_in_blocks_are_still_all_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("movielora.sources.synthetic._BLOCK_CELLS", 60 * 7)
     write_synthetic_movielens(tmp_path, SMALL)
-    users = read_movielens(tmp_path).ratings["user_id"].to_list()
+    users = read_source(tmp_path).frame["user_id"].to_list()
     assert users == sorted(users)
     assert set(users) == set(range(1, 21))
 
@@ -84,7 +84,7 @@ def test_leniency_and_films_can_both_be_learnt(tmp_path: Path) -> None:
             for row, rated in zip(test, test_rated, strict=True)
         ]
         answers = [row["output"] == "Yes" for row in train]
-        known = [(parse_input(row["input"]).ratings or (), row["movie_id"]) for row in train]
+        known = [([film.rating for film in parse_films(row["input"])[0]], row["movie_id"]) for row in train]
         model = LogisticRegression().fit([[sum(r) / len(r), rate[movie]][:columns] for r, movie in known], answers)
         return float(roc_auc_score(liked, model.decision_function(seen)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from movielora.dataset.meta import DatasetMeta, FileFacts, read_meta, remake_com
 from movielora.dataset.names import FILMS, INTERACTIONS, META
 from movielora.dataset.timelines import Integers, Timelines
 from movielora.errors import DataError, first_line
+from movielora.storage.hashing import file_sha256
 
 _COLUMNS = (INTERACTIONS, FILMS)
 
@@ -81,12 +81,6 @@ def read_dataset_films(folder: Path) -> Films:
         return read_films(path)
 
 
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, as hexadecimal text. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @contextmanager
 def _reading(folder: Path, name: str, meta: DatasetMeta) -> Iterator[Path]:
     try:
@@ -109,12 +103,10 @@ def _check_size(folder: Path, name: str, meta: DatasetMeta) -> None:
 
 
 def is_edited(path: Path, facts: FileFacts) -> bool:
-    try:
-        return path.stat().st_size != facts.bytes or file_sha256(path) != facts.sha256
-    except FileNotFoundError:
+    """Whether a file is there and its bytes are not those of `facts`. Raises DataError if it cannot be read."""
+    if not path.is_file():
         return False
-    except OSError:
-        return True  # who reads the file will say why it cannot be read
+    return path.stat().st_size != facts.bytes or file_sha256(path) != facts.sha256
 
 
 def _damaged(folder: Path, name: str, problem: str, meta: DatasetMeta) -> DataError:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from movielora.sources.movie_files import Movie
+from movielora.sources.ratings import Movie
 
 Places = npt.NDArray[np.int32]
 

@@ -14,21 +14,21 @@ from movielora.dataset.options import PrepareOptions
 from movielora.dataset.splits import SPLITS, Splits
 from movielora.dataset.statistics import duplicate_ratings, positive_rates, tie_rate, time_leak
 from movielora.dataset.timelines import Timelines
-from movielora.sources.movielens import MovieLens
+from movielora.sources.ratings import Ratings
 
 
 def describe(
-    source: Path, movielens: MovieLens, timelines: Timelines, films: Films, splits: Splits, options: PrepareOptions
+    source: Path, ratings: Ratings, timelines: Timelines, films: Films, splits: Splits, options: PrepareOptions
 ) -> dict[str, Any]:
     """Everything of `meta.json` but the files: counts, shares 0 to 1, hashes, options."""
     counts = {name: len(splits.events[name]) for name in SPLITS}
     ratings_each = np.bincount(timelines.item, minlength=len(films))
-    is_listed = np.fromiter((film in movielens.movies for film in films.ids.tolist()), dtype=bool, count=len(films))
+    is_listed = np.fromiter((film in ratings.films for film in films.ids.tolist()), dtype=bool, count=len(films))
     leak = time_leak(timelines, splits)
     examples = sum(counts.values())
     return {
         "movielora_version": __version__,
-        "source": {"path": str(source), "layout": movielens.layout, "sha256": movielens.hashes},
+        "source": {"path": str(source), "layout": ratings.layout, "sha256": ratings.hashes},
         "options": asdict(options),
         "split": options.split,
         "history_len": options.history_len,
@@ -39,7 +39,7 @@ def describe(
         "users": len(timelines.users) - splits.users_dropped,
         "users_dropped": splits.users_dropped,
         "movies": int((ratings_each > 0).sum()),
-        "movies_listed": len(movielens.movies),
+        "movies_listed": len(ratings.films),
         "movies_untitled": int((~is_listed).sum()),
         "ratings": len(timelines.item),
         "ratings_untitled": int(ratings_each[~is_listed].sum()),

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from movielora.dataset.columns import write_films, write_interactions
-from movielora.dataset.dataset import file_sha256
 from movielora.dataset.films import Films, films_of
 from movielora.dataset.folder import staged_folder
 from movielora.dataset.meta import SCHEMA_VERSION
@@ -22,8 +21,9 @@ from movielora.dataset.timelines import Timelines, build_timelines
 from movielora.preparation.description import describe
 from movielora.preparation.export import export_json
 from movielora.progress import SILENT, Reporter
-from movielora.sources.movielens import read_movielens
+from movielora.sources.catalogue import read_source
 from movielora.storage.atomic import write_json_atomically
+from movielora.storage.hashing import file_sha256
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ def prepare(source: Path, output_dir: Path, options: PrepareOptions, reporter: R
     """
     read_dataset_info(output_dir)  # refuse a broken one before the work and not after it
     with staged_folder(output_dir, reporter) as folder:
-        movielens = read_movielens(source, scratch=folder, reporter=reporter)
-        with reporter.phase("Ordering timelines", len(movielens.ratings), "ratings") as phase:
-            films = films_of(movielens.ratings, movielens.movies)
-            timelines = build_timelines(movielens.ratings, films)
+        ratings = read_source(source, scratch=folder, reporter=reporter)
+        with reporter.phase("Ordering timelines", len(ratings.frame), "ratings") as phase:
+            films = films_of(ratings.frame, ratings.films)
+            timelines = build_timelines(ratings.frame, films)
             splits = split_examples(timelines, options)
             phase.advance(len(timelines.item))
         form = _export_form(splits, options, reporter)
-        meta = {"schema_version": SCHEMA_VERSION} | describe(source, movielens, timelines, films, splits, options)
+        meta = {"schema_version": SCHEMA_VERSION} | describe(source, ratings, timelines, films, splits, options)
         names = [] if form == "none" else export_json(folder, form, timelines, films, splits, options, reporter)
         with reporter.phase("Writing columns", len(timelines.item), "ratings") as phase:
             _write_columns(folder, timelines, films, splits, options)

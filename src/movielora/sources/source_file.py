@@ -1,4 +1,4 @@
-"""The layouts of MovieLens, and a file of one together with the name that errors call it by."""
+"""A file of a source with the name that errors call it by, and its text."""
 
 from __future__ import annotations
 
@@ -9,26 +9,8 @@ from movielora.errors import DataError
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How one generation of MovieLens writes its two files."""
-
-    name: str
-    ratings: str
-    movies: str
-    rating_separator: str
-    movie_separator: str
-
-
-LAYOUTS = (
-    Layout("csv", "ratings.csv", "movies.csv", ",", ","),
-    Layout("dat", "ratings.dat", "movies.dat", "::", "::"),
-    Layout("ml-100k", "u.data", "u.item", "\t", "|"),
-)
-
-
-@dataclass(frozen=True)
 class SourceFile:
-    """`path` is where the bytes lie; `shown` is the user's name for it, such as `ml-1m.zip: ratings.dat`."""
+    """`path` is where the bytes are; `shown` is the user's name for it, such as `ml-1m.zip: ratings.dat`."""
 
     path: Path
     shown: str
@@ -49,7 +31,7 @@ class SourceFile:
 
     def mistake(self, line: int, problem: str) -> DataError:
         """The error for a mistake in line `line` (from 1)."""
-        return DataError(f"{self.shown}, line {line}: {problem}", "Mend that line, or fetch the data again.")
+        return DataError(f"{self.shown}, line {line}: {problem}", "Fix that line, or fetch the data again.")
 
 
 def decode_utf8(file: SourceFile, content: bytes) -> str:
@@ -66,7 +48,7 @@ def decode_utf8(file: SourceFile, content: bytes) -> str:
 
 
 def decode_old(content: bytes) -> str:
-    """Text of the layouts before UTF-8: latin-1, but UTF-8 where it is valid (MovieLens 10M).
+    """Text of the layouts before UTF-8: latin-1, but UTF-8 if it is valid (MovieLens 10M).
 
     A latin-1 file with an accent in it is practically never valid UTF-8, so the first try is safe.
     """

@@ -18,6 +18,7 @@ from movielora.examples.example import Example
 from movielora.examples.example_set import ExampleSet
 from movielora.examples.load import ExampleLoader
 from movielora.examples.timeline_examples import TimelineExamples
+from movielora.machine.process_settings import settings_undone
 from movielora.progress import SILENT, Reporter
 from movielora.prompt.column_pieces import count_characters
 from movielora.prompt.lengths import CutoffAdvice, LengthSummary, advise_cutoff, summarise_lengths
@@ -89,6 +90,7 @@ class Audit:
         }
 
 
+@settings_undone()
 def audit(request: AuditRequest, reporter: Reporter) -> Audit:
     """Measure the split. Raises DataError where it is missing or empty, ConfigError for a senseless percentile."""
     started = time.monotonic()

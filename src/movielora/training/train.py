@@ -21,6 +21,7 @@ from movielora.dataset.find import TrainingSplits, find_dataset
 from movielora.errors import DataError, StoppedError
 from movielora.examples.load import ExampleLoader
 from movielora.machine.library_output import quiet_libraries
+from movielora.machine.process_settings import settings_undone
 from movielora.model.base import Placement, choose_placement, find_base, load_base
 from movielora.model.cpu.allocator import return_freed_memory
 from movielora.model.quantization import CPU_SPEED_WARNING
@@ -76,6 +77,7 @@ class _Examples:
     eval_rows: NDArray[np.int64]
 
 
+@settings_undone()
 def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     """Load the base, prepare tokens, attach LoRA, train, evaluate, keep the best, save.
 
@@ -232,6 +234,7 @@ def _build_trainer(work: _Work, placement: Placement, tokenizer: Any, examples: 
         identity=work.identity,
         spec=examples.spec,
         steps_per_epoch=steps_per_epoch(config, len(examples.train_rows)),
+        best_by=None if config.eval_strategy == "no" else config.best_metric,
         compiled=config.torch_compile,
     )
 

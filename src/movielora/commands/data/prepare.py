@@ -10,7 +10,7 @@ from typer import Option
 
 from movielora.dataset.options import Export, PrepareOptions, Split
 from movielora.errors import ConfigError
-from movielora.sources.download_names import DOWNLOAD_DIR, GROUPLENS, Download
+from movielora.sources.movielens.download_names import DOWNLOAD_DIR, GROUPLENS, Download
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _DEFAULT = PrepareOptions()
@@ -50,7 +50,7 @@ def prepare(
     from movielora.console.output import emit_json
     from movielora.console.reporting import reporter
     from movielora.preparation.prepare import prepare as run_prepare
-    from movielora.sources.download import fetch
+    from movielora.sources.movielens.download import fetch
 
     listener = reporter()
     if source is None and download is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import chdir
 from typing import Annotated
 
 import typer
@@ -34,7 +34,7 @@ def resume(
     from movielora.training.resume import recorded_config, recorded_folder
     from movielora.training.train import TrainRequest, train_run
 
-    os.chdir(recorded_folder(paths))  # its config's relative paths were meant from there
-    request = TrainRequest(recorded_config(paths), mode="resume", extra_epochs=extra_epochs)
-    result = train_run(request, reporting.reporter())
+    with chdir(recorded_folder(paths)):  # its config's relative paths were meant from there
+        request = TrainRequest(recorded_config(paths), mode="resume", extra_epochs=extra_epochs)
+        result = train_run(request, reporting.reporter())
     output.emit_json(result.to_json()) if as_json else show_result(result)

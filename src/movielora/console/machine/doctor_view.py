@@ -80,5 +80,5 @@ def show_explanations(explanations: Sequence[Explanation]) -> None:
         console.print(Text.assemble((f"{found.subject}: ", "bold"), (found.name, "bold")))
         console.print(Text(f"  line {found.number}: {found.line}", "dim"))
         console.print(Text(f"  cause: {found.cause}"))
-        console.print(Text(f"  cure:  {found.cure}"))
+        console.print(Text(f"  fix:   {found.fix}"))
         console.print(Text(f"  → {found.command}", "cyan"))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from movielora.errors import DataError
-from movielora.sources.source_file import Layout, SourceFile, decode_old, decode_utf8
+from movielora.sources.movielens.layouts import Layout
+from movielora.sources.ratings import Movie
+from movielora.sources.source_file import SourceFile, decode_old, decode_utf8
 from movielora.sources.titles import one_line
 
 # The order of the 19 flags that end a line of u.item (u.genre of MovieLens 100K).
@@ -36,14 +37,6 @@ _GENRES_100K = [
 _NO_GENRES = "(no genres listed)"
 
 
-@dataclass(frozen=True)
-class Movie:
-    """A film: its title on one line (never empty), and its genres."""
-
-    title: str
-    genres: tuple[str, ...]
-
-
 def read_movies(file: SourceFile, layout: Layout) -> dict[int, Movie]:
     """Films by movie id; of an id that comes twice the first is kept, a film with an empty title is left out.
 
@@ -67,7 +60,7 @@ def read_movies(file: SourceFile, layout: Layout) -> dict[int, Movie]:
 
 def _csv_rows(file: SourceFile, text: str) -> Iterator[tuple[int, str, str, tuple[str, ...]]]:
     """(line, id, title, genres) of `movieId,title,genres`, in any order of columns; titles may hold line breaks."""
-    # strict: a stray quote would otherwise swallow the films after it without a word
+    # strict: a stray quote would otherwise swallow the films after it silently
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     line = 1
     try:
@@ -78,12 +71,12 @@ def _csv_rows(file: SourceFile, text: str) -> Iterator[tuple[int, str, str, tupl
         for row in reader:
             if row:
                 if len(row) <= max(*places, genres_at or 0):
-                    raise file.mistake(line, f"{len(row)} fields where the header names {len(header)}.")
+                    raise file.mistake(line, f"{len(row)} fields and the header names {len(header)}.")
                 genres = () if genres_at is None else _genres(row[genres_at])
                 yield line, row[places[0]], row[places[1]], genres
             line = reader.line_num + 1
     except csv.Error as error:
-        raise file.mistake(line, f"the quotes do not close as CSV asks ({error}).") from error
+        raise file.mistake(line, f"the quotes do not close as CSV requires ({error}).") from error
 
 
 def _plain_rows(file: SourceFile, text: str, separator: str) -> Iterator[tuple[int, str, str, tuple[str, ...]]]:
@@ -94,7 +87,7 @@ def _plain_rows(file: SourceFile, text: str, separator: str) -> Iterator[tuple[i
         fields = row.rstrip("\r").split(separator)
         if separator == "|":
             if len(fields) < 2:
-                raise file.mistake(line, "an id and a title separated by | are wanted.")
+                raise file.mistake(line, "an id and a title separated by | are expected.")
             flags = fields[-len(_GENRES_100K) :]
             yield (
                 line,
@@ -106,7 +99,7 @@ def _plain_rows(file: SourceFile, text: str, separator: str) -> Iterator[tuple[i
             )
         else:
             if len(fields) < 3:
-                raise file.mistake(line, "an id, a title and genres separated by :: are wanted.")
+                raise file.mistake(line, "an id, a title and genres separated by :: are expected.")
             # a title may itself hold `::`
             yield line, fields[0], separator.join(fields[1:-1]), _genres(fields[-1])
 
@@ -116,7 +109,7 @@ def _genres(text: str) -> tuple[str, ...]:
 
 
 def column_place(file: SourceFile, header: list[str], name: str) -> int:
-    """Where `name` stands in the header.
+    """The place of `name` in the header.
 
     Raises:
         DataError: it is not there.

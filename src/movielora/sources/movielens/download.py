@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from movielora import __version__
 from movielora.errors import ConfigError, OutputError, WorkError
 from movielora.progress import SILENT, Phase, Reporter
-from movielora.sources.download_names import GROUPLENS, Download
+from movielora.sources.movielens.download_names import GROUPLENS, Download
 
 # The MD5 that GroupLens publishes for the versions that never change. ml-latest-small changes from time to time, so
 # its checksum is fetched beside it; where there is none, the zip's own checksums are all there is to go by.

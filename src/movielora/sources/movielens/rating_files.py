@@ -1,29 +1,27 @@
 """Reading ratings: `ratings.csv`, `ratings.dat` and `u.data`, millions of lines in seconds.
 
-Polars reads the file whole. Where it stumbles or a value is out of range, the file is read again row by row, which
-either names the line and field of the first mistake or finds that all is well (quoted numbers, spaces, huge ids).
+Polars reads the file whole. If it fails or a value is out of range, the file is read again row by row, which either
+names the line and field of the first mistake or finds none (quoted numbers, spaces, huge ids).
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import math
-import re
 from array import array
 from collections.abc import Iterator
 
 import polars as pl
 
 from movielora.errors import DataError
-from movielora.sources.movie_files import column_place
-from movielora.sources.source_file import Layout, SourceFile, decode_utf8
+from movielora.sources.fields import HIGHEST_STARS, LOWEST_STARS, stars, whole_number
+from movielora.sources.movielens.layouts import Layout
+from movielora.sources.movielens.movie_files import column_place
+from movielora.sources.ratings import COLUMNS
+from movielora.sources.source_file import SourceFile, decode_utf8
 
-COLUMNS = ("user_id", "movie_id", "rating", "timestamp")
 _CSV_NAMES = ("userId", "movieId", "rating", "timestamp")
 _FAST_TYPES = (pl.Int32, pl.Int32, pl.Float64, pl.Int64)
-_LOWEST_STARS, _HIGHEST_STARS = 0.0, 5.0
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 def read_ratings(file: SourceFile, layout: Layout) -> pl.DataFrame:
@@ -34,7 +32,7 @@ def read_ratings(file: SourceFile, layout: Layout) -> pl.DataFrame:
     """
     if layout.name == "csv":
         _check_header(file)
-    frame = _read_whole(file, layout)
+    frame = _readwhole_number(file, layout)
     if frame is None or not _all_valid(frame):
         frame = _read_by_row(file, layout)
     if frame.is_empty():
@@ -58,8 +56,8 @@ def _header_places(file: SourceFile, header: list[str]) -> list[int]:
     return [column_place(file, names, name) for name in _CSV_NAMES]
 
 
-def _read_whole(file: SourceFile, layout: Layout) -> pl.DataFrame | None:
-    """All ratings by polars, or None where it cannot read them."""
+def _readwhole_number(file: SourceFile, layout: Layout) -> pl.DataFrame | None:
+    """All ratings by polars, or None if it cannot read them."""
     try:
         if layout.name == "csv":
             types = dict(zip(_CSV_NAMES, _FAST_TYPES, strict=True))
@@ -76,17 +74,17 @@ def _read_whole(file: SourceFile, layout: Layout) -> pl.DataFrame | None:
 def _all_valid(frame: pl.DataFrame) -> bool:
     if any(frame.null_count().row(0)):
         return False
-    return bool(frame.select(pl.col("rating").is_between(_LOWEST_STARS, _HIGHEST_STARS).all()).item())
+    return bool(frame.select(pl.col("rating").is_between(LOWEST_STARS, HIGHEST_STARS).all()).item())
 
 
 def _read_by_row(file: SourceFile, layout: Layout) -> pl.DataFrame:
     """The same columns, read slowly; raises `DataError` at the first mistake."""
     users, movies, ratings, times = array("q"), array("q"), array("d"), array("q")
     for line, (user, movie, rating, time) in _rows(file, layout):
-        users.append(_whole(file, line, "user id", user))
-        movies.append(_whole(file, line, "movie id", movie))
-        ratings.append(_stars(file, line, rating))
-        times.append(_whole(file, line, "timestamp", time))
+        users.append(whole_number(file, line, "user id", user))
+        movies.append(whole_number(file, line, "movie id", movie))
+        ratings.append(stars(file, line, rating))
+        times.append(whole_number(file, line, "timestamp", time))
     return pl.DataFrame(
         dict(zip(COLUMNS, [_series(values) for values in (users, movies, ratings, times)], strict=True))
     )
@@ -104,8 +102,8 @@ def _rows(file: SourceFile, layout: Layout) -> Iterator[tuple[int, list[str]]]:
             if row.strip():
                 fields = row.rstrip("\r").split(layout.rating_separator)
                 if len(fields) != len(COLUMNS):
-                    wanted = "user, movie, rating and timestamp"
-                    raise file.mistake(line, f"{len(fields)} fields where {len(COLUMNS)} are wanted ({wanted}).")
+                    expected = "user, movie, rating and timestamp"
+                    raise file.mistake(line, f"{len(fields)} fields and {len(COLUMNS)} are expected ({expected}).")
                 yield line, fields
         return
     reader = csv.reader(io.StringIO(decode_utf8(file, content), newline=""), strict=True)
@@ -117,26 +115,8 @@ def _rows(file: SourceFile, layout: Layout) -> Iterator[tuple[int, list[str]]]:
         for fields in reader:
             if fields:
                 if len(fields) != len(header):
-                    raise file.mistake(line, f"{len(fields)} fields where the header names {len(header)}.")
+                    raise file.mistake(line, f"{len(fields)} fields and the header names {len(header)}.")
                 yield line, [fields[place] for place in places]
             line = reader.line_num + 1
     except csv.Error as error:
-        raise file.mistake(line, f"the quotes do not close as CSV asks ({error}).") from error
-
-
-def _whole(file: SourceFile, line: int, field: str, text: str) -> int:
-    if not _WHOLE_NUMBER.fullmatch(text.strip()):
-        raise file.mistake(line, f"the {field} {text[:40]!r} is not a whole number.")
-    return int(text)
-
-
-def _stars(file: SourceFile, line: int, text: str) -> float:
-    try:
-        rating = float(text) if "_" not in text else math.nan
-    except ValueError:
-        rating = math.nan
-    if not math.isfinite(rating):
-        raise file.mistake(line, f"the rating {text[:40]!r} is not a number.")
-    if not _LOWEST_STARS <= rating <= _HIGHEST_STARS:
-        raise file.mistake(line, f"the rating {text[:40]!r} is not between 0 and 5 stars.")
-    return rating
+        raise file.mistake(line, f"the quotes do not close as CSV requires ({error}).") from error

@@ -1,4 +1,4 @@
-"""Opening a zip of MovieLens: only the two wanted members leave it, under names that we choose.
+"""Opening a zip of MovieLens: only its ratings and films leave it, under names that we choose.
 
 The names inside an archive are never used as paths, so no member can be written elsewhere; sizes are bounded before
 and while unpacking, so a small archive cannot fill the disk.
@@ -17,7 +17,8 @@ from pathlib import Path
 
 from movielora.errors import DataError
 from movielora.progress import Reporter
-from movielora.sources.source_file import LAYOUTS, Layout, SourceFile
+from movielora.sources.movielens.layouts import LAYOUTS, Layout
+from movielora.sources.source_file import SourceFile
 
 # MovieLens 32M unpacks to 0.9 GB of ratings at 4:1; these leave room for ten times that, and stop a bomb.
 _MOST_BYTES = 10 * 1024**3
@@ -28,7 +29,7 @@ _AGAIN = "Fetch it again: movielora prepare --download ml-latest-small"
 
 
 def is_archive(path: Path) -> bool:
-    """Whether `path` is meant as a zip: by its name, or by its first bytes."""
+    """Whether `path` is a zip by its name or its content."""
     if path.suffix.lower() == ".zip":
         return True
     try:
@@ -88,7 +89,9 @@ def _wanted(archive: Path, opened: zipfile.ZipFile) -> tuple[Layout, zipfile.Zip
                     raise DataError(f"{archive} has {layout.ratings} but no {layout.movies} beside it.", _AGAIN)
                 return layout, folders[folder][layout.ratings], folders[folder][layout.movies]
     names = ", ".join(layout.ratings for layout in LAYOUTS)
-    raise DataError(f"{archive} holds no ratings: none of {names} is in it.", _AGAIN)
+    raise DataError(
+        f"{archive} holds no ratings: none of {names} is in it.", f"Unpack it, and give the folder. {_AGAIN}"
+    )
 
 
 def _check_size(file: SourceFile, member: zipfile.ZipInfo) -> None:

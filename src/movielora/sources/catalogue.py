@@ -1,0 +1,39 @@
+"""The sources of ratings that `prepare` reads. A new one is a new module with a `SOURCE`, and one line here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from movielora.errors import DataError
+from movielora.progress import SILENT, Reporter
+from movielora.sources import recbole
+from movielora.sources.movielens import read as movielens
+from movielora.sources.ratings import Ratings, Source
+
+SOURCES: tuple[Source, ...] = (
+    movielens.SOURCE,
+    recbole.SOURCE,
+)
+_GET_ONE = "Give a folder or zip of MovieLens, or fetch one: movielora prepare --download ml-latest-small"
+
+
+def read_source(path: Path, scratch: Path | None = None, reporter: Reporter = SILENT) -> Ratings:
+    """Read the ratings at `path`, a file or a folder, with the source that it belongs to.
+
+    Raises:
+        DataError: there is nothing there, no source or more than one claims it, or a file holds a mistake.
+    """
+    try:
+        if not path.exists():
+            raise DataError(f"{path} does not exist.", _GET_ONE)
+        claims = [source for source in SOURCES if source.is_mine(path)]
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    if len(claims) > 1:
+        found = " and of ".join(f"{source.name} ({source.looked_for})" for source in claims)
+        raise DataError(f"{path} holds files of {found}.", "Give the file of ratings itself as --source.")
+    if not claims:
+        problem = "holds no ratings" if path.is_dir() else "is neither a folder nor a zip nor a file of ratings"
+        looked_for = ", ".join(f"{source.looked_for} ({source.name})" for source in SOURCES)
+        raise DataError(f"{path} {problem}: looked for {looked_for}.", _GET_ONE)
+    return claims[0].read(path, scratch, reporter)

@@ -1,0 +1,1 @@
+"""MovieLens: its three layouts, as folders and zips, and fetching it from GroupLens."""

@@ -1,0 +1,51 @@
+"""What every source gives: ratings as a frame, and the films it lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from movielora.progress import Reporter
+
+COLUMNS = ("user_id", "movie_id", "rating", "timestamp")
+
+
+@dataclass(frozen=True)
+class Movie:
+    """A film as its source lists it: the title on one line (never empty), and the genres."""
+
+    title: str
+    genres: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """The ratings of one source, as read.
+
+    `frame` has the columns `user_id`, `movie_id` (whole numbers or text), `rating` (stars, 0 to 5) and `timestamp`
+    (unix seconds), in the file's order. `films` has the source's films by id, of the type that `movie_id` has; not
+    every rated film is listed. `layout` is the form of the files, `hashes` the SHA-256 of each, by its name.
+    """
+
+    layout: str
+    frame: pl.DataFrame
+    films: dict[int, Movie] | dict[str, Movie]
+    hashes: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A form in which ratings come: one of the list in `catalogue.py`.
+
+    `is_mine` says whether a path that exists, file or folder, looks like this form (it may raise OSError); `read` reads
+    it, unpacking what must be unpacked below the scratch folder (None: the system's), or raises DataError naming file,
+    line and field. `looked_for` completes "looked for": the file names that `is_mine` goes by.
+    """
+
+    name: str
+    looked_for: str
+    is_mine: Callable[[Path], bool]
+    read: Callable[[Path, Path | None, Reporter], Ratings]

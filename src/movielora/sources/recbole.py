@@ -1,0 +1,247 @@
+"""RecBole's atomic files: `NAME.inter` holds the ratings, `NAME.item` (if there is one) the films.
+
+Tab-separated with a header of typed fields, as `user_id:token<TAB>item_id:token<TAB>rating:float<TAB>timestamp:float`;
+a `token_seq` is words separated by spaces (https://recbole.io/docs/user_guide/data/atomic_files.html). Ids are text,
+and become whole numbers if every one is a plain whole number.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from movielora.errors import DataError
+from movielora.progress import Reporter
+from movielora.sources.fields import HIGHEST_STARS, LATEST_SECONDS, LOWEST_STARS, seconds, stars
+from movielora.sources.ratings import COLUMNS, Movie, Ratings, Source
+from movielora.sources.source_file import SourceFile, decode_utf8
+from movielora.sources.titles import one_line
+from movielora.storage.hashing import file_sha256
+
+_COLUMN_TYPES = (pl.String(), pl.String(), pl.Float64(), pl.Float64())
+_TYPES = ("token", "token_seq", "float", "float_seq")
+_USER, _ITEM, _RATING, _TIME = ("user_id",), ("item_id", "movie_id"), ("rating",), ("timestamp",)
+_TITLE = ("movie_title", "title", "name")
+_YEAR = ("release_year", "year")
+# RecBole's ml-1m says `genre`, its ml-100k `class`.
+_GENRES = ("genre", "genres", "class")
+_NO_GENRES = ("(no genres listed)", "unknown", "")
+_FOUR_DIGITS = re.compile(r"[12][0-9]{3}")
+_PLAIN_NUMBER = r"^(0|[1-9][0-9]{0,17})$"
+
+
+def read(path: Path, scratch: Path | None, reporter: Reporter) -> Ratings:
+    """Read a `.inter` file, or the one in a folder or just below it, and the `.item` file beside it.
+
+    Raises:
+        DataError: there is more than one `.inter` file, or a file holds a mistake.
+    """
+    ratings_file = _as_source(_inter_file(path))
+    items_file = _as_source(ratings_file.path.with_suffix(".item"))
+    films: dict[str, Movie] = {}
+    has_items = items_file.path.is_file()
+    if has_items:
+        with reporter.phase("Reading films", None, "films") as phase:
+            films = _read_films(items_file)
+            phase.advance(len(films))
+    else:
+        reporter.note(f"There is no {items_file.shown}: films are named by their ids.")
+    with reporter.phase("Reading ratings", None, "ratings") as phase:
+        frame = _read_ratings(ratings_file)
+        phase.advance(len(frame))
+    files = [ratings_file, items_file] if has_items else [ratings_file]
+    hashes = {file.path.name: file_sha256(file.path) for file in files}
+    return _with_number_ids(Ratings("recbole", frame, films, hashes), films)
+
+
+def _is_mine(path: Path) -> bool:
+    return path.suffix == ".inter" if path.is_file() else bool(_inter_files(path))
+
+
+SOURCE = Source(name="RecBole", looked_for="NAME.inter", is_mine=_is_mine, read=read)
+
+
+def _inter_files(folder: Path) -> list[Path]:
+    """The `.inter` files of the folder, else those of its subfolders."""
+    for pattern in ("*.inter", "*/*.inter"):
+        if found := sorted(file for file in folder.glob(pattern) if file.is_file()):
+            return found
+    return []
+
+
+def _inter_file(path: Path) -> Path:
+    if path.is_file():
+        return path
+    found = _inter_files(path)
+    # RecBole names the whole file like its folder; `NAME.train.inter` and the like are parts of it
+    whole = [file for file in found if file.stem == file.parent.name]
+    chosen = found if len(found) == 1 else whole
+    if len(chosen) != 1:
+        names = ", ".join(str(file.relative_to(path)) for file in found)
+        raise DataError(f"{path} holds more than one file of ratings ({names}).", "Give one of them as --source.")
+    return chosen[0]
+
+
+def _as_source(path: Path) -> SourceFile:
+    return SourceFile(path, str(path))
+
+
+def _read_ratings(file: SourceFile) -> pl.DataFrame:
+    """The ratings with ids as text, in the file's order; raises DataError."""
+    names = _header(file)
+    places = [_place(file, names, wanted) for wanted in (_USER, _ITEM, _RATING, _TIME)]
+    frame = _read_whole(file, places)
+    if frame is None or not _all_valid(frame):
+        frame = _read_by_row(file, places)
+    if frame.is_empty():
+        raise DataError(f"{file.shown} holds no ratings.", "Fetch the data again.")
+    # a time with a fraction is cut to its second
+    return frame.with_columns(pl.col("timestamp").floor().cast(pl.Int64))
+
+
+def _read_whole(file: SourceFile, places: list[int]) -> pl.DataFrame | None:
+    """All ratings by polars, or None if it cannot read them."""
+    names = [f"column_{place + 1}" for place in places]
+    types = dict(zip(names, _COLUMN_TYPES, strict=True))
+    try:
+        frame = pl.read_csv(
+            file.path,
+            separator="\t",
+            has_header=False,
+            skip_lines=1,
+            columns=names,
+            schema_overrides=types,
+            quote_char=None,
+            infer_schema_length=1,
+        )
+    except pl.exceptions.PolarsError:
+        return None
+    return frame.select(pl.col(old).alias(new) for old, new in zip(names, COLUMNS, strict=True))
+
+
+def _all_valid(frame: pl.DataFrame) -> bool:
+    if any(frame.null_count().row(0)):
+        return False
+    in_range = pl.col("rating").is_between(LOWEST_STARS, HIGHEST_STARS).all()
+    in_time = pl.col("timestamp").is_between(-LATEST_SECONDS, LATEST_SECONDS).all()
+    return bool(frame.select(in_range & in_time).item())
+
+
+def _read_by_row(file: SourceFile, places: list[int]) -> pl.DataFrame:
+    """The same, read slowly; raises DataError at the first mistake."""
+    users: list[str] = []
+    items: list[str] = []
+    ratings, times = array("d"), array("d")
+    for line, fields in _rows(file):
+        user, item, rating, time = (fields[place] for place in places)
+        for name, text in (("user id", user), ("item id", item)):
+            if not text:
+                raise file.mistake(line, f"the {name} is empty.")
+        users.append(user)
+        items.append(item)
+        ratings.append(stars(file, line, rating))
+        times.append(seconds(file, line, time))
+    columns = zip(COLUMNS, (users, items, list(ratings), list(times)), strict=True)
+    return pl.DataFrame(dict(columns), schema=dict(zip(COLUMNS, _COLUMN_TYPES, strict=True)))
+
+
+def _read_films(file: SourceFile) -> dict[str, Movie]:
+    """Films by id; of an id that comes twice the first is kept, a film with an empty title is left out."""
+    names = _header(file)
+    item_at, title_at = _place(file, names, _ITEM), _place(file, names, _TITLE)
+    year_at, genres_at = _place_or_none(names, _YEAR), _place_or_none(names, _GENRES)
+    films: dict[str, Movie] = {}
+    for line, fields in _rows(file):
+        if not fields[item_at]:
+            raise file.mistake(line, "the item id is empty.")
+        title = one_line(_unquoted(fields[title_at]))
+        if title:
+            year = "" if year_at is None else fields[year_at].strip()
+            genres = "" if genres_at is None else _unquoted(fields[genres_at]).strip()
+            films.setdefault(fields[item_at], Movie(_with_year(title, year), _genres(genres)))
+    return films
+
+
+def _header(file: SourceFile) -> list[str]:
+    """The names of the fields, without their types."""
+    try:
+        with file.path.open("rb") as stream:
+            first = stream.readline(1 << 16)
+    except OSError as error:
+        raise DataError(f"{file.shown} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    if not first.strip():
+        raise DataError(f"{file.shown} is empty.", "Fetch the data again.")
+    names = []
+    for field in decode_utf8(file, first).rstrip("\r\n").split("\t"):
+        name, _, kind = field.strip().partition(":")
+        if kind not in _TYPES:
+            raise file.mistake(1, f"the field {field[:40]!r} has no type, as in rating:float ({', '.join(_TYPES)}).")
+        names.append(name)
+    return names
+
+
+def _place(file: SourceFile, names: list[str], wanted: tuple[str, ...]) -> int:
+    place = _place_or_none(names, wanted)
+    if place is None:
+        shown = ", ".join(name[:40] for name in names[:8])
+        problem = f"{file.shown} has no field {wanted[0]!r}; its first line has: {shown}."
+        raise DataError(problem, f"Name it {wanted[0]} there.")
+    return place
+
+
+def _place_or_none(names: list[str], wanted: tuple[str, ...]) -> int | None:
+    return next((names.index(name) for name in wanted if name in names), None)
+
+
+def _rows(file: SourceFile) -> Iterator[tuple[int, list[str]]]:
+    """(line, its fields) of every line after the header that is not blank."""
+    lines = decode_utf8(file, file.read_bytes()).split("\n")
+    count = len(lines[0].split("\t"))
+    for number, line in enumerate(lines[1:], 2):
+        if line.strip():
+            fields = line.rstrip("\r").split("\t")
+            if len(fields) != count:
+                raise file.mistake(number, f"{len(fields)} fields and the header names {count}.")
+            yield number, fields
+
+
+def _unquoted(text: str) -> str:
+    """pandas quotes a field that holds a quote; RecBole's own converters do not, so a lone quote stays as it is."""
+    inner = text[1:-1]
+    is_quoted = len(text) > 1 and text[0] == text[-1] == '"' and '"' not in inner.replace('""', "")
+    return inner.replace('""', '"') if is_quoted else text
+
+
+def _with_year(title: str, year: str) -> str:
+    """`Heat` and `1995` → `Heat (1995)`, as MovieLens writes titles."""
+    if not _FOUR_DIGITS.fullmatch(year) or title.endswith(f"({year})"):
+        return title
+    return f"{title} ({year})"
+
+
+def _genres(text: str) -> tuple[str, ...]:
+    return () if text in _NO_GENRES else tuple(text.split())
+
+
+def _with_number_ids(ratings: Ratings, films: dict[str, Movie]) -> Ratings:
+    frame, listed = ratings.frame, pl.Series(list(films), dtype=pl.String)
+    numbers: dict[int, Movie] | None = None
+    if _are_plain_numbers(frame["user_id"]):
+        frame = frame.with_columns(_numbers(frame["user_id"]))
+    if _are_plain_numbers(frame["movie_id"]) and _are_plain_numbers(listed):
+        frame = frame.with_columns(_numbers(frame["movie_id"]))
+        numbers = {int(film): movie for film, movie in films.items()}
+    return Ratings(ratings.layout, frame, films if numbers is None else numbers, ratings.hashes)
+
+
+def _numbers(ids: pl.Series) -> pl.Series:
+    numbers = ids.cast(pl.Int64)
+    return numbers if numbers.cast(pl.Int32, strict=False).null_count() else numbers.cast(pl.Int32)
+
+
+def _are_plain_numbers(ids: pl.Series) -> bool:
+    return bool(ids.str.contains(_PLAIN_NUMBER).all())
