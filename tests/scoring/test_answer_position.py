@@ -105,10 +105,10 @@ def test_rows_come_back_in_their_order_and_only_those_asked(tiny_base: Path) -> 
     examples, model = _examples(tiny_base), _model(tiny_base)
     whole, _ = score(model, examples, np.arange(40), batch_size=5)
     chosen = np.array([31, 2, 17, 5])
-    told: list[int] = []
-    some, _ = score(model, examples, chosen, batch_size=5, on_batch=told.append)
+    counted_rows: list[int] = []
+    some, _ = score(model, examples, chosen, batch_size=5, on_batch=counted_rows.append)
     np.testing.assert_allclose(some.log_odds, whole.log_odds[chosen], atol=1e-5)
-    assert sum(told) == 4
+    assert sum(counted_rows) == 4
 
 
 def test_the_same_rows_give_the_same_bits(tiny_base: Path) -> None:
@@ -138,7 +138,7 @@ def test_equal_prompts_keep_a_token_of_their_own(tiny_base: Path) -> None:
 
 
 def test_an_opening_belongs_to_the_model_s_state(tiny_base: Path) -> None:
-    """Adapter on and off give other keys and values: they are made anew for every call."""
+    """Adapter on and off give other keys and values: they are made again for every call."""
     examples, model = _examples(tiny_base), _model(tiny_base)
     rows = np.arange(len(examples))
     with torch.inference_mode():

@@ -88,7 +88,7 @@ def test_runs_of_different_bases_are_refused(
         compare(request_for(runs=(run, other)), SILENT)
 
 
-def test_scores_from_elsewhere_stand_beside_base_and_adapter(
+def test_external_scores_stand_beside_base_and_adapter(
     request_for: Callable[..., CompareRequest], tmp_path: Path
 ) -> None:
     compare(request_for(), SILENT)

@@ -22,6 +22,9 @@ from movielora.storage.atomic import read_json
 from movielora.training.identity import differences
 from movielora.training.loop.early_stopping import early_stop_reason
 
+# Of resume_state.json. Schema 1 hashed the prompt of the first records, which prepared columns do not have.
+_SCHEMA = 2
+
 
 @dataclass(frozen=True)
 class ResumeState:
@@ -39,7 +42,7 @@ class ResumeState:
     metric: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {"schema": 1, **vars(self)}
+        return {"schema": _SCHEMA, **vars(self)}
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,10 @@ def plan_resume(
     record = read_record(RunPaths(checkpoint.path.parent))
     state = read_resume_state(checkpoint.path)
     _refuse_another_run(state, dict(identity), checkpoint)
+    if state is not None and state.identity and "prompt" not in state.identity:
+        reporter.warn(
+            f"{checkpoint.path.name} is of an earlier movielora: whether its prompt is the same is not checked"
+        )
     _say_changes(record, resolved.values, reporter)
     trainer = read_trainer_state(checkpoint.path)
     plan = ResumePlan(
@@ -141,6 +148,8 @@ def read_resume_state(checkpoint: Path) -> ResumeState | None:
     if loss is None or step is None or not per_epoch:
         return None
     identity = {key: value for key, value in fields.mapping(raw.get("identity")).items() if isinstance(value, str)}
+    if raw.get("schema") != _SCHEMA:
+        identity.pop("prompt", None)
     return ResumeState(identity, loss, step, per_epoch, fields.text(raw.get("metric"), 64))
 
 
