@@ -1,7 +1,8 @@
 """Fetching MovieLens from GroupLens: with progress, resumed after a break, and checked before it is used.
 
-`ml-1m.zip.part` grows in the cache folder; a broken transfer continues from its end by an HTTP range request, guarded by
-`If-Range` so that a file which changed meanwhile starts again. Only when the checksum fits does it become `ml-1m.zip`.
+`ml-1m.zip.part` grows in the cache folder; a broken transfer continues from its end by an HTTP range request, guarded
+by `If-Range` so that a file which changed meanwhile starts again. Only when the checksum fits does it become
+`ml-1m.zip`.
 """
 
 from __future__ import annotations
