@@ -13,7 +13,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}
 # line with the command's own docstring.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("Start here", "Run every step on synthetic ratings, in three minutes, without a GPU.", "demo"),
-    "prepare": ("Data", "Turn MovieLens ratings into training, evaluation and test examples.", "data.prepare"),
+    "prepare": ("Data", "Turn ratings into training, evaluation and test examples.", "data.prepare"),
     "audit": ("Data", "Measure how long the examples are before you train.", "data.audit"),
     "config": (
         "Training",
