@@ -36,12 +36,3 @@ def test_no_public_name_is_defined_twice() -> None:
     twice = {name: found for name, found in places.items() if len(found) > 1 and name not in SAME_BY_DESIGN}
     assert {name: found for name, found in twice.items() if name not in STILL_TWICE} == {}
     assert set(twice) == STILL_TWICE, "take what is fixed out of the list"
-
-
-def test_no_folder_holds_more_than_a_dozen_files() -> None:
-    crowded = {
-        str(folder.relative_to(SOURCES)): count
-        for folder in SOURCES.rglob("*")
-        if folder.is_dir() and (count := sum(path.name != "__init__.py" for path in folder.glob("*.py"))) > 12
-    }
-    assert crowded == {}
