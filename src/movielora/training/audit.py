@@ -61,7 +61,7 @@ class WalkedExample:
 
 @dataclass(frozen=True)
 class Audit:
-    """`advice` is None where characters were counted: a cutoff is in tokens."""
+    """`advice` is None if characters were counted: a cutoff is in tokens."""
 
     path: Path
     unit: Literal["tokens", "characters"]
@@ -92,7 +92,7 @@ class Audit:
 
 @settings_undone()
 def audit(request: AuditRequest, reporter: Reporter) -> Audit:
-    """Measure the split. Raises DataError where it is missing or empty, ConfigError for a senseless percentile."""
+    """Measure the split. Raises DataError if it is missing or empty, ConfigError for a senseless percentile."""
     started = time.monotonic()
     wrong = [value for value in request.percentiles if not 0 <= value <= 100]
     if wrong or not request.percentiles:
