@@ -220,8 +220,8 @@ def test_other_kernels_are_said(workplace: Workplace, half_done: str, kernel: st
     listener = Listener()
     workplace.train_here(half_done, f"flash_attn={kernel}", mode="resume", reporter=listener)
     said = (
-        "the run was trained with sdpa attention and the model's own kernels and continues with eager attention and the "
-        "model's own kernels: the losses will not be an uninterrupted run's"
+        "the run was trained with sdpa attention and the model's own kernels and continues with eager attention and "
+        "the model's own kernels: the losses will not be an uninterrupted run's"
     )
     assert listener.said.count(said) == others
     assert not [line for line in listener.said if line.startswith("flash_attn was")]
