@@ -1,5 +1,5 @@
 # Two commands set everything up from a clean clone, with nothing but Python and make:
-#   make demo    the whole road on invented ratings
+#   make demo    every step on synthetic ratings
 #   make test    linters and all tests
 PYTHON ?= python3
 VENV   := .venv
@@ -10,18 +10,20 @@ ROUNDS ?= 30
 .PHONY: help demo test check format storm bench bench-quick clean
 
 help:
-	@echo "make demo     the whole road on the embedded default, three minutes, no GPU"
-	@echo "make test     linters and all tests"
-	@echo "make check    the linters alone"
-	@echo "make format   let ruff lay out the code"
-	@echo "make bench    every benchmark beside its peer; make bench-quick in three minutes, no time judged"
-	@echo "make storm    ROUNDS=$(ROUNDS) random kills of a detached training"
+	@echo "make demo         every step on synthetic ratings: three minutes, no GPU, no download"
+	@echo "make test         linters and all tests"
+	@echo "make check        only the linters"
+	@echo "make format       format the code with ruff"
+	@echo "make bench        every benchmark, each compared with its peer"
+	@echo "make bench-quick  the same on less work, three minutes: results compared, times not judged"
+	@echo "make storm        ROUNDS=$(ROUNDS) random kills of a background training"
+	@echo "make clean        remove .venv and the caches"
 
-# The stamp files say what is installed; they are made again when a requirement changes.
+# The stamp files record what is installed; they are remade when a requirement changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip setuptools wheel
-	# torch by name and pin first: whatever else asks for torch then finds it there.
+	# torch first, by name and pin: what depends on torch then finds it installed.
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
@@ -33,7 +35,7 @@ $(VENV)/.installed-test: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/movielora demo
 
-# Two workers, one thread each: the suite is many small processes, and threads that wait would only be in the way.
+# Two workers, one thread each: the suite is many small processes, and more threads would compete for the cores.
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 

@@ -217,7 +217,7 @@ def test_another_programs_broken_pipe_is_a_failure_and_said(
 ) -> None:
     monkeypatch.setattr(cli, "load_command", lambda name: _command_that(BrokenPipeError(errno.EPIPE, "Broken pipe")))
     assert ended(["status"]) == 1
-    assert capfd.readouterr().err == "error: another program, which this one wrote to, has ended\n"
+    assert capfd.readouterr().err == "error: a program that movielora wrote to has ended\n"
 
 
 def test_ctrl_c_ends_with_130_and_no_traceback(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The app: names every command and imports one only when it runs.
+"""The app: lists every command and imports one only when it runs.
 
 `movielora --help` must answer at once on a laptop and over SSH, so it reads the table of commands and nothing else.
 """
@@ -18,7 +18,7 @@ from movielora.errors import MovieloraError, ReaderGoneError, WorkError
 
 
 class LazyGroup(TyperGroup):
-    """A group whose commands are named at once and imported when chosen."""
+    """A group whose commands are listed at once and imported when chosen."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -33,9 +33,9 @@ class LazyGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            if _reader_has_gone():  # of a help page, which Typer writes
+            if _reader_has_gone():  # of help text, which Typer writes
                 raise
-            raise WorkError("another program, which this one wrote to, has ended") from error
+            raise WorkError("a program that movielora wrote to has ended") from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         self.commands = {name: self.get_command(ctx, name) for name in COMMANDS}  # what a typo is compared with
@@ -65,21 +65,21 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Fine-tune Qwen3 to answer "will this user like this film?", and learn honestly whether it is any good."""
+    """Fine-tune Qwen3 to answer "will this user like this film?", and measure whether it is any good."""
 
 
 def _reader_has_gone() -> bool:
     """Whether standard output is a pipe that nobody reads."""
     poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)  # errors are always told
+    poll.register(sys.stdout.fileno(), 0)  # errors are always reported
     return bool(poll.poll(0))
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the program and exit with the code of `errors.py`.
 
-    Typer has the rest: a mistaken word ends with 2, Ctrl-C with 130, and a pipe that breaks with 1; of the last, the
-    one that breaks under its own pages (`movielora --help | head`) is no failure.
+    Typer handles the rest: a mistyped word exits with 2, Ctrl-C with 130, a broken pipe with 1. A pipe that breaks
+    under Typer's own help text (`movielora --help | head`) is not a failure.
     """
     try:
         app(args=argv, prog_name="movielora")

@@ -1,7 +1,7 @@
 """Every way movielora can fail on purpose, as one tree.
 
     MovieloraError          exit 1: the work failed
-    ├── RequestError        exit 2: the request cannot be carried out; the user can mend it
+    ├── RequestError        exit 2: the request cannot be carried out; the user can fix it
     │   ├── ConfigError     a key, a value, an option
     │   ├── DataError       a file, a record, a split
     │   ├── ModelError      a base, an adapter, a tokenizer
@@ -11,7 +11,7 @@
     ├── ReaderGoneError     exit 0: whoever read the result (`| head`) has gone; nothing is wrong
     └── WorkError           exit 1: it began and failed
 
-A message is one sentence that names the file, line and field; `next_step` is the command or edit that mends it.
+A message is one sentence that names the file, line and field; `next_step` is the command or edit that fixes it.
 `cli.main` is the one place that turns these into a line on stderr and an exit code. Anything else that escapes is
 a bug and keeps its traceback.
 """
@@ -37,7 +37,7 @@ class RequestError(MovieloraError):
 
 
 class ConfigError(RequestError):
-    """`problems` holds every problem found, so that a user mends a file once."""
+    """`problems` holds every problem found, so that a user fixes a file once."""
 
     def __init__(self, message: str, next_step: str = "", problems: tuple[str, ...] = ()) -> None:
         super().__init__(message, next_step)
@@ -76,5 +76,5 @@ class WorkError(MovieloraError):
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's error says, in one line; its class where it says nothing."""
+    """What another library's error says, in one line; its class if it says nothing."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

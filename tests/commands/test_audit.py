@@ -224,8 +224,8 @@ def test_a_walked_example_shows_the_lines_that_would_be_cut(figures: Any) -> Non
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--percentiles", "50,x"], "--percentiles 50,x: write numbers with commas"),
-        (["--percentiles", ""], "--percentiles : write numbers with commas"),
+        (["--percentiles", "50,x"], "--percentiles 50,x: separate numbers with commas"),
+        (["--percentiles", ""], "--percentiles : separate numbers with commas"),
         (["--percentiles", "101"], "--percentiles 101.0: give numbers from 0 to 100"),
         (["--percentiles", "nan"], "--percentiles nan: give numbers from 0 to 100"),
         (["--set", "dataset=gone"], "dataset `gone` is not there"),

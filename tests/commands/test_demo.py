@@ -53,7 +53,7 @@ def test_the_whole_road_as_one_json_object(place: Path, capsys: pytest.CaptureFi
     assert found["audit"]["unit"] == "tokens"
     shown = re.findall(r"^  \$ movielora (.+)$", said.err, flags=re.MULTILINE)
     assert [shlex.split(line)[0] for line in shown] == STEPS
-    assert re.findall(r"^■ (.+?)  ", said.err, flags=re.MULTILINE) == ["invent ratings", *STEPS]
+    assert re.findall(r"^■ (.+?)  ", said.err, flags=re.MULTILINE) == ["make ratings", *STEPS]
     assert (place / "output" / "demo" / "adapter_model.safetensors").is_file()
     assert (place / "output" / "demo" / "comparison" / "comparison.json").is_file()
 

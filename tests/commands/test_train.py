@@ -79,8 +79,8 @@ def test_a_dry_run_finds_what_training_would_find(train: Any, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--resume", "--overwrite"], "--resume goes on with a run and --overwrite replaces it"),
-        (["--extra-epochs", "1"], "--extra-epochs goes on with a run that has ended"),
+        (["--resume", "--overwrite"], "--resume continues a run and --overwrite replaces it"),
+        (["--extra-epochs", "1"], "--extra-epochs continues a run that has ended"),
     ],
 )
 def test_words_that_contradict_each_other_are_refused(train: Any, tmp_path: Path, words: list[str], said: str) -> None:

@@ -94,7 +94,7 @@ def test_everything_wrong_is_said_at_once_with_line_key_and_nearest_key(write: A
         r"config\.yaml line 6: `load_best_model_at_end: true` needs evaluations",
         r"config\.yaml line 8: unknown key `inference\.batch_siz`; did you mean `inference\.batch_size`\?",
         r"config\.yaml line 9: `inference\.max_samples: 0` is not valid: a whole number at least 1 or null",
-        r"config\.yaml line 11: `seed` stands twice, first on line 10",
+        r"config\.yaml line 11: `seed` is set twice, first on line 10",
         r"config\.yaml line 12: `lora_target` must not name `lm_head`",
         r"config\.yaml line 13: unknown key `zzz`$",
         r"config\.yaml line 14: `metric_for_best_model: bleu` is no metric; choose one of accuracy, .*auc",

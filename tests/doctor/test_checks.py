@@ -206,7 +206,7 @@ def test_torchs_facts_are_read_from_the_module(monkeypatch: pytest.MonkeyPatch) 
         __version__="2.5.1+cu124",
         cuda=cuda,
         version=types.SimpleNamespace(cuda="12.4"),
-        _C=types.SimpleNamespace(_GLIBCXX_USE_CXX11_ABI=False),
+        compiled_with_cxx11_abi=lambda: False,
     )
     monkeypatch.setitem(sys.modules, "torch", fake)
     facts = torch_checks.torch_facts(Outcome(torch_checks.read_torch()))
@@ -301,7 +301,7 @@ def test_flash_attention_that_is_absent() -> None:
     assert (asked.status, asked.fix) == ("failure", "--set flash_attn=auto")
 
 
-def test_flash_attention_that_is_broken_names_cause_and_cure() -> None:
+def test_flash_attention_that_is_broken_names_cause_and_fix() -> None:
     check = _flash(BROKEN, DRIVER, Requirements())
     assert check.status == "warning"
     assert "without the C++11 ABI" in check.found

@@ -11,7 +11,7 @@ import pytest
 from movielora.cli import main
 from movielora.doctor.failures import explain
 
-# What the user sees → (subject, name, words of the cure).
+# What the user sees → (subject, name, words of the fix).
 TEXTS = [
     (
         "ImportError: /lib/flash_attn_2_cuda.cpython-311-x86_64-linux-gnu.so: undefined symbol: "
@@ -83,11 +83,11 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "name", "cure"), TEXTS, ids=[f"{index}" for index in range(len(TEXTS))])
-def test_each_known_text_is_recognised(text: str, name: str, cure: str) -> None:
+@pytest.mark.parametrize(("text", "name", "fix"), TEXTS, ids=[f"{index}" for index in range(len(TEXTS))])
+def test_each_known_text_is_recognised(text: str, name: str, fix: str) -> None:
     (found,) = explain(f"Traceback (most recent call last):\n  File x\n{text}\n")
     assert found.name == name
-    assert cure in found.cure
+    assert fix in found.fix
     assert found.number == 3
     assert found.cause
     assert found.command
@@ -130,7 +130,7 @@ def test_a_pasted_log_is_explained_as_json(monkeypatch: pytest.MonkeyPatch, caps
     assert (found["subject"], found["number"]) == ("bitsandbytes", 2)
 
 
-def test_a_missing_log_is_one_sentence_and_a_cure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_log_is_one_sentence_and_a_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = _explain(capsys, str(tmp_path / "none.log"))
     assert (code, out) == (2, "")
     assert "cannot be read" in err

@@ -108,7 +108,7 @@ def test_memory_with_a_unit_is_read(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "cure"),
+    ("text", "fix"),
     [
         ("24", "--memory 24GiB"),
         ("lots", "--memory 24GiB"),
@@ -120,10 +120,10 @@ def test_memory_with_a_unit_is_read(text: str, size: int) -> None:
         ("1e3GiB", "--memory 24GiB"),
     ],
 )
-def test_memory_without_sense_is_one_sentence_and_a_cure(text: str, cure: str) -> None:
+def test_memory_without_sense_is_one_sentence_and_a_fix(text: str, fix: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_memory(text)
-    assert cure in caught.value.next_step
+    assert fix in caught.value.next_step
     assert "\n" not in caught.value.message
 
 

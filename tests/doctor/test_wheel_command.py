@@ -121,7 +121,7 @@ def test_a_described_torch_brings_its_own_cuda(given: Description, cuda: str | N
     "given",
     [Description(torch="new"), Description(torch="2.5", cuda="cu124"), Description(torch="2.5", abi="maybe")],
 )
-def test_bad_descriptions_are_refused_with_a_cure(given: Description) -> None:
+def test_bad_descriptions_are_refused_with_a_fix(given: Description) -> None:
     with pytest.raises(ConfigError) as caught:
         describe_machine(given)
     assert caught.value.next_step

@@ -35,7 +35,7 @@ def test_buckets_are_who_was_right(analysis: Analysis) -> None:
         assert BUCKETS[analysis.bucket[row]] == expected.get((right["base"], right["adapter"]), "both_right")
 
 
-def test_broken_come_first_and_the_surest_of_them(analysis: Analysis) -> None:
+def test_broken_come_first_and_the_most_confident_of_them(analysis: Analysis) -> None:
     rows = select_rows(analysis, RowFilter())
     assert len(rows) == len(analysis.table)
     assert (np.diff(analysis.bucket[rows]) >= 0).all()
@@ -176,7 +176,7 @@ def test_the_best_figure_of_a_column_is_marked(invented: Invented, capsys: pytes
     assert f"{best:.3f}".removeprefix("0") + "*" in printed
 
 
-def spoilt(invented: Invented, tmp_path: Path) -> ComparisonFolder:
+def damaged(invented: Invented, tmp_path: Path) -> ComparisonFolder:
     shutil.copytree(invented.folder.root, tmp_path / "c")
     return ComparisonFolder(tmp_path / "c")
 
@@ -184,7 +184,7 @@ def spoilt(invented: Invented, tmp_path: Path) -> ComparisonFolder:
 def test_unfinished_and_inconsistent_folders_are_refused_in_a_sentence(invented: Invented, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a folder"):
         load_analysis(tmp_path / "nowhere")
-    folder = spoilt(invented, tmp_path)
+    folder = damaged(invented, tmp_path)
     lines = folder.predictions.read_text().splitlines(keepends=True)
     folder.predictions.write_text("".join(lines[:-1]))
     with pytest.raises(DataError, match="they are of two comparisons"):

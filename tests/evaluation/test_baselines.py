@@ -2,16 +2,21 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from movielora.errors import DataError
+from movielora.evaluation.baselines import catalogue
 from movielora.evaluation.baselines.catalogue import BASELINES
 from movielora.evaluation.baselines.fit import fit_baselines
 from movielora.evaluation.features.split import SplitFeatures, split_features
 from movielora.evaluation.features.training_counts import Tally
 from movielora.evaluation.metrics.formulas import all_metrics
+from movielora.examples.example import Example, Film
+from movielora.examples.example_set import ListedExamples
 from movielora.examples.load import ExampleLoader
 from movielora.scoring.log_odds import Bools, probability
 
@@ -122,6 +127,23 @@ def test_both_record_forms_give_the_same_columns(tmp_path: Path) -> None:
     assert found.titles == ["D", "D"]
     for column in (found.like_share, found.mean, found.last_mean, found.spread, found.history_length):
         assert column[0] == column[1]
+
+
+def test_every_file_of_baselines_is_listed() -> None:
+    """A new baseline is a file and a line in `catalogue.py`; the line is easily forgotten."""
+    folder = Path(catalogue.__file__).parent
+    holding = {path.stem for path in folder.glob("*.py") if "\nBASELINES = (" in path.read_text(encoding="utf-8")}
+    listed = {baseline.fit.__module__.rpartition(".")[2] for baseline in BASELINES}
+    assert len({baseline.key for baseline in BASELINES}) == len(BASELINES) == 9
+    assert holding == set(catalogue._FILES)
+    assert listed <= holding
+
+
+def test_an_unknown_answer_is_named() -> None:
+    known = Example((Film("A", 4.0),), "B", True, "rows.jsonl line 1")
+    examples = ListedExamples("rows.jsonl", [known, replace(known, label=None, place="rows.jsonl line 2")])
+    with pytest.raises(DataError, match=r"rows\.jsonl line 2 has no answer"):
+        split_features(examples, 4.0)
 
 
 # Measured once on ml-latest-small, default split (evaluation.md): accuracy, F1, AUC, log loss.

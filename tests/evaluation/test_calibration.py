@@ -15,7 +15,7 @@ from movielora.scoring.log_odds import log_odds_of, probability
 
 
 def test_temperature_undoes_a_known_overconfidence() -> None:
-    # Nine of ten liked at P = .9 is calibrated; told three times as sure, the cure is 3.
+    # Nine of ten liked at P = .9 is calibrated; three times the log-odds need a temperature of 3.
     labels = np.array([True] * 9 + [False])
     honest = np.full(10, math.log(9))
     assert fit_temperature(labels, 3 * honest) == pytest.approx(3, rel=1e-3)

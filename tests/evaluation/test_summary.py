@@ -1,4 +1,4 @@
-"""comparison.json: its shape, its arithmetic held against plain code, and odd data."""
+"""comparison.json: its shape, its arithmetic compared with plain code, and odd data."""
 
 import json
 import math
@@ -103,12 +103,12 @@ def test_the_reference_is_kept_by_content(tmp_path: Path) -> None:
     files.test.write_text("".join(files.test.read_text().splitlines(keepends=True)[:-1]))
     assert len(row_facts(files).labels) == len(first.labels) - 1
     kept[0].write_bytes(b"torn")
-    row_facts(files)  # a broken cache is made anew
+    row_facts(files)  # a broken cache is made again
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> tuple[SplitFiles, ComparisonFolder]:
-    """A little comparison that a test may spoil."""
+    """A small comparison that a test may change."""
     files = invent_dataset(tmp_path, users=8, films=30)
     folder = ComparisonFolder(tmp_path / "comparison")
     folder.root.mkdir()
@@ -190,7 +190,7 @@ def test_another_datasets_folder_is_refused(small: tuple[SplitFiles, ComparisonF
         summarise(read_predictions(folder.predictions), row_facts(other))
 
 
-def test_traps_are_counted(small: tuple[SplitFiles, ComparisonFolder]) -> None:
+def test_leaks_between_the_splits_are_counted(small: tuple[SplitFiles, ComparisonFolder]) -> None:
     files, folder = small
     splits = finish(files, folder)["data"]["splits"]
     # Users follow one another in time in the invented ratings: all but the last are followed by others.
@@ -205,9 +205,9 @@ def test_near_threshold_and_unanswered_rows_are_counted(small: tuple[SplitFiles,
     near = {"log_odds": 0.01, "p_yes": 0.5, "answer_mass": 0.3, "prediction": "Yes"}
     rewrite(folder.predictions, lambda row: row | ({"base": near} if row["row"] < 3 else {}))
     rows = [json.loads(line) for line in folder.predictions.read_text().splitlines()]
-    traps = finish(files, folder)["data"]["models"]["base"]
-    assert traps["near_threshold"] == sum(abs(row["base"]["log_odds"]) < 0.05 for row in rows)
-    assert traps["unanswered_share"] == pytest.approx(
+    counted = finish(files, folder)["data"]["models"]["base"]
+    assert counted["near_threshold"] == sum(abs(row["base"]["log_odds"]) < 0.05 for row in rows)
+    assert counted["unanswered_share"] == pytest.approx(
         sum(row["base"]["answer_mass"] < 0.5 for row in rows) / len(rows), abs=1e-6
     )
 

@@ -74,7 +74,7 @@ def test_figures_are_short() -> None:
     assert [signed(0.2), signed(-0.2), signed(0.0)] == ["+.20", "−.20", "+.00"]
 
 
-def test_scores_from_elsewhere_are_held_against_the_baseline_alone() -> None:
+def test_external_scores_are_compared_with_the_baseline_only() -> None:
     found = decide(
         candidate="recsys",
         reference="the history's like-share",

@@ -56,8 +56,8 @@ def test_the_user_is_told(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         warn = staticmethod(said.append)
 
     monkeypatch.setattr(logind, "kills_at_logout", lambda: True)
-    assert detach._words_before(Told())[0] == "systemd-run"
+    assert detach._scope_before(Told())[0] == "systemd-run"
     assert "started in a scope; to keep it after your last logout, run once: loginctl enable-linger" in said[0]
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/no/such")
-    assert detach._words_before(Told()) == []
+    assert detach._scope_before(Told()) == []
     assert "stay logged in, or use tmux" in said[1]

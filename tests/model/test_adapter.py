@@ -10,8 +10,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from movielora.model.adapter import FusedLora, prepare_adapter
+from movielora.model.adapter import prepare_adapter
 from movielora.model.cpu.dropout import dropped_places
+from movielora.model.cpu.lora import FusedLora
 
 IDS = torch.arange(40).view(2, 20) % 1000
 

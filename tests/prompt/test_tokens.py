@@ -385,7 +385,7 @@ def _with_cut_rows(cut: int, of: int) -> TokenizedExamples:
 
 
 def check(cut: int, **keys: Any) -> list[str]:
-    from movielora.training.train import check_truncation
+    from movielora.training.examples import check_truncation
 
     ears = Ears()
     check_truncation(_with_cut_rows(cut, 1000), Path("train.json"), Config(cutoff_len=64, **keys), ears)

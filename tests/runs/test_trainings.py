@@ -125,7 +125,7 @@ def test_row_13_each_damaged_file_is_found_skipped_and_said(workplace: Workplace
     assert not workplace.status(half_done)["checkpoints"][-1]["complete"]
     listener = Listener()
     workplace.train_here(half_done, mode="resume", reporter=listener)
-    assert "checkpoint-20 is passed over: optimizer.pt is missing" in listener.said
+    assert "checkpoint-20 is skipped: optimizer.pt is missing" in listener.said
     assert _same_as_calm(workplace, half_done)
 
 
@@ -259,7 +259,7 @@ def test_a_best_whose_checkpoint_is_gone_does_not_count(workplace: Workplace, ha
     listener = Listener()
     result = workplace.train_here(half_done, f"metric_for_best_model={metric}", mode="resume", reporter=listener)
     assert {
-        "auc": f"the best checkpoint ({best}) is gone or damaged: the next is taken",
+        "auc": f"the best checkpoint ({best}) is missing or damaged: the next evaluation is the best",
         "f1": "by f1 instead of auc, no checkpoint that is kept was evaluated: the next evaluation is the best",
     }[metric] in listener.said
     assert int(result.best_checkpoint.name.removeprefix("checkpoint-")) > 20

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from movielora.examples.example import Example, Film
 from movielora.model.adapter import prepare_adapter
-from movielora.model.prefix_cache import Opening, shared_length
+from movielora.model.prefix_cache import PrefixCache, shared_length
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT
 from movielora.prompt.spec import SYSTEM
@@ -105,10 +105,10 @@ def test_rows_come_back_in_their_order_and_only_those_asked(tiny_base: Path) -> 
     examples, model = _examples(tiny_base), _model(tiny_base)
     whole, _ = score(model, examples, np.arange(40), batch_size=5)
     chosen = np.array([31, 2, 17, 5])
-    told: list[int] = []
-    some, _ = score(model, examples, chosen, batch_size=5, on_batch=told.append)
+    counted_rows: list[int] = []
+    some, _ = score(model, examples, chosen, batch_size=5, on_batch=counted_rows.append)
     np.testing.assert_allclose(some.log_odds, whole.log_odds[chosen], atol=1e-5)
-    assert sum(told) == 4
+    assert sum(counted_rows) == 4
 
 
 def test_the_same_rows_give_the_same_bits(tiny_base: Path) -> None:
@@ -138,13 +138,13 @@ def test_equal_prompts_keep_a_token_of_their_own(tiny_base: Path) -> None:
 
 
 def test_an_opening_belongs_to_the_model_s_state(tiny_base: Path) -> None:
-    """Adapter on and off give other keys and values: they are made anew for every call."""
+    """Adapter on and off give other keys and values: they are made again for every call."""
     examples, model = _examples(tiny_base), _model(tiny_base)
     rows = np.arange(len(examples))
     with torch.inference_mode():
-        on = Opening.of(model, examples, rows)
+        on = PrefixCache.of(model, examples, rows)
         with model.disable_adapter():
-            off = Opening.of(model, examples, rows)
+            off = PrefixCache.of(model, examples, rows)
     assert on.length == off.length
     assert not torch.allclose(on.layers[-1][0], off.layers[-1][0])
 

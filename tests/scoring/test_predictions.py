@@ -1,4 +1,4 @@
-"""predictions.jsonl and scores from elsewhere: read back whole, or refused in one sentence."""
+"""predictions.jsonl and external scores: read back whole, or refused in one sentence."""
 
 import json
 import math
@@ -94,7 +94,7 @@ def test_users_are_codes_or_missing_with_the_reason() -> None:
 LABELS = np.array([True, False])
 
 
-def test_scores_from_elsewhere_in_each_spelling(tmp_path: Path) -> None:
+def test_external_scores_in_each_spelling(tmp_path: Path) -> None:
     lines = [{"label": "Yes", "log_odds": 2.0}, {"label": 0, "probability": 0.2}]
     assert read_scores(write(tmp_path / "s.jsonl", lines), LABELS).log_odds == pytest.approx([2.0, math.log(0.25)])
     named = [{"row": 1, "label": "No", "p_yes": 0.0}, {"row": 0, "label": True, "p_yes": 1.0}]
@@ -113,7 +113,7 @@ def test_scores_from_elsewhere_in_each_spelling(tmp_path: Path) -> None:
         ([{"row": 9, "label": "Yes", "log_odds": 1}] * 2, "line 1: `row` must be a whole number from 0 to 1"),
     ],
 )
-def test_bad_scores_from_elsewhere(tmp_path: Path, lines: list[Any], says: str) -> None:
+def test_bad_external_scores(tmp_path: Path, lines: list[Any], says: str) -> None:
     with pytest.raises(DataError) as error:
         read_scores(write(tmp_path / "s.jsonl", lines), LABELS)
     assert says in error.value.message

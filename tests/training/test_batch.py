@@ -64,7 +64,7 @@ def test_parts_give_the_whole_gradient_and_loss(most_rows: int, breaks_in_backwa
     assert float(parameter.grad) == 100 + whole
     assert down.rows == {8: 8, 5: 4, 2: 2, 1: 1}[most_rows]
     assert len(said) == {8: 0, 5: 1, 2: 2, 1: 3}[most_rows]
-    assert all("the effective batch as it was" in line for line in said)
+    assert all("the effective batch stays the same" in line for line in said)
 
 
 def test_the_step_down_lasts() -> None:

@@ -19,7 +19,9 @@ from movielora.progress import SILENT
 
 @pytest.fixture
 def request_for(trained: Any, tmp_path: Path) -> Callable[..., CompareRequest]:
-    return lambda **options: compare_request(trained[0], output_dir=tmp_path / "comparison", max_samples=24, **options)
+    return lambda **options: compare_request(
+        trained[0], **{"output_dir": tmp_path / "comparison", "max_samples": 24, **options}
+    )
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
@@ -58,6 +60,22 @@ def test_a_run_with_itself_differs_by_nothing(
     assert found["calibration"]["fitted_on"] == "eval"
 
 
+def test_each_of_two_runs_is_asked_with_its_own_prompt(
+    trained: Any, request_for: Callable[..., CompareRequest], tmp_path: Path
+) -> None:
+    run = Path(trained[1].run_dir)
+    twin = tmp_path / "twin"
+    shutil.copytree(run, twin, ignore=shutil.ignore_patterns("checkpoint-*", "comparison*"))
+    spec = json.loads((twin / "prompt.json").read_text(encoding="utf-8"))
+    (twin / "prompt.json").write_text(json.dumps(spec | {"instruction": "Judge."}), encoding="utf-8")
+    found = compare(request_for(runs=(run, twin), calibrate=False), SILENT)
+    rows = _rows(tmp_path / "comparison")
+    assert [row[run.name]["log_odds"] for row in rows] != [row["twin"]["log_odds"] for row in rows]
+    assert found["prompt"]["instruction"] == "Judge."
+    by_itself = compare(request_for(runs=(run,), calibrate=False, output_dir=tmp_path / "one"), SILENT)
+    assert found["models"]["runs"][run.name]["auc"] == by_itself["adapter"]["auc"]
+
+
 def test_runs_of_different_bases_are_refused(
     trained: Any, request_for: Callable[..., CompareRequest], tmp_path: Path
 ) -> None:
@@ -70,7 +88,7 @@ def test_runs_of_different_bases_are_refused(
         compare(request_for(runs=(run, other)), SILENT)
 
 
-def test_scores_from_elsewhere_stand_beside_base_and_adapter(
+def test_external_scores_stand_beside_base_and_adapter(
     request_for: Callable[..., CompareRequest], tmp_path: Path
 ) -> None:
     compare(request_for(), SILENT)

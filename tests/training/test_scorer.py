@@ -40,9 +40,9 @@ def test_a_run_and_its_config_give_the_scores_of_compare(
 ) -> None:
     resolved, result = trained
     for scorer in (Scorer.of_run(Path(result.run_dir)), Scorer.of_config(resolved)):
-        told: list[int] = []
-        assert np.array_equal(scorer.score(records, on_batch=told.append).log_odds, compared["adapter"])
-        assert sum(told) == ROWS
+        counted: list[int] = []
+        assert np.array_equal(scorer.score(records, on_batch=counted.append).log_odds, compared["adapter"])
+        assert sum(counted) == ROWS
         assert np.array_equal(scorer.score(records, adapter=False).log_odds, compared["base"])
         unlabelled = [replace(record, label=None) for record in records]
         assert np.array_equal(scorer.score(unlabelled).log_odds, compared["adapter"])

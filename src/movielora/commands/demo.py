@@ -1,4 +1,4 @@
-"""`movielora demo`: the other commands, one after another, on invented ratings."""
+"""`movielora demo`: the other commands, one after another, on synthetic ratings."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _RATINGS, _DATASET, _RUN = "data/synthetic-ratings", "data/synthetic", "output/d
 def demo(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Walk the whole road on invented ratings, in three minutes, without a GPU."""
+    """Run every step on synthetic ratings, in three minutes, without a GPU."""
     from movielora.sources.synthetic import write_synthetic_movielens
 
     config = _config_file()
-    told = reporting.reporter()
-    show_step("invent ratings", f"people with tastes, films that never were: {_RATINGS}", "")
-    with told.phase("Inventing ratings"):
+    reporter = reporting.reporter()
+    show_step("make ratings", f"synthetic users with tastes, and films for them: {_RATINGS}", "")
+    with reporter.phase("Making synthetic ratings"):
         write_synthetic_movielens(Path(_RATINGS))
     results: dict[str, Any] = {}
     for why, arguments in _steps(config):
@@ -47,34 +47,34 @@ def _steps(config: str) -> list[tuple[str, list[str]]]:
     run = ["--set", f"output_dir={_RUN}"]
     return [
         (
-            "each user's last films become questions with known answers",
+            "each rating becomes a question with a known answer",
             ["prepare", "--source", _RATINGS, "--output-dir", _DATASET, "--history-len", "8"],
         ),
-        ("how many tokens an example takes, before anything is trained", ["audit", "--config", config]),
+        ("how many tokens an example takes, before training", ["audit", "--config", config]),
         (
             "LoRA on the embedded base; the best adapter is kept and read back from disk",
             ["train", "--config", config, *run, "--overwrite"],
         ),
         (
-            "base and adapter on test rows neither has seen, beside baselines",
+            "base, adapter and simple baselines on the same test rows",
             ["compare", "--config", config, *run, "--overwrite"],
         ),
         (
-            "what the adapter fixed and what it broke",
+            "which answers the adapter fixed, and which it broke",
             ["analyze", f"{_RUN}/comparison", "--show-examples", "2"],
         ),
     ]
 
 
 def _run(arguments: list[str], *, quiet: bool) -> Any:
-    """Run one command as the user would; with `quiet`, keep its JSON instead of its page."""
+    """Run one command as the user would; with `quiet`, keep its JSON instead of its output."""
     command = load_command(arguments[0])
     if not quiet:
         command.main(arguments[1:], prog_name=f"movielora {arguments[0]}", standalone_mode=False)
         return None
-    with contextlib.redirect_stdout(io.StringIO()) as page:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
         command.main([*arguments[1:], "--json"], prog_name=f"movielora {arguments[0]}", standalone_mode=False)
-    return json.loads(page.getvalue())
+    return json.loads(printed.getvalue())
 
 
 def _config_file() -> str:

@@ -42,13 +42,13 @@ LORA_TARGETS: dict[str, tuple[str, ...]] = {
     "fn": ("gate_proj", "up_proj", "down_proj"),
 }
 
-# Keys that cannot change anything here → why, in the words shown to the user.
+# Keys that cannot change anything here → why, as shown to the user.
 NO_EFFECT: dict[str, str] = {
     "do_train": "`movielora train` trains",
     "do_eval": "`eval_strategy` decides when to evaluate",
     "template": "the model's own chat template is used",
     "enable_special_tokenization": "text from data never becomes a control token",
-    "packing": "rows of like length are batched together instead",
+    "packing": "rows of similar length are batched together instead",
     "num_proc": "each distinct piece of text is tokenized once, in one process",
     "eval_accumulation_steps": "evaluation keeps two numbers a row",
     "skip_memory_metrics": "peak memory is always recorded",
@@ -66,7 +66,7 @@ Filled = Annotated[str, Field(min_length=1)]
 
 
 def _no_for_false(value: Any) -> Any:
-    """YAML 1.1 reads a bare `no` as false; here the word was meant."""
+    """YAML 1.1 reads a bare `no` as false; here the text `no` was meant."""
     return "no" if value is False else value
 
 
@@ -131,13 +131,13 @@ class Config(_Keys):
 
     # model
     model_name_or_path: BaseModelKey[Filled] = "Qwen/Qwen3-0.6B"
-    """The base: a folder, a Hugging Face name, or `tiny`, the embedded base that is built on the spot."""
+    """The base: a folder, a Hugging Face name, or `tiny`, the embedded base that is built when it is first needed."""
     flash_attn: Free[Literal["auto", "flash_attention_2", "sdpa", "eager", False]] = "auto"
-    """Attention kernel: `auto` takes the fastest that works here, `false` the library's default. The last layer, asked
-    at the answers alone, always takes torch's."""
+    """Attention kernel: `auto` takes the fastest that works here, `false` the library's default. The last
+    layer, computed at the answers only, always takes torch's."""
     enable_liger_kernel: Free[Literal["auto", True, False]] = "auto"
     """Liger's fused kernels for a Qwen3's norms and MLPs; rotary positions stay Qwen3's own. `auto` takes them on CUDA
-    where liger-kernel is installed and works, and not with `torch_compile`. Not yet run on a GPU."""
+    if liger-kernel is installed and works, and not with `torch_compile`. Not yet run on a GPU."""
     use_qlora: ChangesLosses[bool | None] = None
     """Load the base in 4-bit (nf4); default: true on CUDA, false elsewhere."""
     trust_remote_code: Free[Literal[False]] = False
@@ -230,7 +230,7 @@ class Config(_Keys):
     """Compile the decoder layers for training. The first step waits for the compiler, half a minute or more, and a
     resumed run waits again. No gain was seen on a CPU; a GPU has not been measured."""
     bf16: ChangesLosses[bool | None] = None
-    """Base weights in bfloat16; default: where the processor or GPU computes it fast."""
+    """Base weights in bfloat16; default: if the processor or GPU computes it fast."""
     fp16: ChangesLosses[bool] = False
     """Mixed precision in float16, for GPUs without bfloat16."""
     eval_accumulation_steps: Free[PositiveInt | None] = None
@@ -256,7 +256,7 @@ class Config(_Keys):
     save_total_limit: Free[PositiveInt | None] = 2
     """Checkpoints kept: the newest and the best among them; null: all."""
     on_save_error: Free[Literal["continue", "fail"]] = "continue"
-    """What follows when a checkpoint cannot be saved (a full disk): train on with the earlier one, or end."""
+    """What happens when a checkpoint cannot be saved (a full disk): continue with the earlier one, or end."""
     load_best_model_at_end: Free[bool] = True
     """The run folder's adapter is the best evaluated one, not the last."""
     metric_for_best_model: ChangesBest[str] = "f1"
@@ -293,7 +293,7 @@ class Config(_Keys):
 
     @property
     def micro_batch(self) -> int:
-        """Rows of a micro-batch where they are known: a training settles `auto` before it begins."""
+        """Rows of a micro-batch, once they are known: a training settles `auto` before it begins."""
         if self.per_device_train_batch_size == "auto":
             raise ValueError("`per_device_train_batch_size: auto` has not been settled")
         return self.per_device_train_batch_size
@@ -317,7 +317,7 @@ class Config(_Keys):
     @model_validator(mode="before")
     @classmethod
     def _accumulation_follows(cls, written: Any) -> Any:
-        """`effective_batch_size` sets the accumulation where that is not written and the rows divide it."""
+        """`effective_batch_size` sets the accumulation if that is not written and the rows divide it."""
         if not isinstance(written, dict) or "gradient_accumulation_steps" in written:
             return written
         whole, rows = written.get("effective_batch_size"), written.get("per_device_train_batch_size", _DEFAULT_ROWS)
@@ -341,7 +341,7 @@ class Config(_Keys):
         return self
 
     def _contradictions(self) -> list[tuple[bool, str, str]]:
-        """(whether it is one, the key that stands for it, what to say)."""
+        """(whether it is one, the key it is reported under, what to say)."""
         no_eval = self.eval_strategy == "no"
         targets = self.target_modules
         auto = self.per_device_train_batch_size == "auto"

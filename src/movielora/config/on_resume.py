@@ -15,7 +15,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel
 
-Part = Literal["training data", "evaluation data", "prompt spec", "base model", "LoRA shape"]
+Part = Literal["training data", "evaluation data", "prompt", "base model", "LoRA shape"]
 
 OTHER_LOSSES = "the losses will not be an uninterrupted run's"
 _OTHER_ROWS = "evaluations before and after are of different rows"
@@ -35,7 +35,7 @@ _Type = TypeVar("_Type")
 
 TrainingData = Annotated[_Type, OnResume("fixed", "training data")]
 EvaluationData = Annotated[_Type, OnResume("fixed", "evaluation data")]
-PromptShape = Annotated[_Type, OnResume("fixed", "prompt spec")]
+PromptShape = Annotated[_Type, OnResume("fixed", "prompt")]
 BaseModelKey = Annotated[_Type, OnResume("fixed", "base model")]
 LoraShape = Annotated[_Type, OnResume("fixed", "LoRA shape")]
 

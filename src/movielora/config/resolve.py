@@ -35,7 +35,7 @@ class ResolvedConfig:
     def locate(self, path: str) -> Path:
         """Where an input path points: from the working directory, then from the folder above the config's.
 
-        Nothing needs to exist; what exists nowhere is given as seen from the working directory.
+        Nothing needs to exist; what exists in neither place is given as seen from the working directory.
         """
         given = Path(os.path.expanduser(path))  # noqa: PTH111 (Path's raises where there is no such user)
         if given.is_absolute() or os.path.exists(given) or self.path is None:  # noqa: PTH110 (Path's raises)
@@ -69,7 +69,8 @@ class ResolvedConfig:
     def to_yaml(self) -> str:
         """The whole resolved config; `--config` takes it back. Keys without effect are left out.
 
-        An input that was found beside the config file is written as an absolute path: this text will lie elsewhere.
+        An input that was found beside the config file is written as an absolute path: this text will be in another
+        folder.
         """
         dumped = _nest({key: self._pinned(key, value) for key, value in flatten(self.values.model_dump())})
         kept = {key: value for key, value in dumped.items() if key not in NO_EFFECT}
@@ -78,7 +79,7 @@ class ResolvedConfig:
 
 
 def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> ResolvedConfig:
-    """Read `path` (None: defaults alone), apply `key=value` overrides, check everything at once.
+    """Read `path` (None: only the defaults), apply `key=value` overrides, check everything at once.
 
     Raises ConfigError naming the file and every problem found: unknown key with the nearest known one, wrong type,
     contradiction, doubled key.
@@ -113,8 +114,8 @@ def _validate(
 ) -> tuple[Config, list[str]]:
     """The config and the problems of its values.
 
-    pydantic looks for contradictions only among values of the right type, so wrong ones are told, taken out, and the
-    rest is looked at again: the user reads everything at once.
+    pydantic looks for contradictions only among values of the right type, so wrong ones are reported, taken out, and
+    the rest is checked again: the user reads all problems at once.
     """
     try:
         return Config.model_validate(merged), []

@@ -17,7 +17,7 @@ _MAX_CONFIG_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class YamlFile:
-    """`values` by dotted key, `lines` (from 1) of the same keys, and the keys that stand twice."""
+    """`values` by dotted key, `lines` (from 1) of the same keys, and the keys that are set twice."""
 
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
@@ -42,7 +42,7 @@ for _Side in (_Loader, _Dumper):
 
 
 def read_yaml_file(path: Path) -> YamlFile:
-    """Raises ConfigError where the file is missing, unreadable, no YAML, or no mapping."""
+    """Raises ConfigError if the file is missing, unreadable, no YAML, or no mapping."""
     try:
         if path.stat().st_size > _MAX_CONFIG_BYTES:
             raise ConfigError(f"{path} is larger than {_MAX_CONFIG_BYTES:,} bytes: this is no config file")
@@ -110,7 +110,7 @@ def _note_lines(node: Any, found: YamlFile, path: Path, prefix: str = "") -> Non
         key = f"{prefix}{getattr(key_node, 'value', '?')}"
         line = key_node.start_mark.line + 1
         if key in found.lines:
-            found.problems.append(f"{path} line {line}: `{key}` stands twice, first on line {found.lines[key]}")
+            found.problems.append(f"{path} line {line}: `{key}` is set twice, first on line {found.lines[key]}")
         found.lines[key] = line
         if not prefix and isinstance(value_node, yaml.MappingNode):
             _note_lines(value_node, found, path, f"{key}.")

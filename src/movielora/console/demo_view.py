@@ -1,4 +1,4 @@
-"""What `movielora demo` says between its steps."""
+"""What `movielora demo` prints between its steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from movielora.console import output
 
 
 def show_step(name: str, why: str, command: str) -> None:
-    """A step's name, what it does, and the command that would do it alone. On stderr: it is no result."""
+    """Print a step's name, what it does, and the command that does it. On stderr: it is not a result."""
     console = output.stderr()
     console.print(f"\n[bold cyan]■ {escape(name)}[/]  {escape(why)}", soft_wrap=True)
     if command:
@@ -17,7 +17,9 @@ def show_step(name: str, why: str, command: str) -> None:
 
 def show_end() -> None:
     console = output.stdout()
-    console.print("\n[bold]That was the whole road.[/] With real ratings and Qwen3-0.6B on a GPU it is the same:")
+    console.print(
+        "\n[bold]That was every step.[/] With real ratings and Qwen3-0.6B on a GPU the commands are the same:"
+    )
     for line in (
         "movielora prepare --download ml-latest-small --output-dir data/movielens_qwen3",
         "movielora train --config configs/qwen3_movielens_qlora.yaml",

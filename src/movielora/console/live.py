@@ -1,4 +1,4 @@
-"""A page that is drawn again in its place."""
+"""A view that is redrawn in place."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from movielora.console.output import stdout
 def redraw(
     look: Callable[[], tuple[RenderableType, bool]], *, every_seconds: float, sleep: Callable[[float], None]
 ) -> None:
-    """Draw what `look` gives, again and again, until it says that nothing more will change.
+    """Draw what `look` returns until it says that nothing more will change.
 
-    On a terminal each page replaces the last; elsewhere (a file, a pipe) pages follow each other.
+    `look` returns the view and whether it may still change. On a terminal each view replaces the last; in a file or a
+    pipe they follow each other.
     """
     console = stdout()
-    page, goes_on = look()
+    view, may_change = look()
     if not console.is_terminal:
-        console.print(page)
-        while goes_on:
+        console.print(view)
+        while may_change:
             sleep(every_seconds)
-            page, goes_on = look()
+            view, may_change = look()
             console.print()
-            console.print(page)
+            console.print(view)
         return
-    with Live(page, console=console, auto_refresh=False, vertical_overflow="crop") as live:
-        while goes_on:
+    with Live(view, console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        while may_change:
             sleep(every_seconds)
-            page, goes_on = look()
-            live.update(page, refresh=True)
+            view, may_change = look()
+            live.update(view, refresh=True)

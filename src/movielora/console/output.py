@@ -21,19 +21,19 @@ from rich.table import Table
 
 from movielora.errors import ConfigError, MovieloraError, ReaderGoneError
 
-# A page wider than this is hard to read; narrower terminals are taken as they are.
+# Output wider than this is hard to read; a narrower terminal is used as it is.
 _MAX_WIDTH = 120
-# Where there is no terminal to ask, the width every terminal has.
+# Without a terminal to ask: the width every terminal has.
 _PIPE_WIDTH = 80
-# What a terminal obeys or cannot show: control characters but newline and tab, marks that turn the direction of
-# writing, line separators, halves of surrogate pairs.
+# What a terminal obeys or cannot show: control characters except newline and tab, marks that change the direction of
+# writing, line separators, unpaired surrogates.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    """Text from data as a terminal may show it: an escape character becomes `\\x1b`, a direction mark `\\u202e`.
+    """Return text as a terminal may show it: an escape character becomes `\\x1b`, a direction mark `\\u202e`.
 
-    Every console here does so with all that it draws; call it where a width is counted before.
+    Every console here applies it to all that it draws; call it yourself before counting a width.
     """
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
@@ -44,7 +44,7 @@ class _Console(Console):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
-        """Work goes on when nobody hears of it any more; a result that nobody reads ends the program.
+        """Let work continue if nobody reads stderr; end the program if nobody reads its result.
 
         Raises ReaderGoneError.
         """
@@ -55,7 +55,7 @@ class _Console(Console):
 
 
 def _leave(stream: TextIO) -> None:
-    """Point a stream whose reader has gone to nowhere, or Python's last flush would complain."""
+    """Redirect a stream without a reader to the null device; otherwise Python's last flush would fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -67,7 +67,7 @@ def _console(*, stderr: bool) -> Console:
 
 
 def stdout() -> Console:
-    """A console on standard output, made anew so that a replaced `sys.stdout` (a test, a pipe) is honoured."""
+    """Return a new console on standard output, so that a replaced `sys.stdout` (a test, a pipe) is used."""
     return _console(stderr=False)
 
 
@@ -76,7 +76,7 @@ def stderr() -> Console:
 
 
 def emit_json(value: Any, indent: int | None = None) -> None:
-    """Print exactly one JSON object on stdout; NaN and infinities, which JSON has not, become null.
+    """Print exactly one JSON object on stdout; NaN and infinities, which JSON lacks, become null.
 
     Raises ReaderGoneError.
     """
@@ -100,7 +100,7 @@ def _finite(value: Any) -> Any:
 
 
 def plain_table(*columns: str, title: str = "") -> Table:
-    """A borderless table: the first column is text, the others are figures aligned to the right."""
+    """Return a borderless table: the first column is text, the others are figures aligned to the right."""
     table = Table(
         title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim"
     )
@@ -111,7 +111,7 @@ def plain_table(*columns: str, title: str = "") -> Table:
 
 
 def show_error(error: MovieloraError) -> None:
-    """One sentence and the next step, on stderr; text from data is escaped."""
+    """Print one sentence and the next step on stderr; text from data is escaped."""
     console = stderr()
     console.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True)
     if isinstance(error, ConfigError):

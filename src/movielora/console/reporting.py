@@ -1,4 +1,4 @@
-"""The two reporters: bars on a terminal, plain lines elsewhere."""
+"""The two reporters: bars on a terminal, plain lines in a file or a pipe."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from rich.text import Text
 from movielora.console.output import stderr
 from movielora.progress import Phase, Reporter
 
-# Plain lines are for logs: often enough to see life, seldom enough to read.
+# Plain lines are for logs: often enough to show progress, seldom enough to read.
 _PLAIN_FIRST_SECONDS = 2.0
 _PLAIN_EVERY_SECONDS = 10.0
-# A phase that counted nothing and took less than this is not worth a line.
+# A phase that counted nothing and took less than this gets no line.
 _PLAIN_SHORT_SECONDS = 1.0
 
 
 def reporter() -> Reporter:
-    """Bars where stderr is a terminal, plain lines where it is a file or a pipe."""
+    """Return bars if stderr is a terminal, plain lines if it is a file or a pipe."""
     console = stderr()
     return TerminalReporter(console) if console.is_terminal else PlainReporter(console)
 
@@ -76,7 +76,7 @@ class _BarPhase:
         self._progress.update(self._task, completed=done, detail=detail)
 
     def finish(self) -> None:
-        """The bar is full where there was nothing to count up to; left early, it stays where the work stopped."""
+        """Fill the bar if there was no total; a phase that ended early keeps its bar where the work stopped."""
         task = next(task for task in self._progress.tasks if task.id == self._task)
         if task.total is None:
             self._progress.update(self._task, total=task.completed or 1, completed=task.completed or 1)
@@ -90,7 +90,7 @@ class TerminalReporter:
 
     @contextmanager
     def phase(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Phase]:
-        if self._live is not None:  # a phase inside a phase is one more line of the same display
+        if self._live is not None:  # a nested phase is one more line of the same display
             inner = self._add(self._live, name, total, unit)
             yield inner
             inner.finish()
@@ -117,8 +117,8 @@ class TerminalReporter:
 
 
 class _PlainPhase:
-    """Lines now and then. Rates are of the work seen since the last line: what a resumed phase begins with was done
-    before, and a slow start says nothing of the rest."""
+    """Prints a line now and then. A rate covers the work since the last line: what a resumed phase begins with was done
+    before, and a slow start says nothing about the rest."""
 
     def __init__(self, console: Console, clock: Callable[[], float], name: str, total: int | None, unit: str) -> None:
         self._console, self._clock, self._name, self._total, self._unit = console, clock, name, total, unit
@@ -166,7 +166,7 @@ class _PlainPhase:
 
 
 class PlainReporter:
-    """`clock` gives seconds that only grow."""
+    """Prints plain lines. `clock` returns monotonic seconds."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._clock = console, clock

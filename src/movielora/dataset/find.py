@@ -77,7 +77,7 @@ def find_train_file(resolved: ResolvedConfig) -> Path:
 def find_eval_file(resolved: ResolvedConfig) -> Path | None:
     """`eval_file`, else `eval_dataset`, else what belongs to the training file; None if nothing is evaluated.
 
-    Raises DataError or ConfigError where there should be one and is none.
+    Raises DataError or ConfigError if there should be one and is none.
     """
     config = resolved.values
     if config.eval_file:

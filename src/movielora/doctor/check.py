@@ -1,4 +1,4 @@
-"""What one check says, and what many say together."""
+"""The result of one check, and of many together."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def skipped(name: str, found: str) -> Check:
 
 
 def missing(name: str, found: str, needed: str, fix: str, *, demanded: bool) -> Check:
-    """A failure where the config demands it, else a warning."""
+    """A failure if the config demands it, else a warning."""
     return (failure if demanded else warning)(name, found, needed, fix)
 
 
 def overall(checks: Sequence[Check]) -> Status:
-    """The worst that any check says; a skipped one says nothing."""
+    """The worst result of any check; a skipped one does not count."""
     seen = {check.status for check in checks}
     return "failure" if "failure" in seen else "warning" if "warning" in seen else "ok"
 

@@ -92,7 +92,7 @@ def _library(name: str) -> Callable[[Findings], Check]:
     return lambda found: check_library(name, package_requirements().get(name))
 
 
-# name → (the check, the probes it reads); the order is the order of the page.
+# name → (the check, the probes it reads); the order is that of the output.
 CHECKS: dict[str, tuple[Callable[[Findings], Check], tuple[str, ...]]] = {
     "python": (lambda found: check_python(), ()),
     "platform": (lambda found: check_platform(), ()),

@@ -1,4 +1,4 @@
-"""Known failure texts, their cause and cure: the table `failures.json` read against a log or a real import error."""
+"""Known failures, their causes and fixes: the table `failures.json`, searched for in a log or an import error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Explanation:
     number: int
     line: str
     cause: str
-    cure: str
+    fix: str
     command: str
 
     def as_json(self) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def _failures() -> list[tuple[re.Pattern[str], dict[str, str]]]:
 
 
 def read_log(path: Path) -> str:
-    """The text of a log. Raises DataError where it cannot be read."""
+    """The text of a log. Raises DataError if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -55,6 +55,6 @@ def explain(text: str) -> list[Explanation]:
         if row and row["name"] not in found:
             shown = " ".join(line.split())[:_LINE_CHARACTERS]
             found[row["name"]] = Explanation(
-                row["subject"], row["name"], number, shown, row["cause"], row["cure"], row["command"]
+                row["subject"], row["name"], number, shown, row["cause"], row["fix"], row["command"]
             )
     return list(found.values())

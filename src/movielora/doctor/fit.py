@@ -65,7 +65,7 @@ class Fit:
 def fit_config(resolved: ResolvedConfig, memory: str | None) -> Fit:
     """Estimate this config's peak and recommend settings for `memory`, the GPU at hand, or this machine's memory.
 
-    Raises ConfigError for a memory that cannot be read, ModelError where the model's config.json is not at hand.
+    Raises ConfigError for a memory that cannot be read, ModelError if the model's config.json is not at hand.
     """
     values = resolved.values
     budget = parse_memory(memory) if memory else None

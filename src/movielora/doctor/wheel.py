@@ -24,7 +24,7 @@ _SERVER_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Description:
-    """The options as written; None where not given."""
+    """The options as written; None if not given."""
 
     python: str | None = None
     torch: str | None = None

@@ -84,7 +84,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def minor(version: str) -> str:
-    """`2.5.1` → `2.5`. Raises ConfigError where there is no second number."""
+    """`2.5.1` → `2.5`. Raises ConfigError if there is no second number."""
     parts = numbers(version)
     if len(parts) < 2:
         raise ConfigError(f"version `{version}` lacks its second number", f"write {version}.x in full")
@@ -101,7 +101,7 @@ def torch_build(torch: str, cuda: str | None = None) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class _Target:
-    """A machine with nothing left open: what a table row is held against."""
+    """A machine with nothing left open: what a table row is compared with."""
 
     python: str
     torch: str
@@ -117,7 +117,7 @@ def choose_wheel(machine: Machine, base_url: str = "") -> Choice:
     """The newest official wheel that fits, or why there is none. Pure: asks neither this machine nor the network.
 
     Where the C library is unknown, a wheel that runs on the oldest one of this torch comes first; one that needs a
-    newer library is named only where nothing else fits, with its condition.
+    newer library is named only if nothing else fits, with its condition.
     """
     hindrance = _hindrance(machine)
     if hindrance or machine.torch is None or machine.cuda is None:
@@ -150,7 +150,7 @@ def _added_later(row: Mapping[str, Any]) -> str:
 
 
 def _hindrance(machine: Machine) -> str:
-    """What rules out every release, in words; empty where nothing does."""
+    """What rules out every release, in words; empty if nothing does."""
     least = table()["least_capability"]
     if machine.capability and numbers(machine.capability) < numbers(least):
         return f"FlashAttention-2 needs compute capability {least} or more, and this GPU has {machine.capability}"

@@ -1,1 +1,1 @@
-"""Examples: a history, a candidate, and the answer where it is known."""
+"""Examples: a history, a candidate, and the answer if it is known."""

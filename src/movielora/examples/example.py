@@ -1,4 +1,4 @@
-"""One question: some of a user's earlier films, a candidate film, and the true answer where it is known."""
+"""One question: some of a user's earlier films, a candidate film, and the true answer if it is known."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class OwnText:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question and, where it is known, its true answer.
+    """One question and, if it is known, its true answer.
 
     `history` is oldest first; it and `candidate` (a title) are None if the record is text, and `text` is then what the
     model is asked instead of a rendered prompt. `label` is True for Yes, None if the answer is unknown. `place` says

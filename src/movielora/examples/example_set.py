@@ -14,7 +14,7 @@ from movielora.errors import DataError
 from movielora.examples.example import Example
 
 Rows = NDArray[np.int64]
-# Labels: 1 for Yes, 0 for No, −1 where the answer is unknown.
+# Labels: 1 for Yes, 0 for No, −1 if the answer is unknown.
 YES_LABEL, NO_LABEL, UNKNOWN_LABEL = 1, 0, -1
 Labels = NDArray[np.int8]
 

@@ -1,7 +1,7 @@
 """Probes that may abort the process run in a child with a time limit.
 
 A compiled module built for another torch can end the interpreter with a signal, which no `except` sees. One child
-serves several probes, because most of its time is the import of torch; where a probe takes the child down, the
+serves several probes, because most of its time is the import of torch; if a probe takes the child down, the
 probes after it get a new one.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-# The last lines hold the error; a log of warnings before them is no news.
+# The last lines hold the error; a log of warnings before them adds nothing.
 _ERROR_CHARACTERS = 4000
 
 
@@ -41,7 +41,7 @@ class Outcome:
 
     @property
     def last_line(self) -> str:
-        """The last line of the error that says something; empty where there is no error."""
+        """The last line of the error that says something; empty if there is no error."""
         lines = [line.strip() for line in self.error.splitlines() if line.strip()]
         return lines[-1] if lines else ""
 

@@ -1,4 +1,4 @@
-"""The one reader of NVML: what the NVIDIA driver says of itself and of each GPU. torch is not needed."""
+"""The one reader of NVML: what the NVIDIA driver reports about itself and each GPU. torch is not needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 @dataclass(frozen=True)
 class Gpu:
     """One GPU as the driver knows it. Memory in bytes, utilisation in percent, temperature in °C; None or "" for what
-    the driver does not say.
+    the driver does not report.
 
     `capability` is the CUDA compute capability, such as `8.0`. `processes` holds (pid, bytes or None) of those that
     compute on it; inside a container the driver may list none.
@@ -30,7 +30,7 @@ class Gpu:
         return next((used for owner, used in self.processes if owner == pid), None)
 
     def to_json(self, pid: int | None) -> dict[str, Any]:
-        """What `movielora status --json` says of this GPU, for the run whose process is `pid`."""
+        """What `movielora status --json` prints about this GPU, for the run whose process is `pid`."""
         return {
             "index": self.index,
             "name": self.name,

@@ -13,7 +13,7 @@ _MANAGER = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedeskto
 
 
 def kills_at_logout(systemd: Path = Path("/run/systemd/system")) -> bool:
-    """Whether logind has `KillUserProcesses=yes`; False where there is no logind to ask. root is spared by default."""
+    """Whether logind has `KillUserProcesses=yes`; False if there is no logind to ask. root is spared by default."""
     if not systemd.is_dir() or os.getuid() == 0:
         return False
     return _answer("busctl", "get-property", *_MANAGER, "KillUserProcesses") == "b true"
@@ -25,7 +25,7 @@ def lingers() -> bool:
 
 
 def scope_command(unit: str) -> list[str]:
-    """The words to put before a command so that it runs in a scope of its own; [] where that cannot be had.
+    """The words to put before a command so that it runs in its own scope; [] if that is not available.
 
     `--scope` replaces itself by the command, so the PID stays the one that was started.
     """
@@ -36,7 +36,7 @@ def scope_command(unit: str) -> list[str]:
 
 
 def _answer(*command: str) -> str:
-    """What the command says, "" where it is missing, fails or takes too long."""
+    """What the command says, "" if it is missing, fails or takes too long."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""What the kernel says about memory: how often it killed a process of a control group for want of it.
+"""How often the kernel killed a process of a control group because memory ran out.
 
 Where: `memory.events` (control groups v2) or `memory.oom_control` (v1), line `oom_kill N`.
 """
@@ -18,12 +18,12 @@ def events_root() -> Path:
 
 
 def events_file() -> Path | None:
-    """The file that counts the kills of this process's own control group, or None where the system has none."""
+    """The file that counts the kills of this process's own control group, or None if the system has none."""
     return next((path for path in _candidates(events_root()) if kills(path) is not None), None)
 
 
 def kills(path: Path) -> int | None:
-    """The count in `path`; None where it cannot be read or is no such file (a record may name any path)."""
+    """The count in `path`; None if it cannot be read or is no such file (a record may name any path)."""
     if path.name not in _FILE_NAMES or not path.is_relative_to(events_root()) or ".." in path.parts:
         return None
     try:

@@ -9,7 +9,7 @@ FAST_BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
 def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """The kernel's names of what the processor has, such as `avx512_bf16`; empty where the kernel does not say."""
+    """The kernel's names of what the processor has, such as `avx512_bf16`; empty if the kernel does not say."""
     try:
         text = cpuinfo.read_text(encoding="ascii", errors="replace")
     except OSError:

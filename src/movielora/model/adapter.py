@@ -1,10 +1,8 @@
-"""LoRA layers as they compute fast on a CPU: in the base's dtype, with few passes over the activations.
+"""LoRA layers in the dtype in which the base computes, on every device.
 
-PEFT keeps adapters in fp32 on a bf16 base and casts every layer's input there and back, keeps a dropped-out copy of
-that input, and makes two more passes over the output to scale and add. Here the adapter has the base's dtype (the
-optimiser keeps fp32 master values, see `training.optimizer`), the scale goes into the narrow product of rank r, the
-product is added in place, and the dropped copy is made again in the backward pass. The mathematics and the saved
-files are PEFT's.
+PEFT keeps adapters in fp32 on a bf16 base and casts every layer's input to fp32 and back. Here the adapter has the
+base's dtype, and the optimiser keeps fp32 master values (`training/loop/optimizer.py`). What is done besides only to be
+fast on a CPU is in `model/cpu/lora.py`.
 """
 
 from __future__ import annotations
@@ -12,17 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from peft.tuners.lora.layer import Linear, LoraVariant
 
-from movielora.model.cpu.dropout import dropped_places, without
+from movielora.model.cpu.lora import fuse_lora
 
 
 def prepare_adapter(model: Any, *, mixed_fp16: bool = False, compiled: bool = False) -> Any:
     """Give the adapters on `model` (PEFT) their dtype, and the fused form on a CPU; returns `model`.
 
     Gradients of bf16 adapters are summed in fp32: over many micro-batches bf16's 8 bits would lose the small ones.
-    `mixed_fp16`: fp16 training, where the loss scaler needs fp32 adapters. `compiled`: torch.compile fuses PEFT's own
-    form, dropout included.
+    `mixed_fp16`: fp16 training, for which the loss scaler needs fp32 adapters. `compiled`: torch.compile fuses PEFT's
+    own form, dropout included.
     """
     dtype = torch.float32 if mixed_fp16 else adapter_dtype(model)
     for name, parameter in model.named_parameters():
@@ -30,11 +27,8 @@ def prepare_adapter(model: Any, *, mixed_fp16: bool = False, compiled: bool = Fa
             parameter.data = parameter.data.to(dtype)
             if parameter.requires_grad:
                 parameter.grad_dtype = torch.float32
-    for layer in model.modules():
-        # 4-bit layers have their own class, and CUDA its own fast dropout.
-        if type(layer) is Linear and layer.get_base_layer().weight.device.type == "cpu" and not compiled:
-            for adapter in layer.lora_A:
-                layer.lora_variant.setdefault(adapter, FusedLora())
+    if not compiled:
+        fuse_lora(model)
     return model
 
 
@@ -42,63 +36,3 @@ def adapter_dtype(model: Any) -> torch.dtype:
     """The dtype in which the base computes: bf16 for a 4-bit base, else that of its weights."""
     four_bit = getattr(model, "is_loaded_in_4bit", False)
     return torch.bfloat16 if four_bit else model.get_input_embeddings().weight.dtype
-
-
-class FusedLora(LoraVariant):  # type: ignore[misc]
-    """Tells a PEFT linear layer to add its adapter by `_AddLora`."""
-
-    @staticmethod
-    def forward(module: Any, active_adapter: str, x: torch.Tensor, result: torch.Tensor, **kwargs: Any) -> torch.Tensor:
-        """result (…, out) + scaling · dropout(x (…, in)) Aᵀ Bᵀ, in place."""
-        share = getattr(module.lora_dropout[active_adapter], "p", 0.0) if module.training else 0.0
-        return _AddLora.apply(  # type: ignore[no-any-return, no-untyped-call]
-            result,
-            x,
-            module.lora_A[active_adapter].weight,
-            module.lora_B[active_adapter].weight,
-            module.scaling[active_adapter] / (1 - share),
-            dropped_places(x.numel(), share) if share else None,
-        )
-
-
-class _AddLora(torch.autograd.Function):
-    """With x' = x without the dropped places and c = scaling / keep: result += c x' Aᵀ Bᵀ.
-
-    Backward, with g the gradient of the result: dB = gᵀ (c x' Aᵀ), h = c g B, dA = hᵀ x', dx = h A without the
-    dropped places. Only x, which q, k and v (gate and up) share, and the narrow product are kept.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        result: torch.Tensor,
-        x: torch.Tensor,
-        weight_a: torch.Tensor,
-        weight_b: torch.Tensor,
-        scale: float,
-        dropped: torch.Tensor | None,
-    ) -> torch.Tensor:
-        rows = x.reshape(-1, x.shape[-1])
-        narrow = torch.mm(rows if dropped is None else without(rows, dropped), weight_a.t()).mul_(scale)
-        result.view(-1, result.shape[-1]).addmm_(narrow, weight_b.t())
-        ctx.mark_dirty(result)
-        ctx.save_for_backward(x, narrow, weight_a, weight_b, dropped)
-        ctx.scale = scale
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x, narrow, weight_a, weight_b, dropped = ctx.saved_tensors
-        (given,) = gradients
-        wide = given.reshape(-1, given.shape[-1])
-        rows = x.reshape(-1, x.shape[-1])
-        back = torch.mm(wide, weight_b).mul_(ctx.scale)  # (tokens, r)
-        for_a = torch.mm(back.t(), rows if dropped is None else without(rows, dropped))
-        for_b = torch.mm(wide.t(), narrow)
-        for_x = None
-        if ctx.needs_input_grad[1]:
-            for_x = torch.mm(back, weight_a)
-            if dropped is not None:
-                for_x.view(-1).index_fill_(0, dropped, 0)
-            for_x = for_x.view(x.shape)
-        return given, for_x, for_a, for_b, None, None

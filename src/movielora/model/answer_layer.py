@@ -1,4 +1,4 @@
-"""The last decoder layer at the answer's positions alone.
+"""The last decoder layer, computed only at the answer's positions.
 
 Only two positions of a row are read from the last layer. Its keys and values need every position; its queries, its
 output projection and its MLP, seven eighths of its weights, need only those two. What the other positions would
@@ -15,7 +15,7 @@ from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, rotate_h
 
 
 def install_answer_layer(causal_lm: Any) -> bool:
-    """Let the last layer of `causal_lm` take `answer_positions`; False where it is of a form not known here.
+    """Let the last layer of `causal_lm` take `answer_positions`; False if it is of a form not known here.
 
     Its few queries always go through torch's own attention, whichever kernel the other layers use.
     """
@@ -29,7 +29,7 @@ def install_answer_layer(causal_lm: Any) -> bool:
 
 
 def has_answer_layer(causal_lm: Any) -> bool:
-    """Whether the decoder, given `answer_positions`, returns those positions alone."""
+    """Whether the decoder, given `answer_positions`, returns only those positions."""
     return isinstance(_last_layer(causal_lm), AnswerLayer)
 
 
@@ -38,9 +38,9 @@ def _last_layer(causal_lm: Any) -> Any:
 
 
 class AnswerLayer(Qwen3DecoderLayer):  # type: ignore[misc]
-    """Qwen3's layer; given `answer_positions` (rows, tokens), places in `hidden_states`, it returns those alone:
+    """Qwen3's layer; given `answer_positions` (rows, tokens), places in `hidden_states`, it returns only those:
     (rows, tokens, width). Without them it is Qwen3's own. Rows may be padded, or laid end to end as one row whose
-    `position_ids` start anew at each."""
+    `position_ids` start from zero at each."""
 
     def forward(
         self,
@@ -100,7 +100,7 @@ def _attend(
 ) -> torch.Tensor:
     """Softmax attention (rows, tokens, heads · head dim) of few queries.
 
-    The heads that share keys and values stand beside each other as more queries of them: nothing is repeated.
+    The heads that share keys and values are treated as more queries of the same keys: nothing is repeated.
     """
     rows, heads, tokens, width = queries.shape
     shared = keys.shape[1]

@@ -12,6 +12,7 @@ from movielora.config import Config
 from movielora.errors import ModelError, first_line
 from movielora.machine.child import KernelProbe
 from movielora.machine.library_output import quiet_libraries
+from movielora.machine.process_settings import set_default_variable
 from movielora.machine.processor import computes_bf16_fast, cpu_flags
 from movielora.model import tiny
 from movielora.model.folder import check_weights, read_model_config
@@ -63,9 +64,9 @@ def choose_placement(
     quantized: bool | None = None,
     base: str | None = None,
 ) -> Placement:
-    """Device, precision and attention for this machine: bf16 only where it is fast, 4-bit by default only on CUDA.
+    """Device, precision and attention for this machine: bf16 only if it is fast, 4-bit by default only on CUDA.
 
-    `quantized` wins over the config. `base` is what `find_base` gave; None stands for a Qwen3.
+    `quantized` wins over the config. `base` is what `find_base` gave; None means a Qwen3.
     Raises ModelError for what the config names and this machine cannot do.
     """
     _take_one_gpu()
@@ -88,7 +89,7 @@ def choose_placement(
 
 
 def _model_type(base: str) -> str:
-    """Raises ModelError where the base's config cannot be had."""
+    """Raises ModelError if the base's config cannot be found."""
     folder = Path(base) if Path(base).is_dir() else config_file(base).parent
     return str(read_model_config(folder)["model_type"])
 
@@ -103,7 +104,7 @@ def _take_one_gpu() -> None:
             "movielora works in one process on one GPU, but a distributed launcher started several",
             "start it plainly, without torchrun or accelerate launch",
         )
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
+    set_default_variable("CUDA_VISIBLE_DEVICES", "0")
 
 
 def choose_precision(config: Config, device: Device, *, bf16_is_fast: bool) -> tuple[str, bool]:
@@ -114,7 +115,7 @@ def choose_precision(config: Config, device: Device, *, bf16_is_fast: bool) -> t
 
 
 def bf16_is_fast(device: Device) -> bool:
-    """On CUDA: where the GPU has it. On a CPU: where the processor has units for it."""
+    """On CUDA: whether the GPU has it. On a CPU: whether the processor has units for it."""
     import torch
 
     if device == "cuda":
@@ -125,7 +126,7 @@ def bf16_is_fast(device: Device) -> bool:
 def load_base(source: str, placement: Placement) -> Any:
     """The frozen base at `source` (folder or Hugging Face name), in evaluation mode on its device.
 
-    Raises ModelError where it is neither a folder nor reachable, or is damaged.
+    Raises ModelError if it is neither a folder nor reachable, or is damaged.
     """
     from transformers import AutoModelForCausalLM
 

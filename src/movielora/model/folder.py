@@ -1,4 +1,4 @@
-"""A model folder, looked at before it is loaded: its config and whether its weights are whole."""
+"""Check a model folder before it is loaded: its config, and whether its weights are complete."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ANOTHER = "set model_name_or_path to a complete model folder, a Hugging Face na
 def read_model_config(folder: Path) -> dict[str, Any]:
     """The folder's `config.json`.
 
-    Raises ModelError where there is none, or it is no JSON object with a `model_type`.
+    Raises ModelError if there is none, or it is no JSON object with a `model_type`.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -36,7 +36,7 @@ def read_model_config(folder: Path) -> dict[str, Any]:
 
 
 def check_weights(folder: Path) -> int:
-    """The bytes of the folder's safetensors files, each held against what its header promises.
+    """The bytes of the folder's safetensors files, each compared with what its header promises.
 
     Raises ModelError naming the file that is missing, cut short or no safetensors file.
     """
@@ -91,9 +91,9 @@ def _promised_bytes(file: Path, size: int) -> int:
 
 
 def base_hash(base: str) -> str:
-    """What tells one base from another: of a folder the SHA-256 of its config and weights; a name stands for itself.
+    """What identifies a base: of a folder the SHA-256 of its config and weights; of a name, the name.
 
-    Raises ModelError where a file cannot be read.
+    Raises ModelError if a file cannot be read.
     """
     folder = Path(base)
     if not folder.is_dir():

@@ -31,7 +31,7 @@ def is_hub_name(name: str) -> bool:
 
 
 def is_cached(name: str) -> bool:
-    """Whether the cache holds the model whole: its config, tokenizer and weights."""
+    """Whether the cache holds the complete model: its config, tokenizer and weights."""
     return all(_is_file_cached(name, file) for file in ("config.json", _TOKENIZER)) and (
         _is_file_cached(name, "model.safetensors") or _is_file_cached(name, "model.safetensors.index.json")
     )
@@ -42,10 +42,10 @@ def is_tokenizer_cached(name: str) -> bool:
 
 
 def stays_local(source: str, is_here: Callable[[str], bool] = is_cached) -> bool:
-    """Whether `source` must be read from this machine alone: a folder, or what `is_here` while the hub is silent.
+    """Whether `source` must be read from this machine only: a folder, or what `is_here` while the hub does not answer.
 
-    Left to themselves, transformers ask a silent hub for two minutes, even about files that the cache holds.
-    Raises ModelError where it is neither here nor to be had.
+    transformers would wait two minutes for a hub that does not answer, even about files that the cache holds.
+    Raises ModelError if it is neither here nor reachable.
     """
     if Path(source).is_dir():
         return True
@@ -58,9 +58,9 @@ def stays_local(source: str, is_here: Callable[[str], bool] = is_cached) -> bool
 
 
 def why_unreachable(name: str) -> str:
-    """Ask the hub for the model's config by HTTP HEAD: why it does not answer, empty where it does.
+    """Ask the hub for the model's config by HTTP HEAD: why it does not answer, empty if it does.
 
-    After five seconds that is the answer, however many addresses the hub's name stands for: a firewall that drops
+    After five seconds that is the answer, however many addresses the hub's name has: a firewall that drops
     packets would cost a timeout for each. A process asks once for a name and keeps the answer.
     """
     from huggingface_hub import constants
@@ -106,7 +106,7 @@ def _ask(name: str) -> str:
 def config_file(name: str) -> Path:
     """The cached config.json of a Hugging Face name, or a fresh one; only that file is fetched.
 
-    Raises ModelError where it is neither here nor to be had.
+    Raises ModelError if it is neither here nor reachable.
     """
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError

@@ -41,7 +41,7 @@ def check_targets(model: Any, targets: list[str]) -> None:
 
 
 def base_of_adapter(adapter_dir: Path) -> str:
-    """The base that an adapter names. Raises ModelError where there is no readable adapter."""
+    """The base that an adapter names. Raises ModelError if there is no readable adapter."""
     path = adapter_dir / "adapter_config.json"
     if not adapter_dir.is_dir():
         raise ModelError(f"the adapter folder {adapter_dir} does not exist", "movielora train makes one")
@@ -67,7 +67,7 @@ def base_of_adapter(adapter_dir: Path) -> str:
 def load_adapter(model: Any, adapter_dir: Path) -> Any:
     """`model` with the adapter of `adapter_dir` on it, in evaluation mode and in the form in which it was trained.
 
-    Raises ModelError where the adapter's shapes or modules do not fit this base.
+    Raises ModelError if the adapter's shapes or modules do not fit this base.
     """
     from peft import PeftModel
     from safetensors import SafetensorError

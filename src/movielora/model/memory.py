@@ -1,4 +1,4 @@
-"""How much memory a training needs, by parts, from the model's `config.json` alone.
+"""How much memory a training needs, by parts, from nothing but the model's `config.json`.
 
 The activations are counted as autograd keeps them (a test counts what it really keeps): for each token of each layer
 the norms keep fp32 copies of their inputs, attention keeps query, key, value and output, the gated MLP keeps three
@@ -42,7 +42,7 @@ class Shape:
     vocabulary: int
     tied: bool
     head_norms: bool
-    # Whether the last layer can be computed at the answers alone (`answer_layer.py`).
+    # Whether the last layer can be computed at the answers only (`answer_layer.py`).
     answer_layer: bool = False
 
     @property
@@ -93,9 +93,9 @@ class Estimate:
 
 
 def find_shape(resolved: ResolvedConfig) -> Shape:
-    """The shape of the config's model, from `config.json` in its folder, in the cache, or (that file alone) the hub.
+    """The shape of the config's model, from `config.json` in its folder, in the cache, or (only that file) the hub.
 
-    Raises ModelError where there is none, or it is no plain decoder.
+    Raises ModelError if there is none, or it is no plain decoder.
     """
     name = resolved.values.model_name_or_path
     if name == tiny.NAME:
@@ -106,7 +106,7 @@ def find_shape(resolved: ResolvedConfig) -> Shape:
 
 
 def read_shape(config: dict[str, Any]) -> Shape:
-    """The shape that a `config.json` describes. Raises ModelError where it is no plain decoder of this family."""
+    """The shape that a `config.json` describes. Raises ModelError if it is no plain decoder of this family."""
     kind = config.get("model_type", "unknown")
     if config.get("num_experts") or config.get("num_local_experts"):
         raise ModelError(f"memory of a mixture of experts ({kind}) is not estimated", "measure it: movielora train")
@@ -199,7 +199,7 @@ def saved_bytes_of_a_layer(shape: Shape, setup: Setup) -> int:
         head = shape.query_width // shape.heads
         norms += _FP32 * (shape.heads + shape.key_width // head)
     attention = width * (2 * shape.query_width + 2 * shape.key_width)
-    if setup.eager:  # every score of a row, in fp32 and again in the model's type where that is another
+    if setup.eager:  # every score of a row, in fp32 and again in the model's type if that is another
         attention += (_FP32 + (width if width != _FP32 else 0)) * shape.heads * setup.tokens
     else:  # the log-sum-exp of each head
         attention += _FP32 * shape.heads
@@ -208,7 +208,7 @@ def saved_bytes_of_a_layer(shape: Shape, setup: Setup) -> int:
 
 
 def saved_bytes_of_answer_layer(shape: Shape, setup: Setup) -> int:
-    """The same for a last layer computed at the answers alone (`answer_layer.py`): keys and values, little else."""
+    """The same for a last layer computed at the answers only (`answer_layer.py`): keys and values, little else."""
     head = shape.query_width // shape.heads
     norms = _FP32 * (shape.hidden + 1 + shape.key_width + shape.key_width // head)
     return norms + 2 * setup.compute_bytes * shape.key_width + _lora_inputs(shape, setup, ("k_proj", "v_proj"))
@@ -217,7 +217,7 @@ def saved_bytes_of_answer_layer(shape: Shape, setup: Setup) -> int:
 def _lora_inputs(shape: Shape, setup: Setup, of: tuple[str, ...] | None = None) -> int:
     """Bytes of the inputs that LoRA's two matrices keep for one token of one layer, or of its modules `of`.
 
-    On CUDA each adapted layer keeps its dropped-out copy and a mask of bytes. On the CPU (`adapter.py`) it keeps the
+    On CUDA each adapted layer keeps its dropped-out copy and a mask of bytes. On the CPU (`cpu/lora.py`) it keeps the
     plain input, which neighbours share, and the places that fell out.
     """
     adapted = {
@@ -245,7 +245,7 @@ def _step_activations(shape: Shape, setup: Setup) -> int:
 
 
 def _unpacked_layer(shape: Shape, setup: Setup) -> int:
-    """A 4-bit layer is unpacked to 16 bits for its product: the largest one stands in memory beside the packed."""
+    """A 4-bit layer is unpacked to 16 bits for its product: the largest one is in memory beside the packed."""
     return max(a * b for a, b in shape.linears.values()) * setup.compute_bytes if setup.quantized else 0
 
 
@@ -268,7 +268,7 @@ USABLE_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The fastest settings that fit, effective batch kept; `fits` is False where even the smallest do not."""
+    """The fastest settings that fit, effective batch kept; `fits` is False if even the smallest do not."""
 
     memory: int
     setup: Setup
@@ -307,7 +307,7 @@ def recommend(shape: Shape, setup: Setup, memory: int, effective_batch: int) -> 
 
 
 def largest_batch(shape: Shape, setup: Setup, memory: int, effective_batch: int) -> Recommendation:
-    """The most rows at once that fit with these settings; one row where none do."""
+    """The most rows at once that fit with these settings; one row if none do."""
     sizes = [
         size for size in range(min(effective_batch, _MOST_ROWS[setup.device]), 0, -1) if effective_batch % size == 0
     ]

@@ -21,15 +21,15 @@ _COMPARED_ROWS = 1024
 
 
 @dataclass(frozen=True)
-class Opening:
+class PrefixCache:
     """`length` tokens that all rows share, and every layer's keys and values of them (1, heads, length, head dim)."""
 
     length: int
     layers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
 
     @classmethod
-    def of(cls, model: Any, examples: PromptTokens, rows: NDArray[np.int64]) -> Opening:
-        """Of `rows` under `model` as it stands now: its weights, and its adapter on or off."""
+    def of(cls, model: Any, examples: PromptTokens, rows: NDArray[np.int64]) -> PrefixCache:
+        """Of `rows` under `model` as it is now: its weights, and its adapter on or off."""
         import torch
         from transformers import DynamicCache
 
@@ -45,7 +45,7 @@ class Opening:
         return cls(length, tuple((layer.keys, layer.values) for layer in cache.layers))
 
     def cache(self, rows: int) -> Any:
-        """A fresh cache holding the opening for `rows` rows, to be filled by one batch; None without an opening."""
+        """A fresh cache holding the prefix for `rows` rows, to be filled by one batch; None without a prefix."""
         from transformers import DynamicCache
 
         if not self.length:
@@ -72,6 +72,6 @@ def shared_length(examples: PromptTokens, rows: NDArray[np.int64]) -> int:
 
 
 def _attends_to_everything(config: Any) -> bool:
-    """No sliding window and no recurrent layer, whose state is not keys and values alone."""
+    """No sliding window and no recurrent layer, whose state is more than keys and values."""
     kinds = getattr(config, "layer_types", None) or ["full_attention"]
     return set(kinds) == {"full_attention"}

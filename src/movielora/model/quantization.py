@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-# What `run_probes` is told to run.
+# What `run_probes` runs.
 FOUR_BIT_TARGET = "movielora.model.quantization:run_four_bit"
 
 CPU_SPEED_WARNING = (
@@ -42,7 +42,7 @@ def quantization_config() -> Any:
 def keep_differentiable(model: Any) -> None:
     """Keep bitsandbytes from rewriting 4-bit layers in the first evaluation on a CPU.
 
-    On processors with AVX-512 bf16 (bitsandbytes 0.50.2) a forward pass without gradients packs each layer anew, for
+    On processors with AVX-512 bf16 (bitsandbytes 0.50.2) a forward pass without gradients packs each layer again, for
     good and with rounded scales, and the product of such a layer has no backward pass: after its first evaluation a
     training would go on with gradients that no longer reach through the base, and without an error.
     """
@@ -52,7 +52,7 @@ def keep_differentiable(model: Any) -> None:
 
 
 def run_four_bit(rows: int = 8, width: int = 128) -> dict[str, Any]:
-    """In a child process: a real 4-bit layer forward and backward, held against its own unpacked weights.
+    """In a child process: a real 4-bit layer forward and backward, compared with its own unpacked weights.
 
     Loading is deferred to the first operation, so an import proves nothing. Returns device, forward and backward
     error, each relative to the largest true value.

@@ -1,8 +1,8 @@
-"""The embedded base: a small Qwen3, built on the spot, so that the whole road runs anywhere.
+"""The embedded base: a small Qwen3, built when it is first needed, so that every step runs anywhere.
 
 The architecture is the real one (grouped-query attention, query and key norms, SwiGLU, tied embeddings) at two layers
 of width 64; the weights are random and stay frozen, and LoRA learns on top of them. The tokenizer is a byte-level BPE
-with Qwen's pre-tokenizer, trained on invented film titles, and speaks Qwen3's chat form. It is no language model: it
+with Qwen's pre-tokenizer, trained on synthetic film titles, and uses Qwen3's chat form. It is no language model: it
 exists to show and test every step, not to give good answers.
 """
 
@@ -66,7 +66,7 @@ _CHAT_TEMPLATE = """\
 def build_tiny_base(cache_dir: Path) -> Path:
     """The folder of the embedded base, built if it is not there or is damaged; plain `from_pretrained` loads it.
 
-    The folder's name carries a hash of everything that decides its content. Raises OutputError where `cache_dir`
+    The folder's name carries a hash of everything that decides its content. Raises OutputError if `cache_dir`
     cannot be written.
     """
     from safetensors import SafetensorError
@@ -98,7 +98,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _corpus() -> list[str]:
-    """Prompts and answers over invented titles: what the tokenizer's merges are learned from."""
+    """Prompts and answers over synthetic titles: what the tokenizer's merges are learned from."""
     titles = invented_titles(3000, seed=_SEED)
     ratings = [half / 2 for half in range(1, 11)]
     texts = [f"system\n{SYSTEM}", f"user\n{INSTRUCTION}"]

@@ -18,7 +18,7 @@ _DIRECT_CLASSES = ("Qwen2Tokenizer", "TokenizersBackend")
 def load_tokenizer(name_or_path: str) -> Any:
     """The tokenizer of a folder or Hugging Face name; a fast one, whose code came with transformers.
 
-    Raises ModelError where there is none, or it is not reachable.
+    Raises ModelError if there is none, or it is not reachable.
     """
     folder = Path(name_or_path)
     if folder.is_dir() and not any(folder.glob("tokenizer*.json")):

@@ -29,7 +29,7 @@ _MOST_FRAMES = 1024
 
 @dataclass(frozen=True, slots=True)
 class PromptPieces:
-    """A prompt cut where it may be shortened: `before` + `history` + `after`, joined its exact text.
+    """A prompt, cut at the places where it may be shortened: `before` + `history` + `after`, joined its exact text.
 
     `history` is the lines of the history end to end; the last one ends in a newline unless it ends the user's text.
     """

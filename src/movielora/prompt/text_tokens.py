@@ -1,7 +1,7 @@
 """Examples that are listed one by one become token ids: fast, bounded in memory, and exact.
 
 The texts of a dataset are made of few distinct pieces: the fixed parts of the template, the numbers of the history
-lines, the titles and the ratings. Every piece is tokenized once and the ids are joined. That is exact only where
+lines, the titles and the ratings. Every piece is tokenized once and the ids are joined. That is exact only if
 the tokenizer never merges across a cut. Qwen's pre-tokenizer starts a new word at a space that follows a non-space,
 and after a newline unless more whitespace follows (the run is one word), so the cuts are there and nowhere
 else. Other tokenizers may differ: a sample of the records, and histories made to be difficult, are compared with plain

@@ -96,8 +96,8 @@ def _code_hash() -> str:
 
 
 def _load(folder: Path, prompt: PromptTemplate) -> TokenizedExamples | None:
-    """None where there is no cache, or it cannot be read now. A damaged one (a file removed or cut short) is taken
-    away, to be made anew."""
+    """None if there is no cache, or it cannot be read now. A damaged one (a file removed or cut short) is taken
+    away, to be made again."""
     if not folder.is_dir():
         return None
     try:
@@ -110,7 +110,7 @@ def _load(folder: Path, prompt: PromptTemplate) -> TokenizedExamples | None:
 
 
 def _read_whole(folder: Path, answer_ids: tuple[int, int, int]) -> TokenizedExamples | None:
-    """None where a file is missing, cut short, or of another size than was written. Raises OSError where one cannot be
+    """None if a file is missing, cut short, or of another size than was written. Raises OSError if one cannot be
     read."""
     try:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ from movielora.dataset.find import find_test_file
 from movielora.errors import DataError, OutputError
 from movielora.examples.example import Example
 from movielora.examples.load import ExampleLoader
+from movielora.machine.process_settings import settings_undone
 from movielora.model.base import Placement, load_base
 from movielora.model.lora import base_of_adapter, load_adapter
 from movielora.progress import Reporter
@@ -55,6 +56,7 @@ class Merged:
         }
 
 
+@settings_undone()
 def merge(request: MergeRequest, reporter: Reporter) -> Merged:
     """Score, merge, save, load what was saved, score again.
 
@@ -92,7 +94,8 @@ def _merge_and_save(setup: ScorerSetup, request: MergeRequest) -> None:
     model = load_adapter(load_base(setup.source, plain), request.run)
     for layer in model.modules():
         if hasattr(layer, "lora_variant"):
-            layer.lora_variant.clear()  # PEFT leaves a layer of another form (`adapter.py`) unmerged, without a warning
+            # PEFT leaves a layer of another form (`cpu/lora.py`) unmerged, without a warning.
+            layer.lora_variant.clear()
     merged = model.merge_and_unload().to(torch.bfloat16)
     try:
         merged.save_pretrained(request.output_dir)

@@ -34,25 +34,25 @@ def serve_board(folders: Mapping[str, Path], port: int | None) -> Iterator[tuple
             Path(gathered, name).symlink_to(folder.resolve(), target_is_directory=True)
         # Not the `tensorboard` script: the one of this Python environment is meant, whatever PATH says.
         command = [sys.executable, "-P", "-m", "tensorboard.main", "--host", HOST, "--port", str(chosen)]
-        complaints = Path(gathered, ".stderr")
-        with complaints.open("wb") as stderr:
+        errors = Path(gathered, ".stderr")
+        with errors.open("wb") as stderr:
             board = subprocess.Popen(
                 [*command, "--logdir", gathered], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
             )
         try:
-            _wait_until_it_answers(board, chosen, complaints)
+            _wait_until_it_answers(board, chosen, errors)
             yield board, f"http://{HOST}:{chosen}/"
         finally:
             board.terminate()
             board.wait()
 
 
-def _wait_until_it_answers(board: subprocess.Popen[bytes], port: int, complaints: Path) -> None:
+def _wait_until_it_answers(board: subprocess.Popen[bytes], port: int, errors: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while _is_free(port):
         if board.poll() is not None or time.monotonic() > deadline:
-            said = complaints.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise WorkError(f"TensorBoard did not start: {said[-1] if said else 'it said nothing'}")
+            said = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise WorkError(f"TensorBoard did not start: {said[-1] if said else 'it printed nothing'}")
         time.sleep(0.1)
 
 

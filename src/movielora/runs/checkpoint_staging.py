@@ -30,9 +30,9 @@ def staged_checkpoint(
 ) -> Iterator[Path]:
     """Yield the folder to write checkpoint `step` into; on leaving it becomes `checkpoint-N`, or is removed.
 
-    `required` files must be there at the end. `expected_bytes` is what the save will take where no earlier one tells.
+    `required` files must be there at the end. `expected_bytes` is the size of the save if no earlier one shows it.
     Raises WorkError when space is short or a required file is missing, OSError when writing fails; in each case the
-    earlier checkpoints stand as they were.
+    earlier checkpoints stay as they were.
     """
     check_free_space(paths, expected_bytes)
     folder = stage(paths, step)
@@ -82,7 +82,7 @@ def remove_leftovers(paths: RunPaths) -> None:
 def rotate(paths: RunPaths, *, keep: int | None, best_step: int | None) -> list[int]:
     """Delete the oldest checkpoints beyond `keep`, never the newest complete nor the best. Returns the steps deleted.
 
-    With `keep` 1 the best and the newest both stay: one of them alone could not be resumed, or not be reloaded.
+    With `keep` 1 the best and the newest both stay: a resume needs the newest, and the end of the training the best.
     """
     if keep is None or keep < 1:
         return []
@@ -100,7 +100,7 @@ def rotate(paths: RunPaths, *, keep: int | None, best_step: int | None) -> list[
 
 
 def check_free_space(paths: RunPaths, expected_bytes: int = 0) -> None:
-    """Raises WorkError when the disk has not the room that a save is expected to take."""
+    """Raises WorkError when the disk has less space than a save is expected to take."""
     sizes = [checkpoint.size_bytes for checkpoint in list_checkpoints(paths)]
     needed = max([expected_bytes, *sizes]) * _SPACE_MARGIN + _SPACE_AT_LEAST_BYTES
     free = shutil.disk_usage(paths.root).free

@@ -1,4 +1,4 @@
-"""Which checkpoints of a run folder are whole.
+"""Which checkpoints of a run folder are complete.
 
 A checkpoint of ours carries a manifest (every file, its size and SHA-256), so that a missing, cut or changed file is
 found before anything loads. transformers resumes from a folder without optimizer or RNG files silently, with other
@@ -54,7 +54,7 @@ def list_checkpoints(paths: RunPaths, *, deep: bool = False) -> list[Checkpoint]
 
 
 def newest_complete(paths: RunPaths) -> tuple[Checkpoint | None, list[Checkpoint]]:
-    """The newest checkpoint of ours whose every byte is right, and the newer ones that were passed over."""
+    """The newest checkpoint of ours whose every byte is right, and the newer ones that were skipped."""
     skipped: list[Checkpoint] = []
     for step, path in reversed(paths.checkpoints()):
         found = inspect(path, step, deep=True)
@@ -77,7 +77,7 @@ def inspect(path: Path, step: int, *, deep: bool = True) -> Checkpoint:
 
 
 def read_trainer_state(checkpoint: Path) -> dict[str, Any]:
-    """trainer_state.json of a checkpoint (or of a plain HF output folder), {} where it cannot be read."""
+    """trainer_state.json of a checkpoint (or of a plain HF output folder), {} if it cannot be read."""
     return read_json(checkpoint / TRAINER_STATE_NAME, _STATE_LIMIT_BYTES) or {}
 
 
@@ -131,7 +131,7 @@ def _file_problem(folder: Path, name: str, expected: dict[str, Any], *, deep: bo
 
 
 def _without_manifest(path: Path) -> list[str]:
-    """What a resume needs of a plain HF Trainer's checkpoint, and whether each file is whole by its own form."""
+    """What a resume needs of a plain HF Trainer's checkpoint, and whether each file is complete by its own format."""
     problems = [f"{name} is missing" for name in _RESUME_FILES if not (path / name).is_file()]
     if not any((path / name).is_file() for name in _WEIGHTS):
         problems.append("the weights are missing")

@@ -1,4 +1,4 @@
-"""Start the ordinary command again, in a session of its own, and wait until it stands on its feet."""
+"""Start the ordinary command again, in its own session, and wait until it has started."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 
 from movielora.errors import MovieloraError, RequestError, StoppedError, WorkError
 from movielora.machine import logind
+from movielora.machine.signals import SignalHandlers
 from movielora.progress import Reporter
 from movielora.runs import run_guard
 from movielora.runs.log_file import printable
@@ -26,15 +27,15 @@ from movielora.runs.status.heartbeat import read_heartbeat
 from movielora.storage import lock
 
 _POLL_SECONDS = 0.05
-# A model on a slow network disk; after this the parent goes and the run goes on.
+# A model on a slow network disk; after this the parent exits and the run continues.
 _WAIT_SECONDS = 600.0
 # An attempt that dies before its training begins has not written much.
-_WORDS_BYTES = 1024 * 1024
+_OUTPUT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Detached:
-    """A run that goes on by itself. `checked`: it has passed its checks; False when the wait was given up."""
+    """A run in the background. `checked`: it has passed its checks; False when the wait was given up."""
 
     run: str
     run_dir: Path
@@ -62,7 +63,7 @@ def start_detached(
     name: str | None = None,
     wait_seconds: float = _WAIT_SECONDS,
 ) -> Detached:
-    """Run `movielora ARGV` (without `--detach`) on its own, its output in the run's log, and wait for its checks.
+    """Run `movielora ARGV` (without `--detach`) in the background, its output in the run's log; wait for its checks.
 
     Raises what the child would have raised: OutputError when the folder is taken, and when the child dies first, its
     own reason with its own exit code.
@@ -76,7 +77,7 @@ def start_detached(
     run_guard.refuse_occupied(paths, mode)
     resuming = mode == "resume"
     log_start = paths.log.stat().st_size if resuming and paths.log.exists() else 0
-    child = _start(argv, paths, append=resuming, before=_words_before(reporter))
+    child = _start(argv, paths, append=resuming, before=_scope_before(reporter))
     with reporter.phase(f"Starting {name or paths.root.name}") as phase:
         deadline = time.monotonic() + wait_seconds
         try:
@@ -88,14 +89,14 @@ def start_detached(
                         break
                     phase.update(0, heartbeat.text("phase"))
                 time.sleep(_POLL_SECONDS)
-        except KeyboardInterrupt:  # the user takes the start back
+        except KeyboardInterrupt:  # the user cancels the start
             child.send_signal(signal.SIGTERM)
             raise
     return _outcome(child, paths, log_start, made_here=made_here)
 
 
-def _words_before(reporter: Reporter) -> list[str]:
-    """Where logind ends the user's processes at logout, a scope of its own keeps the run; the user must know."""
+def _scope_before(reporter: Reporter) -> list[str]:
+    """Where logind ends the user's processes at logout, a scope of its own keeps the run; the user must be told."""
     if not logind.kills_at_logout():
         return []
     before = logind.scope_command(f"movielora-{secrets.token_hex(4)}")
@@ -104,7 +105,7 @@ def _words_before(reporter: Reporter) -> list[str]:
         reporter.warn(f"this system ends processes at logout (KillUserProcesses=yes): started in a scope{linger}")
     else:
         reporter.warn(
-            "this system ends processes at logout (KillUserProcesses=yes) and systemd-run --user is not to be had: "
+            "this system ends processes at logout (KillUserProcesses=yes) and systemd-run --user is not available: "
             f"stay logged in, or use tmux under a lingering user{linger}"
         )
     return before
@@ -116,16 +117,13 @@ def _start(argv: Sequence[str], paths: RunPaths, *, append: bool, before: list[s
     environment = os.environ | {DETACHED_VARIABLE: "1", "PYTHONUNBUFFERED": "1"}
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if append else os.O_TRUNC)
     log = os.open(paths.log, flags, 0o600)
-    # An ignored signal stays ignored over exec: the child never knows a moment in which a hang-up would end it.
-    before_hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    # An ignored signal stays ignored over exec: there is no moment in which a hang-up would end the child.
+    with SignalHandlers() as handlers, os.fdopen(log, "wb") as output:
+        handlers.install(signal.SIGHUP, signal.SIG_IGN)
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
             start_new_session=True, umask=0o077,
         )  # fmt: skip
-    finally:
-        signal.signal(signal.SIGHUP, before_hangup)
-        os.close(log)
 
 
 def _outcome(child: subprocess.Popen[bytes], paths: RunPaths, log_start: int, *, made_here: bool) -> Detached:
@@ -148,10 +146,10 @@ def _record_of(pid: int, paths: RunPaths) -> RunRecord | None:
 
 def _death(code: int, record: RunRecord | None, paths: RunPaths, log_start: int, *, made_here: bool) -> MovieloraError:
     """The child's own reason and exit code, as an error of the parent."""
-    said, next_step = _last_words(paths.log, log_start)
+    said, next_step = _last_output(paths.log, log_start)
     reason = (record.ended.reason if record and record.ended else "") or said
     if not reason:
-        reason = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}, without a word"
+        reason = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}, without a message"
     if made_here and not paths.record.exists() and lock.probe(paths.lock) == "free":
         _remove_folder(paths)
     else:
@@ -160,12 +158,12 @@ def _death(code: int, record: RunRecord | None, paths: RunPaths, log_start: int,
     return kind(f"the run ended before its training began: {reason}", next_step)
 
 
-def _last_words(log: Path, start: int) -> tuple[str, str]:
+def _last_output(log: Path, start: int) -> tuple[str, str]:
     """What the child wrote as its error and next step; without one, its last line. `start`: bytes of older attempts."""
     try:
         with log.open("rb") as file:
             file.seek(start)
-            lines = [printable(line) for line in file.read(_WORDS_BYTES).decode("utf-8", "replace").splitlines()]
+            lines = [printable(line) for line in file.read(_OUTPUT_BYTES).decode("utf-8", "replace").splitlines()]
     except OSError:
         return "", ""
     found = {

@@ -18,7 +18,7 @@ _DEPTH = 2
 def find_run(target: str | None, root: Path = DEFAULT_ROOT) -> RunPaths:
     """The run named `target` under `root`, or the folder `target`; without one, the live run or else the newest.
 
-    A name is looked for under `root` alone; only what is written as a path reaches elsewhere.
+    A name is looked for under `root` only; what is written as a path may be anywhere.
     Raises NoLiveRunError (exit 3) when there is no such run.
     """
     if target is None:
@@ -45,7 +45,7 @@ def list_runs(root: Path = DEFAULT_ROOT) -> list[RunPaths]:
 
 
 def call_name(run_dir: Path | str, name: str, root: Path = DEFAULT_ROOT) -> str:
-    """What a user types to mean this run: its name where that is found under `root`, else its folder."""
+    """What a user types to mean this run: its name if that is found under `root`, else its folder."""
     inside = bool(name) and Path(run_dir).resolve().is_relative_to(root.resolve())
     return name if inside else str(run_dir)
 
@@ -57,7 +57,7 @@ def is_run_folder(folder: Path) -> bool:
 
 
 def started_at(paths: RunPaths) -> float:
-    """When the run began last, in unix seconds; the folder's own time where no record says."""
+    """When the run began last, in unix seconds; the folder's own time if no record says."""
     record = read_record(paths)
     if record and record.started is not None:
         return record.started

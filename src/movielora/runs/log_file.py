@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.2
 
 
 def last_line(path: Path) -> str:
-    """The last line that says something, without control characters; "" where there is none."""
+    """The last line that is not empty, without control characters; "" if there is none."""
     return next((line for line in reversed(last_lines(path, 20)) if line.strip()), "")
 
 
@@ -26,9 +26,9 @@ def last_lines(path: Path, count: int) -> list[str]:
 
 
 def follow(path: Path, ended: Callable[[], bool], *, count: int = 100) -> Iterator[str]:
-    """The last `count` lines, then each new one when it is whole, until `ended()` and everything has been read.
+    """The last `count` lines, then each new one when it is complete, until `ended()` and everything has been read.
 
-    Truncated: reading goes on from the new start. Replaced (rotated): the rest of the old file, then the new one.
+    Truncated: reading continues from the new start. Replaced (rotated): the rest of the old file, then the new one.
     """
     with _Reader(path) as reader:
         yield from reader.last_lines(count)
@@ -70,7 +70,7 @@ class _Reader:
             length *= 4
 
     def new_lines(self) -> Iterator[str]:
-        """What has come since, whole lines only."""
+        """What was added since, complete lines only."""
         yield from self._drain()
         if self._is_replaced():
             yield from self.rest()

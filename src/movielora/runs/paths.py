@@ -102,7 +102,7 @@ class RunPaths:
         return self.root / f".checkpoint-{step}.saving"
 
     def retired(self, step: int) -> Path:
-        """Where a checkpoint stands while it is replaced or deleted, so that it is never half there by its name."""
+        """Where a checkpoint is while it is replaced or deleted, so that its own name never shows half of one."""
         return self.root / f".checkpoint-{step}.old"
 
     def adapter_staging(self) -> Path:

@@ -31,7 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True)
 class Ending:
-    """How an attempt ended, in its own words. `signal` is the name of the signal that asked it to stop, or ""."""
+    """How an attempt ended, as it recorded it. `signal` is the name of the signal that asked it to stop, or ""."""
 
     state: str
     reason: str
@@ -123,7 +123,7 @@ def new_record(
 
 
 def read_record(paths: RunPaths) -> RunRecord | None:
-    """The record of the run folder, or None where there is none that can be read."""
+    """The record of the run folder, or None if there is none that can be read."""
     raw = read_json(paths.record)
     if raw is None:
         return None

@@ -21,7 +21,7 @@ _ORPHANS_SECONDS = 6.0
 
 
 def make_folder(paths: RunPaths) -> None:
-    """Create the run folder for this user alone. Raises OutputError."""
+    """Create the run folder, readable by this user only. Raises OutputError."""
     try:
         paths.root.parent.mkdir(parents=True, exist_ok=True)
         paths.root.mkdir(mode=0o700, exist_ok=True)
@@ -68,7 +68,7 @@ def refuse_occupied(paths: RunPaths, mode: StartMode) -> None:
 
 
 def refuse_live(paths: RunPaths) -> None:
-    """Raises OutputError when a run lives in the folder; for a parent that does not take the lock itself."""
+    """Raises OutputError when a run lives in the folder; for a parent process that does not take the lock itself."""
     if lock.probe(paths.lock) == "held" and not _only_orphans(paths):
         raise live_run_error(paths)
 
@@ -97,7 +97,7 @@ def set_aside(paths: RunPaths, *, keep_log: bool) -> None:
 
 
 def bring_back(paths: RunPaths) -> None:
-    """Put an earlier run that waits back in its place; what the attempt over it wrote goes. Raises OSError."""
+    """Put an earlier run that waits back in its place, and remove what the attempt over it wrote. Raises OSError."""
     if not paths.replaced.is_dir():
         return
     remove_written(paths)
@@ -106,7 +106,7 @@ def bring_back(paths: RunPaths) -> None:
 
 
 def forget(paths: RunPaths) -> None:
-    """The new run trains: the one it replaces goes. Raises OSError."""
+    """The new run trains: remove the one it replaces. Raises OSError."""
     if paths.replaced.is_dir():
         shutil.rmtree(paths.replaced)
 
@@ -128,7 +128,7 @@ def _written_by_a_run(paths: RunPaths) -> list[Path]:
 
 
 def _what_it_holds(paths: RunPaths) -> str:
-    """What would be lost, in words; "" where nothing would."""
+    """What would be lost, in words; "" if nothing would."""
     record = read_record(paths)
     if record and record.ended and record.ended.state == "finished":
         return f"the finished run {record.name}"

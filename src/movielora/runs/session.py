@@ -9,12 +9,15 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
 from movielora.errors import MovieloraError, RequestError, StoppedError
+from movielora.machine.process_settings import private_files, take_variable
+from movielora.machine.signals import SignalHandlers, WaitingSignals, end_by
 from movielora.runs import run_guard
 from movielora.runs.checkpoint_staging import remove_leftovers
 from movielora.runs.find import call_name
@@ -24,7 +27,6 @@ from movielora.runs.run_guard import StartMode
 from movielora.runs.status.heartbeat import HeartbeatWriter
 from movielora.runs.stop_request import StopRequest, wants_save
 from movielora.storage.atomic import finite, read_json, write_json_atomically, write_text_atomically
-from movielora.storage.lock import FolderLock
 
 # Set by `detach` for the child, which is otherwise the ordinary command again.
 DETACHED_VARIABLE = "MOVIELORA_DETACHED"
@@ -47,18 +49,19 @@ class RunSession:
     Public: `paths`, `run_id`, `name`, `stop` (polled by the trainer), `detached`.
     """
 
-    def __init__(self, paths: RunPaths, lock: FolderLock, record: dict[str, Any], old_umask: int) -> None:
+    def __init__(self, paths: RunPaths, record: dict[str, Any], waiting: WaitingSignals) -> None:
         self.paths = paths
         self.run_id: str = record["run_id"]
         self.name: str = record["name"]
         self.detached: bool = record["detached"]
         self.stop = StopRequest()
-        self._lock, self._record, self._old_umask = lock, record, old_umask
+        self._record, self._waiting = record, waiting
+        self._at_the_end = ExitStack()
         self._heartbeat = HeartbeatWriter(paths, self.run_id)
         self._pid = os.getpid()
         self._training = self._began = self._leaving = False
         self._asked_at = 0.0
-        self._old_handlers: dict[int, Any] = {}
+        self._handlers = SignalHandlers()
 
     @classmethod
     def open(
@@ -77,17 +80,13 @@ class RunSession:
         and `mode` is "new"; ConfigError when `name` cannot name a run.
         """
         paths = RunPaths(Path(os.path.abspath(run_dir)))  # noqa: PTH100 - keeps symlinks, unlike Path.resolve
-        detached = os.environ.pop(DETACHED_VARIABLE, "") == "1"
+        detached = take_variable(DETACHED_VARIABLE) == "1"
         run_guard.make_folder(paths)
-        # Until `__enter__` has its handlers in place a stop waits: it must find a run that can record it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-        try:
-            lock = run_guard.take_lock(paths)
-        except BaseException:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
-            raise
-        old_umask = os.umask(0o077)  # every file of the run, the libraries' included, is private to the user
-        try:
+        with ExitStack() as undo:
+            # A stop signal waits until `__enter__` has set its handlers: it must find a run that can record it.
+            waiting = undo.enter_context(WaitingSignals(_STOP_SIGNALS))
+            undo.callback(run_guard.take_lock(paths).release)
+            undo.enter_context(private_files())
             if mode != "resume":
                 run_guard.bring_back(paths)  # an overwriting was killed before it trained
             run_guard.refuse_occupied(paths, mode)
@@ -98,14 +97,10 @@ class RunSession:
                 run_guard.set_aside(paths, keep_log=detached)
             paths.stop_request.unlink(missing_ok=True)
             write_text_atomically(paths.config, config_yaml)
-            session = cls(paths, lock, record, old_umask)
+            session = cls(paths, record, waiting)
             session._heartbeat.beat(phase="starting")
             session._write_record()
-        except BaseException:
-            os.umask(old_umask)
-            lock.release()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
-            raise
+            session._at_the_end = undo.pop_all()
         return session
 
     @property
@@ -121,7 +116,7 @@ class RunSession:
         self._write_record()
 
     def beat(self, *, force: bool = False, **said: Any) -> None:
-        """Merge what is said into the heartbeat; written at most once a second. Leaves the work if told to stop.
+        """Merge the values into the heartbeat; written at most once a second. Ends the work if a stop was requested.
 
         A heartbeat that cannot be written (a full disk) must not end hours of training: it warns.
         """
@@ -134,7 +129,7 @@ class RunSession:
         self._leave_if_loading()
 
     def checks_passed(self) -> None:
-        """Config, data and model have been looked at: a parent that waits for a detached child may go."""
+        """Config, data and model have been looked at: a parent process that waits for a detached child may exit."""
         self.beat(force=True, checks_passed=True)
 
     def log_metrics(self, row: Mapping[str, Any]) -> None:
@@ -153,9 +148,9 @@ class RunSession:
         """
         if threading.current_thread() is not threading.main_thread():
             return
-        self._handle(signal.SIGTERM, self._on_stop_signal)
-        self._handle(signal.SIGINT, self._on_stop_signal)
-        self._handle(signal.SIGHUP, signal.SIG_IGN if self.detached else self._on_stop_signal)
+        self._handlers.install(signal.SIGTERM, self._on_stop_signal)
+        self._handlers.install(signal.SIGINT, self._on_stop_signal)
+        self._handlers.install(signal.SIGHUP, signal.SIG_IGN if self.detached else self._on_stop_signal)
 
     def training_started(self) -> None:
         """From now on a stop is a flag that the trainer polls; before, it ends the work at once."""
@@ -171,7 +166,7 @@ class RunSession:
         self._leave_if_loading()
 
     def finish(self, state: EndState, reason: str = "", exit_code: int = 0, **facts: Any) -> None:
-        """RunRecord how the attempt ended; the first word holds. `facts`: last checkpoint, best metric …"""
+        """RunRecord how the attempt ended; only the first call counts. `facts`: last checkpoint, best metric …"""
         if self._record["ended"] is not None:
             return
         self._record["ended"] = {
@@ -189,7 +184,7 @@ class RunSession:
 
     def __enter__(self) -> Self:
         self.install_signal_handlers()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+        self._waiting.release()
         return self
 
     def __exit__(
@@ -199,21 +194,22 @@ class RunSession:
         stopped = self._stopped_instead_of(error)
         try:
             self._record_ending(stopped or error)
-        except OSError as failure:  # a full disk, say: what went wrong first is what the user must read
+        except OSError as failure:  # a full disk, for example: the user must read what went wrong first
             if error is None:
                 raise
             error.add_note(f"the ending could not be written to {self.paths.record}: {failure}")
         finally:
             if isinstance(error, RequestError) and not self._began:
                 self._undo()
-            self._restore()
+            self._handlers.restore()
+            self._at_the_end.close()
         if stopped is not None and stopped is not error:
             raise stopped from None
 
     def _undo(self) -> None:
         """The request could not be carried out: the folder is left as it was found.
 
-        A detached run that replaced nothing keeps its record, which tells whoever asks later.
+        A detached run that replaced nothing keeps its record, for whoever asks later.
         """
         if self.paths.replaced.is_dir():
             run_guard.bring_back(self.paths)
@@ -233,7 +229,7 @@ class RunSession:
     def _stop_message(self) -> str:
         if not self._training:
             return f"{self.name} stopped while {self._heartbeat.get('phase')}"
-        return f"{self.name} stopped at once, without saving; its last checkpoint stands"
+        return f"{self.name} stopped at once, without saving; its last checkpoint is kept"
 
     def _record_ending(self, error: BaseException | None) -> None:
         match error:
@@ -279,19 +275,9 @@ class RunSession:
             raise _StopNow
 
     def _leave_if_loading(self) -> None:
-        """A library may have swallowed what the handler raised; the request stands."""
+        """A library may have swallowed what the handler raised; the request still holds."""
         if self.stop.requested and not self._training:
             raise _StopNow
-
-    def _handle(self, number: signal.Signals, handler: Callable[..., Any] | signal.Handlers) -> None:
-        old = signal.signal(number, handler)
-        self._old_handlers.setdefault(number, old)
-
-    def _restore(self) -> None:
-        for number, handler in self._old_handlers.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        os.umask(self._old_umask)
-        self._lock.release()
 
     def _write_record(self) -> None:
         write_json_atomically(self.paths.record, self._record)
@@ -300,8 +286,7 @@ class RunSession:
 def _as_if_unhandled(number: int) -> None:
     """In a forked worker: TERM ends it as its parent expects; Ctrl-C is the parent's to answer."""
     if number != signal.SIGINT:
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+        end_by(number)
 
 
 def _in_one_line(error: BaseException | None) -> str:

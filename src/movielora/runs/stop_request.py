@@ -1,4 +1,4 @@
-"""The word that goes with a stop signal: whether to save. A signal alone cannot say it."""
+"""What goes with a stop signal: whether to save. The signal cannot carry that."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class StopRequest:
 
 
 def write_stop_request(paths: RunPaths, run_id: str, *, save: bool) -> None:
-    """Leave word for the run `run_id`, to be read when the signal arrives. Raises OSError."""
+    """Write the request for the run `run_id`, which reads it when the signal arrives. Raises OSError."""
     write_json_atomically(paths.stop_request, {"run_id": run_id, "save": save, "time": time.time()}, durable=False)
 
 
 def stop_is_requested(paths: RunPaths, run_id: str) -> bool:
-    """Whether `stop` has asked the present attempt; a new attempt removes the word of the last."""
-    word = read_json(paths.stop_request)
-    return word is not None and word.get("run_id") == run_id
+    """Whether `stop` has asked the present attempt; a new attempt removes the request to the last."""
+    request = read_json(paths.stop_request)
+    return request is not None and request.get("run_id") == run_id
 
 
 def wants_save(paths: RunPaths, run_id: str) -> bool:
-    """Without a word a checkpoint is wanted: Ctrl-C and a plain `kill` mean a stop without loss."""
-    word = read_json(paths.stop_request)
-    return not (word is not None and word.get("run_id") == run_id and word.get("save") is False)
+    """Without a request file a checkpoint is wanted: Ctrl-C and a plain `kill` mean a stop without loss."""
+    request = read_json(paths.stop_request)
+    return not (request is not None and request.get("run_id") == run_id and request.get("save") is False)

@@ -1,4 +1,4 @@
-"""`movielora stop`: ask a run to save and end, wait, and end it by force where it does not obey."""
+"""`movielora stop`: ask a run to save and end, wait, and end it by force if it does not."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def stop_run(
     """Ask (SIGTERM), wait, and after the timeout (seconds) kill the run's processes.
 
     A second stop, or `force`, insists: the run leaves at once, without saving. Only a process that holds this run's
-    lock is signalled. Raises NoLiveRunError when the run is not alive, WorkError when it lives out of reach.
+    lock is signalled. Raises NoLiveRunError when the run is not alive, WorkError when it cannot be reached.
     """
     record, liveness = read_record_and_liveness(paths)
     name = (record.name if record else "") or paths.root.name
@@ -139,7 +139,7 @@ def _result(paths: RunPaths, name: str, waited: float, *, forced: bool) -> Stopp
 def _not_alive(
     paths: RunPaths, record: RunRecord | None, liveness: Liveness, name: str, reporter: Reporter
 ) -> NoLiveRunError:
-    """Nothing to stop; the workers that a killed run left behind are ended all the same."""
+    """Nothing to stop; workers that a killed run left behind are still ended."""
     if liveness.orphans:
         process.kill_all(psutil.Process(pid) for pid in liveness.orphans if lock.holds(pid, paths.lock))
         reporter.note(f"{name} left {len(liveness.orphans)} worker processes behind; they are ended now")

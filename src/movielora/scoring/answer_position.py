@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from movielora.examples.example_set import UNKNOWN_LABEL, YES_LABEL
 from movielora.model.causal_lm import causal_lm_of
-from movielora.model.prefix_cache import Opening
+from movielora.model.prefix_cache import PrefixCache
 from movielora.prompt.token_sets import PromptTokens
 
 if TYPE_CHECKING:
@@ -161,10 +161,10 @@ def score(
     total, answered = 0.0, 0
     device = next(model.parameters()).device
     with torch.inference_mode():
-        opening = Opening.of(model, examples, rows)
-        for places in batches_by_tokens(examples.lengths[rows].astype(np.int64) - opening.length, batch_size):
+        prefix = PrefixCache.of(model, examples, rows)
+        for places in batches_by_tokens(examples.lengths[rows].astype(np.int64) - prefix.length, batch_size):
             batch = collate(examples, rows[places])
-            log_probs = _log_probs(model, batch, opening, examples.answer_ids)  # (rows, 2, vocabulary), fp32
+            log_probs = _log_probs(model, batch, prefix, examples.answer_ids)  # (rows, 2, vocabulary), fp32
             known = batch.answers[:, 0] != _NO_ANSWER
             answered += int(known.sum())
             answers = batch.answers.clamp(min=0).to(device)
@@ -175,7 +175,7 @@ def score(
     return AnswerScores(log_p[:, 0], log_p[:, 1]), total / (2 * answered) if answered else float("nan")
 
 
-def _log_probs(model: Any, batch: Batch, opening: Opening, answer_ids: tuple[int, int, int]) -> torch.Tensor:
+def _log_probs(model: Any, batch: Batch, prefix: PrefixCache, answer_ids: tuple[int, int, int]) -> torch.Tensor:
     """ln of the full softmax (rows, 2, vocabulary) for both answer tokens, in fp32.
 
     The logits of the answer's own tokens are computed again in fp32 from the hidden states: bf16 logits of 16 are
@@ -188,10 +188,10 @@ def _log_probs(model: Any, batch: Batch, opening: Opening, answer_ids: tuple[int
     device = head.weight.device
     picked = _answer_states(
         causal_lm,
-        batch.input_ids[:, opening.length :].to(device),
-        batch.prompt_lengths.to(device) - opening.length,
+        batch.input_ids[:, prefix.length :].to(device),
+        batch.prompt_lengths.to(device) - prefix.length,
         2,
-        opening.cache(len(batch.rows)),
+        prefix.cache(len(batch.rows)),
     ).flatten(0, 1)
     logits = head(picked).float()
     words = list(answer_ids)

@@ -27,9 +27,11 @@ class Scores:
 
     @property
     def p_yes(self) -> Floats:
+        """P(Yes), given that the answer is Yes or No; (rows,)."""
         return probability(self.log_odds)
 
     def said_yes(self, threshold: float = 0.0) -> Bools:
+        """Where log-odds are above `threshold`; (rows,)."""
         return self.log_odds > threshold
 
 

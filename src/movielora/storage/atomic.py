@@ -1,4 +1,4 @@
-"""Small JSON files that are whole for every reader: written beside, renamed; read with patience and a size limit."""
+"""Small files that every reader sees complete: written under another name, then renamed; read with a size limit."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def sync(path: Path) -> None:
 
 
 def read_json(path: Path, limit_bytes: int = _RECORD_LIMIT_BYTES) -> dict[str, Any] | None:
-    """The JSON object in `path`, or None where it is absent, unreadable, too large, broken or not an object.
+    """The JSON object in `path`, or None if it is absent, unreadable, too large, broken or not an object.
 
-    Data only: nothing in the file can run. What the values are is still the writer's word; read them with `fields`.
+    Data only: nothing in the file can run. The values are still only what the writer claims; read them with `fields`.
     """
     try:
-        if not path.is_file():  # a pipe or device by that name would make the reader wait for ever
+        if not path.is_file():  # a pipe or device by that name would make the reader wait forever
             return None
         with path.open("rb") as file:
             raw = file.read(limit_bytes + 1)
@@ -82,7 +82,7 @@ def read_json(path: Path, limit_bytes: int = _RECORD_LIMIT_BYTES) -> dict[str, A
 
 
 def finite(value: Any) -> Any:
-    """`value` with NaN and infinities, which JSON has not, as None."""
+    """`value` with NaN and infinities, which JSON does not have, as None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

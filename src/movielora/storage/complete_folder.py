@@ -2,8 +2,8 @@
 
 A folder is filled under a working name, inside or beside its place, so that taking its own name is one rename. A
 signature in it names the process that fills it. At the end every file is synced to the disk, the folder is renamed,
-and the signature goes. A process that fails removes its working folder; one that is killed leaves it behind, signed,
-and the next process for the same place sees that its owner is gone and removes it.
+and the signature is removed. A process that fails removes its working folder; one that is killed leaves it behind,
+signed, and the next process for the same place finds that its owner is gone and removes it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _ATTEMPTS = 5
 
 @contextmanager
 def complete_folder(folder: Path, is_complete: Callable[[Path], bool]) -> Iterator[Path]:
-    """Yield an empty folder to write into; at the end it becomes `folder`, private to the user; after an error it goes.
+    """Yield an empty folder to write into; at the end it becomes `folder`, private to the user; after an error it is
+    removed.
 
     Several processes may make the same folder at once: one that another process has published stays if it
     `is_complete`, and a damaged one is replaced. Raises OSError if the place cannot be written.
@@ -77,7 +78,7 @@ def replace(
 
     Between the two renames the earlier folder waits at `aside`, from where the caller can bring it back after a crash;
     without `aside` it waits under a signed working name. Another process may publish, or clear a damaged folder away,
-    between any two steps: whoever loses a step looks again, and the file system has the last word.
+    between any two steps: whoever loses a step looks again, and the file system decides.
     """
     _sync_tree(working)
     put_aside: list[Path] = []

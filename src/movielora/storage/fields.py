@@ -25,7 +25,7 @@ def count(value: Any) -> int | None:
 
 
 def text(value: Any, limit: int = 400) -> str:
-    """One printable line: control characters (terminal escapes, newlines) become spaces; "" where it is no text."""
+    """One printable line: control characters (terminal escapes, newlines) become spaces; "" if it is no text."""
     if not isinstance(value, str):
         return ""
     return "".join(letter if letter.isprintable() else " " for letter in value[:limit]).strip()

@@ -1,8 +1,8 @@
-"""The lock of a run folder: held by the kernel for as long as any process of the run lives.
+"""The lock of a run folder: held by the kernel as long as any process of the run lives.
 
-`flock` ends with its last holder, however that ended, so a held lock is the truth about a run and a recorded PID
-only a hint. Forked children (data-loader workers) inherit it: an orphan of a killed run keeps the folder taken,
-and is known for the run's own by holding this very file open.
+`flock` ends with its last holder, however that ended, so a held lock decides whether a run is alive, and a recorded
+PID is only a hint. Forked children (data-loader workers) inherit it: an orphan of a killed run keeps the folder taken,
+and is recognised as the run's own because it has this very file open.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class FolderLock:
 
     @staticmethod
     def acquire(path: Path, wait_seconds: float = _ACQUIRE_SECONDS) -> FolderLock | None:
-        """The lock, with this process named inside, or None where another run holds it. Raises OSError."""
+        """The lock, with this process named inside, or None if another run holds it. Raises OSError."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         deadline = time.monotonic() + wait_seconds
         while not _try_flock(descriptor, fcntl.LOCK_EX):
@@ -47,16 +47,16 @@ class FolderLock:
 
     def release(self) -> None:
         if self._descriptor is not None:
-            # Unlocked by word, not by closing alone: a worker that lingers after a clean end must not hold it.
+            # Unlocked explicitly, not only closed: a worker that lingers after a clean end must not hold it.
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def probe(path: Path) -> Literal["free", "held", "unknown"]:
-    """Whether a run holds the lock now; "unknown" where the file exists and this user may not open it."""
+    """Whether a run holds the lock now; "unknown" if the file exists and this user may not open it."""
     try:
-        # Without O_NONBLOCK a pipe by that name would make every reader wait for ever.
+        # Without O_NONBLOCK a pipe by that name would make every reader wait forever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         return "free"

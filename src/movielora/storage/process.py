@@ -1,7 +1,7 @@
 """Who a process is, whether it is the same one still, and what it uses.
 
-A PID alone is no identity: the system gives it to another process. PID, start time and boot id together are one.
-The start time is the kernel's tick count since boot where there is /proc, because the start time in seconds moves
+A PID is no identity: the system gives it to another process later. PID, start time and boot id together are one.
+The start time is the kernel's tick count since boot if there is /proc, because the start time in seconds moves
 when the clock is set.
 """
 
@@ -27,7 +27,7 @@ _CPU_SAMPLE_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Identity:
-    """One process for ever: `start_ticks` (clock ticks since boot) where /proc exists, else `process_started`."""
+    """One process, never another: `start_ticks` (clock ticks since boot) if /proc exists, else `process_started`."""
 
     pid: int
     process_started: float
@@ -67,7 +67,7 @@ def this_process() -> Identity:
 
 
 def identity_from(value: Mapping[str, Any], *, accept_init: bool = False) -> Identity | None:
-    """The identity in a record or lock; None where it is no identity at all (PID 1, a negative one, wrong types).
+    """The identity in a record or lock; None if it is no identity at all (PID 1, a negative one, wrong types).
 
     `accept_init` takes PID 1 too, which a container's only program has: never for what may be signalled.
     """
@@ -110,7 +110,7 @@ def usage(identity: Identity, sample_seconds: float = _CPU_SAMPLE_SECONDS) -> Us
 
 
 def family(pid: int) -> list[psutil.Process]:
-    """The process, its descendants, and its process group where it leads one (a detached run does)."""
+    """The process, its descendants, and its process group if it leads one (a detached run does)."""
     found: dict[int, psutil.Process] = {}
     try:
         main = psutil.Process(pid)
@@ -127,10 +127,10 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def send_signal(identity: Identity, number: signal.Signals) -> bool:
-    """Signal this very process; False where it is gone. Raises PermissionError when it is another user's.
+    """Signal this very process; False if it is gone. Raises PermissionError when it is another user's.
 
-    A pidfd is opened first and the identity checked through it, so that a PID that changes hands in between cannot
-    draw the signal onto a stranger.
+    A pidfd is opened first and the identity checked through it, so that a PID that is reused in between cannot
+    send the signal to another process.
     """
     if not hasattr(os, "pidfd_open"):  # macOS: checked just before instead
         alive = is_alive(identity)

@@ -18,6 +18,7 @@ from movielora.examples.example import Example
 from movielora.examples.example_set import ExampleSet
 from movielora.examples.load import ExampleLoader
 from movielora.examples.timeline_examples import TimelineExamples
+from movielora.machine.process_settings import settings_undone
 from movielora.progress import SILENT, Reporter
 from movielora.prompt.column_pieces import count_characters
 from movielora.prompt.lengths import CutoffAdvice, LengthSummary, advise_cutoff, summarise_lengths
@@ -60,7 +61,7 @@ class WalkedExample:
 
 @dataclass(frozen=True)
 class Audit:
-    """`advice` is None where characters were counted: a cutoff is in tokens."""
+    """`advice` is None if characters were counted: a cutoff is in tokens."""
 
     path: Path
     unit: Literal["tokens", "characters"]
@@ -89,8 +90,9 @@ class Audit:
         }
 
 
+@settings_undone()
 def audit(request: AuditRequest, reporter: Reporter) -> Audit:
-    """Measure the split. Raises DataError where it is missing or empty, ConfigError for a senseless percentile."""
+    """Measure the split. Raises DataError if it is missing or empty, ConfigError for a senseless percentile."""
     started = time.monotonic()
     wrong = [value for value in request.percentiles if not 0 <= value <= 100]
     if wrong or not request.percentiles:

@@ -20,9 +20,9 @@ from movielora.storage.complete_folder import working_folder
 from movielora.training.loop.evaluation import evaluation_metrics
 
 # What a user of plain PEFT and transformers needs, out of a checkpoint; the weights last, so that a new config never
-# stands beside old weights that look complete.
+# is beside old weights that look complete.
 _ADAPTER_FILES = (ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME)
-# Scores of the same weights, written and read back, may differ by kernel rounding alone.
+# Scores of the same weights, written and read back, may differ by no more than a kernel's rounding.
 _SAME = 1e-3
 
 
@@ -35,9 +35,9 @@ class SavedAdapter:
 
 
 def save_best(trainer: Any, config: Config, paths: RunPaths, reporter: Reporter) -> SavedAdapter:
-    """Put the best adapter that was saved whole (or, without evaluation, the last) and the tokenizer into the folder.
+    """Put the best adapter that was saved (or, without evaluation, the last) and the tokenizer into the folder.
 
-    Warns where the best evaluation's checkpoint is not there: its save failed, or it is damaged.
+    Warns if the best evaluation's checkpoint is not there: its save failed, or it is damaged.
     """
     trainer.processing_class.save_pretrained(paths.root)
     best_step = trainer.state.best_global_step
@@ -47,7 +47,7 @@ def save_best(trainer: Any, config: Config, paths: RunPaths, reporter: Reporter)
             _publish(best, paths)
             return SavedAdapter(best_step, best)
         reporter.warn(
-            f"the best adapter, of step {best_step:,}, was never saved whole; the run folder holds that of the last "
+            f"the best adapter, of step {best_step:,}, is missing or damaged; the run folder holds that of the last "
             f"step, {trainer.state.global_step:,}"
         )
     with working_folder(paths.adapter_staging()) as staging:
@@ -57,7 +57,7 @@ def save_best(trainer: Any, config: Config, paths: RunPaths, reporter: Reporter)
 
 
 def _publish(source: Path, paths: RunPaths) -> None:
-    """Copy the adapter beside its place and rename it there: a torn adapter must not look like one."""
+    """Copy the adapter beside its place and rename it there: half an adapter must not look like one."""
     for name in _ADAPTER_FILES:
         copy_atomically(source / name, paths.root / name)
 
@@ -70,9 +70,9 @@ def score_saved(
     paths: RunPaths,
     reporter: Reporter,
 ) -> dict[str, float]:
-    """Metrics of the adapter as it stands on disk: read back, loaded onto the base again, scored as in training.
+    """Metrics of the adapter as it is on disk: read back, loaded onto the base again, scored as in training.
 
-    Warns where they are not what training said of that step, so that a bad save cannot hide.
+    Warns if they are not what training gave for that step, so that a bad save cannot hide.
     """
     if evaluation is None:
         return {}
@@ -90,6 +90,6 @@ def _compare_with_training(
     said = next((row for row in reversed(log_history) if "eval_loss" in row and row["step"] == step), None)
     if said is not None and abs(said["eval_loss"] - found["eval_loss"]) > _SAME * max(1.0, abs(said["eval_loss"])):
         reporter.warn(
-            f"the saved adapter's eval_loss is {found['eval_loss']:.4f}, but training said {said['eval_loss']:.4f} "
-            f"at step {step:,}: trust the saved files' figures"
+            f"the saved adapter's eval_loss is {found['eval_loss']:.4f}, but training gave {said['eval_loss']:.4f} "
+            f"at step {step:,}: the saved files' figures are the right ones"
         )

@@ -30,7 +30,7 @@ def run_identity(config: Config, files: TrainingSplits, base: str) -> dict[str, 
     return {
         "training data": loader.content_hash(files.train),
         "evaluation data": loader.content_hash(files.evaluation) if files.evaluation else "none",
-        "prompt spec": _prompt(spec, config.cutoff_len, Path(base)),
+        "prompt": _prompt(spec, config.cutoff_len, Path(base)),
         "base model": base_hash(base),
         "LoRA shape": lora_shape(config),
     }

@@ -10,7 +10,7 @@ from movielora.dataset.find import TrainingSplits, find_dataset
 from movielora.examples.load import ExampleLoader
 from movielora.progress import SILENT
 from movielora.training.loop.batch import settle_batch
-from movielora.training.train import planned_steps
+from movielora.training.steps import planned_steps
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a training leaves behind, as plain data: light to import, so that a page can be drawn without torch."""
+"""What a training leaves behind, as plain data: light to import, so that it can be printed without torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 class TrainResult:
     """`metrics` are those of the saved adapter, read back from disk; `seconds` is the whole run. `rates`, of the
     training without its evaluations: `examples_per_second`, `tokens_per_second` (no padding), `flop_utilisation` (share
-    of the peak measured here); empty where no step was left to do."""
+    of the peak measured here); empty if no step was left to do."""
 
     run_dir: Path
     state: str

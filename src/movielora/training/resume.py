@@ -1,4 +1,4 @@
-"""Going on where a run ended: from which checkpoint, how much remains, and whether it would still be the same run."""
+"""Continuing a run that ended: from which checkpoint, how much remains, and whether it would still be the same run."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ from movielora.storage.atomic import read_json
 from movielora.training.identity import differences
 from movielora.training.loop.early_stopping import early_stop_reason
 
+# Of resume_state.json. Schema 1 hashed the prompt of the first records, which prepared columns do not have.
+_SCHEMA = 2
+
 
 @dataclass(frozen=True)
 class ResumeState:
@@ -39,13 +42,13 @@ class ResumeState:
     metric: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {"schema": 1, **vars(self)}
+        return {"schema": _SCHEMA, **vars(self)}
 
 
 @dataclass(frozen=True)
 class ResumePlan:
-    """Where training goes on. `state` is None for a checkpoint that another program wrote; `placement` is what the run
-    trained on until then, kernels included, and empty where its record does not say."""
+    """Where training continues. `state` is None for a checkpoint that another program wrote; `placement` is what the
+    run trained on until then, kernels included, and empty if its record does not say."""
 
     checkpoint: Path
     step: int
@@ -60,7 +63,7 @@ class ResumePlan:
 
 
 def with_extra_epochs(resolved: ResolvedConfig, extra: float, checkpoint: Path | None) -> ResolvedConfig:
-    """The config with `extra` epochs more; where it counts in steps, with the steps of as many epochs."""
+    """The config with `extra` epochs more; if it counts in steps, with the steps of as many epochs."""
     if not extra:
         return resolved
     config = resolved.values
@@ -69,7 +72,7 @@ def with_extra_epochs(resolved: ResolvedConfig, extra: float, checkpoint: Path |
         state = read_resume_state(checkpoint) if checkpoint else None
         if state is None:
             raise ConfigError(
-                "--extra-epochs needs a checkpoint that tells how many steps an epoch has",
+                "--extra-epochs needs a checkpoint that says how many steps an epoch has",
                 "give the new end in steps: --set max_steps=…",
             )
         changed = {"max_steps": config.max_steps + math.ceil(extra * state.steps_per_epoch)}
@@ -77,7 +80,7 @@ def with_extra_epochs(resolved: ResolvedConfig, extra: float, checkpoint: Path |
 
 
 def choose_checkpoint(paths: RunPaths, explicit: Path | None, reporter: Reporter) -> Checkpoint | None:
-    """The checkpoint named, or else the newest complete one; what is passed over is said aloud.
+    """The checkpoint named, or else the newest complete one; what is skipped is reported.
 
     Raises ModelError when the named one is damaged or no checkpoint.
     """
@@ -87,26 +90,31 @@ def choose_checkpoint(paths: RunPaths, explicit: Path | None, reporter: Reporter
         if found is None or step is None or not found.complete:
             why = "is not there" if found is None else found.problems[0] if found.problems else "names no step"
             raise ModelError(
-                f"the checkpoint {explicit} cannot be resumed: {why}", "leave it out: --resume takes the newest whole"
+                f"the checkpoint {explicit} cannot be resumed: {why}",
+                "leave it out: --resume takes the newest complete one",
             )
         return found
     chosen, skipped = newest_complete(paths)
     for passed in skipped:
         why = passed.problems[0] if passed.problems else "it was not written by movielora"
-        reporter.warn(f"checkpoint-{passed.step} is passed over: {why}")
+        reporter.warn(f"checkpoint-{passed.step} is skipped: {why}")
     return chosen
 
 
 def plan_resume(
     resolved: ResolvedConfig, paths: RunPaths, checkpoint: Checkpoint, identity: Mapping[str, str], reporter: Reporter
 ) -> ResumePlan:
-    """Say where the run goes on, before anything loads.
+    """Say where the run continues, before anything loads.
 
     Raises ConfigError when data, prompt, base or LoRA shape are not the run's, or when nothing remains.
     """
     record = read_record(RunPaths(checkpoint.path.parent))
     state = read_resume_state(checkpoint.path)
     _refuse_another_run(state, dict(identity), checkpoint)
+    if state is not None and state.identity and "prompt" not in state.identity:
+        reporter.warn(
+            f"{checkpoint.path.name} is of an earlier movielora: whether its prompt is the same is not checked"
+        )
     _say_changes(record, resolved.values, reporter)
     trainer = read_trainer_state(checkpoint.path)
     plan = ResumePlan(
@@ -140,6 +148,8 @@ def read_resume_state(checkpoint: Path) -> ResumeState | None:
     if loss is None or step is None or not per_epoch:
         return None
     identity = {key: value for key, value in fields.mapping(raw.get("identity")).items() if isinstance(value, str)}
+    if raw.get("schema") != _SCHEMA:
+        identity.pop("prompt", None)
     return ResumeState(identity, loss, step, per_epoch, fields.text(raw.get("metric"), 64))
 
 
@@ -164,12 +174,12 @@ def recorded_config(paths: RunPaths) -> ResolvedConfig:
 
 
 def recorded_folder(paths: RunPaths) -> Path:
-    """The working directory of the run's first command. Raises NoLiveRunError where it is no more."""
+    """The working directory of the run's first command. Raises NoLiveRunError if it no longer exists."""
     record = read_record(paths)
     folder = Path(record.cwd) if record and record.cwd else Path.cwd()
     if not folder.is_dir():
         raise NoLiveRunError(
-            f"{paths.root} was started in {folder}, which is no longer there",
+            f"{paths.root} was started in {folder}, which no longer exists",
             "name the config instead: movielora train --config C --resume",
         )
     return folder
@@ -180,7 +190,7 @@ def _refuse_another_run(state: ResumeState | None, identity: dict[str, str], che
     if changed:
         raise ConfigError(
             f"{checkpoint.path} cannot be resumed: it would not be the same training",
-            "restore what changed, or train anew: --overwrite, or another output_dir",
+            "restore what changed, or train from the start: --overwrite, or another output_dir",
             problems=tuple(changed),
         )
 
@@ -213,7 +223,7 @@ def _refuse_finished(
     if plan.remaining == 0:
         raise ConfigError(
             f"nothing remains of {name}: all {plan.total_steps:,} steps are done",
-            f"train on with: movielora resume {name} --extra-epochs 1",
+            f"train longer with: movielora resume {name} --extra-epochs 1",
         )
     logged = [row for row in trainer.get("log_history") or [] if isinstance(row, dict)]
     if reason := early_stop_reason(logged, config):

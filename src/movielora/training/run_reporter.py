@@ -1,4 +1,4 @@
-"""What the user is told, told to the run's heartbeat too, so that `status` knows it."""
+"""What is reported to the user, written to the run's heartbeat too, so that `status` knows it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from movielora.runs.session import RunSession
 
 
 class RunReporter:
-    """Tells the run's heartbeat what it tells the user."""
+    """Reports to the user and to the run's heartbeat."""
 
     def __init__(self, reporter: Reporter, session: RunSession) -> None:
         self._reporter, self._session = reporter, session

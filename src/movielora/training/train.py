@@ -1,8 +1,7 @@
-"""The recipe of `movielora train`, in the order a person would tell it."""
+"""The recipe of `movielora train`, in the order a person would describe it."""
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -12,31 +11,25 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from movielora.config import Config, ResolvedConfig
 from movielora.config.on_resume import OTHER_LOSSES
 from movielora.dataset.find import TrainingSplits, find_dataset
-from movielora.errors import DataError, StoppedError
-from movielora.examples.load import ExampleLoader
+from movielora.errors import StoppedError
 from movielora.machine.library_output import quiet_libraries
+from movielora.machine.process_settings import settings_undone
 from movielora.model.base import Placement, choose_placement, find_base, load_base
 from movielora.model.cpu.allocator import return_freed_memory
 from movielora.model.quantization import CPU_SPEED_WARNING
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import Reporter
-from movielora.prompt.spec import PromptSpec, write_prompt_file
-from movielora.prompt.template import PromptTemplate
-from movielora.prompt.token_cache import clear_cache
-from movielora.prompt.token_sets import PromptTokens
-from movielora.prompt.tokenize import tokenize_split
+from movielora.prompt.spec import write_prompt_file
 from movielora.runs import run_guard
 from movielora.runs.checkpoints import newest_complete
 from movielora.runs.paths import RunPaths
 from movielora.runs.run_guard import StartMode
 from movielora.runs.session import RunSession
 from movielora.scoring.kernels import other_kernels
+from movielora.training.examples import TrainingExamples, load_examples
 from movielora.training.identity import run_identity
 from movielora.training.loop.batch import StepDown, settle_batch
 from movielora.training.result import TrainResult
@@ -48,9 +41,8 @@ from movielora.training.resume import (
     with_extra_epochs,
 )
 from movielora.training.run_reporter import RunReporter
+from movielora.training.steps import planned_steps, steps_per_epoch
 
-# More rows than this losing history to the cutoff means the cutoff is wrong, not the rows.
-_MOST_CUT = 0.2
 _VERSIONS = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "liger-kernel")
 
 
@@ -67,19 +59,11 @@ class TrainRequest:
     clear_cache: bool = False
 
 
-@dataclass(frozen=True)
-class _Examples:
-    spec: PromptSpec
-    train: PromptTokens
-    train_rows: NDArray[np.int64]
-    evaluation: PromptTokens | None
-    eval_rows: NDArray[np.int64]
-
-
+@settings_undone()
 def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     """Load the base, prepare tokens, attach LoRA, train, evaluate, keep the best, save.
 
-    Raises RequestError before anything is written where the request cannot be carried out, StoppedError when asked
+    Raises RequestError before anything is written if the request cannot be carried out, StoppedError when asked
     to stop, WorkError when the training itself fails.
     """
     started = time.monotonic()
@@ -99,8 +83,8 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
         name=request.name,
         mode=request.mode,
     ) as session:
-        told = RunReporter(reporter, session)
-        with told.phase("Finding the base"):
+        reporter = RunReporter(reporter, session)
+        with reporter.phase("Finding the base"):
             base = _find_base(request.resolved)
             identity = run_identity(config, files, base)
         origin = request.resolved.path
@@ -110,11 +94,11 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
             identity=identity,
             config_path=str(origin.resolve()) if origin else None,
         )
-        return _train(_Work(request, files, base, identity, plan, session, told, started))
+        return _train(_Work(request, files, base, identity, plan, session, reporter, started))
 
 
 def _recorded(request: TrainRequest) -> ResolvedConfig | None:
-    """The config of the run that is resumed, where there is one."""
+    """The config of the run that is resumed, if there is one."""
     paths = RunPaths(Path(request.resolved.values.output_dir))
     known = request.mode == "resume" and paths.config.is_file() and paths.record.is_file()
     return recorded_config(paths) if known else None
@@ -123,7 +107,7 @@ def _recorded(request: TrainRequest) -> ResolvedConfig | None:
 def _plan_resume(
     request: TrainRequest, files: TrainingSplits, reporter: Reporter
 ) -> tuple[TrainRequest, ResumePlan | None]:
-    """The request with its extra epochs, and where it goes on (None: from the first step); all before anything loads.
+    """The request with its extra epochs, and where it continues (None: from the first step); all before anything loads.
 
     A refusal here leaves the run folder as it was.
     """
@@ -163,7 +147,7 @@ class _Work:
     identity: dict[str, str]
     plan: ResumePlan | None
     session: RunSession
-    told: RunReporter
+    reporter: RunReporter
     started: float
 
     @property
@@ -172,10 +156,12 @@ class _Work:
 
 
 def _train(work: _Work) -> TrainResult:
-    _load_libraries(work.told)
+    _load_libraries(work.reporter)
     placement = _choose_placement(work)
     tokenizer = load_tokenizer(work.base)
-    examples = _load_examples(work, tokenizer)
+    examples = load_examples(
+        work.config, work.files, tokenizer, work.reporter, clear_token_cache=work.request.clear_cache
+    )
     steps = planned_steps(work.config, len(examples.train_rows))
     write_prompt_file(work.session.paths.root, examples.spec)
     trainer = _build_trainer(work, placement, tokenizer, examples, steps)
@@ -185,9 +171,9 @@ def _train(work: _Work) -> TrainResult:
     return _finish(work, trainer, examples)
 
 
-def _load_libraries(told: Reporter) -> None:
+def _load_libraries(reporter: Reporter) -> None:
     """What takes seconds to import, under a name of its own; the functions below import from there again."""
-    with told.phase("Loading libraries"):
+    with reporter.phase("Loading libraries"):
         quiet_libraries()
         import movielora.training.finish
         import movielora.training.loop.trainer  # noqa: F401
@@ -196,26 +182,26 @@ def _load_libraries(told: Reporter) -> None:
 def _choose_placement(work: _Work) -> Placement:
     placement = choose_placement(work.config, base=work.base)
     work.session.describe(placement=placement.to_json(), versions=_versions())
-    work.told.note(f"Attention: {placement.attention_reason}")
+    work.reporter.note(f"Attention: {placement.attention_reason}")
     if work.plan and (other := other_kernels(work.plan.placement, placement)):
         before, now = other
-        work.told.warn(f"the run was trained with {before} and goes on with {now}: {OTHER_LOSSES}")
+        work.reporter.warn(f"the run was trained with {before} and continues with {now}: {OTHER_LOSSES}")
     if placement.device == "cpu":
         if placement.quantized:
-            work.told.warn(CPU_SPEED_WARNING)
+            work.reporter.warn(CPU_SPEED_WARNING)
         return_freed_memory()
     else:
-        work.told.note(f"Kernels: {placement.liger_reason}")
+        work.reporter.note(f"Kernels: {placement.liger_reason}")
     return placement
 
 
-def _build_trainer(work: _Work, placement: Placement, tokenizer: Any, examples: _Examples, steps: int) -> Any:
+def _build_trainer(work: _Work, placement: Placement, tokenizer: Any, examples: TrainingExamples, steps: int) -> Any:
     """The base on its device with the adapter's plan, in an AnswerTrainer for `steps` optimiser steps."""
     from movielora.model.lora import check_targets, lora_config
     from movielora.training.loop.trainer import AnswerTrainer, training_arguments
 
     config, paths = work.config, work.session.paths
-    with work.told.phase("Loading model"):
+    with work.reporter.phase("Loading model"):
         model = load_base(work.base, placement)
         check_targets(model, config.target_modules)
     return AnswerTrainer(
@@ -232,18 +218,19 @@ def _build_trainer(work: _Work, placement: Placement, tokenizer: Any, examples: 
         identity=work.identity,
         spec=examples.spec,
         steps_per_epoch=steps_per_epoch(config, len(examples.train_rows)),
+        best_by=None if config.eval_strategy == "no" else config.best_metric,
         compiled=config.torch_compile,
     )
 
 
-def _finish(work: _Work, trainer: Any, examples: _Examples) -> TrainResult:
+def _finish(work: _Work, trainer: Any, examples: TrainingExamples) -> TrainResult:
     """Keep the best adapter, score its saved files, and close the run's record."""
     from movielora.training.finish import save_best, score_saved
 
-    session, told = work.session, work.told
+    session, reporter = work.session, work.reporter
     session.training_ended()
-    saved = save_best(trainer, work.config, session.paths, told)
-    metrics = score_saved(trainer, saved, examples.evaluation, examples.eval_rows, session.paths, told)
+    saved = save_best(trainer, work.config, session.paths, reporter)
+    metrics = score_saved(trainer, saved, examples.evaluation, examples.eval_rows, session.paths, reporter)
     last, _ = newest_complete(session.paths)
     session.finish(
         "finished",
@@ -265,81 +252,20 @@ def _finish(work: _Work, trainer: Any, examples: _Examples) -> TrainResult:
 def _run_trainer(trainer: Any, steps: int, work: _Work) -> None:
     from movielora.training.loop.callbacks import RunCallback, TrainingOver, tensorboard_callback
 
-    config, session, told = work.config, work.session, work.told
-    told.note(
+    config, session, reporter = work.config, work.session, work.reporter
+    reporter.note(
         f"Training {trainer.trainable_parameters():,} of {trainer.all_parameters():,} parameters on "
         f"{len(trainer.train_dataset):,} examples: {steps:,} steps of {config.rows_per_step}"
     )
     if config.torch_compile:
-        told.note("The first step waits for torch.compile")
-    trainer.step_down = StepDown(config.micro_batch, told.warn)
-    with told.phase("Training", steps, "steps") as phase:
-        trainer.add_callback(RunCallback(session, phase, config, trainer, work.plan, told))
+        reporter.note("The first step waits for torch.compile")
+    trainer.step_down = StepDown(config.micro_batch, reporter.warn)
+    with reporter.phase("Training", steps, "steps") as phase:
+        trainer.add_callback(RunCallback(session, phase, config, trainer, work.plan, reporter))
         if "tensorboard" in config.report_to:
             trainer.add_callback(tensorboard_callback(session.paths.tensorboard))
         with suppress(TrainingOver):
             trainer.train(resume_from_checkpoint=str(work.plan.checkpoint) if work.plan else None)
-
-
-def planned_steps(config: Config, examples: int) -> int:
-    """Optimiser steps of the whole training: what transformers will count."""
-    if config.max_steps > 0:
-        return config.max_steps
-    return math.ceil(config.num_train_epochs * steps_per_epoch(config, examples))
-
-
-def steps_per_epoch(config: Config, examples: int) -> int:
-    micro_batches = math.ceil(examples / config.micro_batch)
-    return max(1, math.ceil(micro_batches / config.gradient_accumulation_steps))
-
-
-def _load_examples(work: _Work, tokenizer: Any) -> _Examples:
-    config, files, told = work.config, work.files, work.told
-    cache_dir = Path(config.preprocessing_cache_dir)
-    if work.request.clear_cache:
-        told.note(f"Removed {clear_cache(cache_dir)} token caches from {cache_dir}")
-    loader = ExampleLoader(config.prompt_history_len, told)
-    template = PromptTemplate(tokenizer, PromptSpec.of_config(config, loader.dataset_history_len(files.train)))
-
-    def load(path: Path) -> PromptTokens:
-        examples = tokenize_split(
-            path, loader, template, tokenizer, cutoff_len=config.cutoff_len, cache_dir=cache_dir, reporter=told
-        )
-        check_truncation(examples, path, config, told)
-        return examples
-
-    train = load(files.train)
-    evaluation = load(files.evaluation) if files.evaluation else None
-    return _Examples(
-        template.spec,
-        train,
-        sample_rows(len(train), config.max_samples, config.seed),
-        evaluation,
-        sample_rows(len(evaluation), config.max_eval_samples, config.seed) if evaluation else np.empty(0, np.int64),
-    )
-
-
-def sample_rows(count: int, most: int | None, seed: int) -> NDArray[np.int64]:
-    """`most` of `count` row numbers, drawn without replacement, ascending; all of them where `most` is None."""
-    if most is None or most >= count:
-        return np.arange(count, dtype=np.int64)
-    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False)).astype(np.int64)
-
-
-def check_truncation(examples: PromptTokens, path: Path, config: Config, told: Reporter) -> None:
-    """Say how many rows lost history; raise DataError where more than a fifth did, unless that is allowed."""
-    if not examples.rows_cut:
-        return
-    share = examples.rows_cut / len(examples)
-    said = (
-        f"{examples.rows_cut:,} of {len(examples):,} examples of {path} ({share:.1%}) "
-        f"lost history to `cutoff_len: {config.cutoff_len}`"
-    )
-    if share > _MOST_CUT and not config.allow_truncation:
-        raise DataError(
-            said, "movielora audit --config … recommends a cutoff; --set allow_truncation=true trains all the same"
-        )
-    told.warn(said)
 
 
 def _stopped(session: RunSession, step: int) -> StoppedError:

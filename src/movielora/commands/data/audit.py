@@ -23,17 +23,19 @@ class SplitOption(StrEnum):
 @app.command(epilog="Example: movielora audit --config configs/qwen3_movielens_qlora.yaml --max-samples 5000")
 def audit(
     config: Annotated[Path, typer.Option("--config", "-c", help="The YAML file of the training.")],
-    overrides: Annotated[list[str], typer.Option("--set", help="key=value over the file's; repeatable.")] = [],  # noqa: B006
-    split: Annotated[SplitOption, typer.Option(help="Which examples.")] = SplitOption.TRAIN,
+    overrides: Annotated[list[str], typer.Option("--set", help="Override a key: key=value; repeatable.")] = [],  # noqa: B006
+    split: Annotated[SplitOption, typer.Option(help="Which split to measure.")] = SplitOption.TRAIN,
     max_samples: Annotated[
         int | None, typer.Option(min=1, help="Measure a seeded sample of N examples.", show_default="all")
     ] = None,
     char_only: Annotated[bool, typer.Option("--char-only", help="Count characters; load no tokenizer.")] = False,
     cutoff_len: Annotated[
-        int | None, typer.Option(min=16, help="Judge this cutoff, in tokens.", show_default="the config's")
+        int | None, typer.Option(min=16, help="Report on this cutoff, in tokens.", show_default="the config's")
     ] = None,
-    percentiles: Annotated[str, typer.Option(help="Which percentiles, with commas.")] = "50,90,95,99,100",
-    show_examples: Annotated[int, typer.Option(min=0, help="Walk this many examples through, step by step.")] = 0,
+    percentiles: Annotated[str, typer.Option(help="Percentiles to print, separated by commas.")] = "50,90,95,99,100",
+    show_examples: Annotated[
+        int, typer.Option(min=0, help="Print N examples step by step, from text to token ids.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Measure how long the examples are before you train."""
@@ -59,4 +61,4 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise ConfigError(f"--percentiles {text}: write numbers with commas, such as 50,90,95,99,100") from None
+        raise ConfigError(f"--percentiles {text}: separate numbers with commas, such as 50,90,95,99,100") from None

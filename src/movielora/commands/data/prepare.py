@@ -20,7 +20,9 @@ _EXAMPLE = "Example: movielora prepare --download ml-latest-small --output-dir d
 @app.command(epilog=_EXAMPLE)
 def prepare(
     output_dir: Annotated[Path, Option(help="Dataset folder to write, such as data/movielens_qwen3.")],
-    source: Annotated[Path | None, Option(help="Folder or zip of MovieLens: latest-small, 25M, 32M, 1M, 100K.")] = None,
+    source: Annotated[
+        Path | None, Option(help="Folder or zip of MovieLens, or RecBole's .inter file or its folder.")
+    ] = None,
     download: Annotated[Download | None, Option(help=f"Instead fetch it from GroupLens into {DOWNLOAD_DIR}.")] = None,
     history_len: Annotated[int, Option(help="Films shown before the candidate.")] = _DEFAULT.history_len,
     rating_threshold: Annotated[float, Option(help="Stars from which it is Yes.")] = _DEFAULT.rating_threshold,
@@ -42,7 +44,7 @@ def prepare(
     as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
     mirror: Annotated[str, Option("--download-url", hidden=True, envvar="MOVIELORA_DOWNLOAD_URL")] = GROUPLENS,
 ) -> None:
-    """Turn MovieLens ratings into training, evaluation and test examples."""
+    """Turn ratings into training, evaluation and test examples."""
     options = PrepareOptions(
         history_len, rating_threshold, val_ratio, test_ratio, split, max_per_user, max_eval, seed, export or file_format
     )

@@ -21,19 +21,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Text = Annotated[str | None, typer.Option(show_default="this machine's")]
 
 
-@app.callback(epilog="Example: movielora doctor --config configs/qwen3.yaml --verbose")
+@app.callback(epilog="Example: movielora doctor --config configs/qwen3_movielens_qlora.yaml --verbose")
 def doctor(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Check what this config asks for.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Run this check alone; may be repeated.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every check.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Run only this check; repeatable.")] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show every check, not only warnings and failures.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on a warning too.")] = False,
     log: Annotated[
-        Path | None, typer.Option("--explain", help="Explain a failure log: a file, or - for stdin.")
+        Path | None, typer.Option("--explain", help="Explain the errors in a log: a file, or - for stdin.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """See whether this machine is ready, and the command that mends it where not."""
+    """Check whether this machine is ready, and show how to fix it."""
     if context.invoked_subcommand:
         return
     if log:
@@ -55,7 +57,7 @@ def wheel(
     machine: Text = None,
     glibc: Text = None,
     capability: Text = None,
-    check: Annotated[bool, typer.Option("--check", help="Ask the server whether the file is there.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Ask the server whether the file exists.")] = False,
     base_url: Annotated[str, typer.Option(help="A mirror of the release downloads.", show_default=False)] = "",
     json: Json = False,
 ) -> None:

@@ -15,10 +15,10 @@ from movielora.doctor.fit import fit_config
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command(epilog="Example: movielora fit --config configs/qwen3.yaml --memory 24GiB")
+@app.command(epilog="Example: movielora fit --config configs/qwen3_movielens_qlora.yaml --memory 24GiB")
 def fit(
     config: Annotated[Path, typer.Option("--config", "-c", help="The YAML file of the training.")],
-    overrides: Annotated[list[str], typer.Option("--set", help="key=value over the file's; repeatable.")] = [],  # noqa: B006
+    overrides: Annotated[list[str], typer.Option("--set", help="Override a key: key=value; repeatable.")] = [],  # noqa: B006
     memory: Annotated[str | None, typer.Option(help="Plan for a GPU with this much memory, such as 24GiB.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:

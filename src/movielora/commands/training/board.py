@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Annotated
 
 import typer
@@ -15,7 +15,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(epilog="Example: movielora board")
 def board(
-    runs: Annotated[list[str] | None, typer.Argument(help="Names or folders of runs; without any, all.")] = None,
+    runs: Annotated[list[str] | None, typer.Argument(help="Names or folders of runs; default: all.")] = None,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port on this machine.", show_default="6006 or a free one")
     ] = None,
@@ -23,6 +23,7 @@ def board(
 ) -> None:
     """Show runs' curves in TensorBoard, on this machine only, until Ctrl-C."""
     from movielora.console.output import emit_json, stderr, stdout
+    from movielora.machine.signals import SignalHandlers
     from movielora.runs.board import serve_board
     from movielora.runs.find import find_run, list_runs
 
@@ -30,12 +31,13 @@ def board(
     folders = {paths.root.resolve().name: paths.tensorboard for paths in chosen if paths.tensorboard.is_dir()}
     if not folders:
         raise NoLiveRunError("no run has TensorBoard logs yet", "they need report_to: [tensorboard] in the config")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a `kill` must not leave the server behind
-    with serve_board(folders, port) as (process, address):
+    with SignalHandlers() as handlers, ExitStack() as until_ended:
+        handlers.install(signal.SIGTERM, signal.default_int_handler)  # a `kill` must not leave the server behind
+        process, address = until_ended.enter_context(serve_board(folders, port))
         if as_json:
             emit_json({"address": address, "runs": sorted(folders), "pid": process.pid})
         else:
             stdout().print(address)
-            stderr().print(f"{', '.join(sorted(folders))}: end with Ctrl-C", style="dim", markup=False)
+            stderr().print(f"{', '.join(sorted(folders))}: stop with Ctrl-C", style="dim", markup=False)
         with suppress(KeyboardInterrupt):
             process.wait()

@@ -18,9 +18,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 )
 def show_config(
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="The YAML file.", show_default="the defaults alone")
+        Path | None, typer.Option("--config", "-c", help="The YAML file.", show_default="only the defaults")
     ] = None,
-    overrides: Annotated[list[str], typer.Option("--set", help="key=value over the file's; repeatable.")] = [],  # noqa: B006
+    overrides: Annotated[list[str], typer.Option("--set", help="Override a key: key=value; repeatable.")] = [],  # noqa: B006
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of every key.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:

@@ -14,14 +14,16 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(epilog="Example: movielora logs -f")
 def logs(
     run: Annotated[
-        str | None, typer.Argument(help="Name or folder of a run; without it the live one, or the newest.")
+        str | None, typer.Argument(help="Name or folder of a run; default: the live one, or the newest.")
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as the log grows, until the run ends.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print new lines as they come, until the run ends.")
+    ] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 100,
-    metrics: Annotated[bool, typer.Option("--metrics", help="Only steps and evaluations, as a table.")] = False,
+    metrics: Annotated[bool, typer.Option("--metrics", help="Show steps and evaluations as a table instead.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Read what a run has written, or follow it as it writes."""
+    """Show the log of a run, or follow it until the run ends."""
     from movielora.console.output import emit_json
     from movielora.console.training.logs_view import (
         follow_log,
@@ -34,7 +36,7 @@ def logs(
     from movielora.runs.find import find_run
 
     if follow and as_json:
-        raise ConfigError("--follow goes on and --json prints one object: give one of them")
+        raise ConfigError("--follow keeps printing and --json prints one object: give one of them")
     paths = find_run(run)
     if as_json:
         emit_json(metrics_json(paths, lines) if metrics else log_json(paths, lines))

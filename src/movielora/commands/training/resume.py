@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import chdir
 from typing import Annotated
 
 import typer
@@ -12,12 +12,12 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(epilog="Example: movielora resume --detach")
 def resume(
-    run: Annotated[str | None, typer.Argument(help="Name or folder of a run; without it the newest.")] = None,
-    extra_epochs: Annotated[float, typer.Option(min=0, help="Epochs beyond the recorded config's.")] = 0.0,
-    detach: Annotated[bool, typer.Option("--detach", help="Go on by itself; this shell may be closed.")] = False,
+    run: Annotated[str | None, typer.Argument(help="Name or folder of a run; default: the newest.")] = None,
+    extra_epochs: Annotated[float, typer.Option(min=0, help="Epochs beyond those of the recorded config.")] = 0.0,
+    detach: Annotated[bool, typer.Option("--detach", help="Run in the background; this shell may be closed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Continue a run from its newest complete checkpoint, from its record alone."""
+    """Continue a run from its newest complete checkpoint; needs no config."""
     from movielora.console import output, reporting
     from movielora.console.training.detach_view import show_detached
     from movielora.runs.detach import start_detached
@@ -34,7 +34,7 @@ def resume(
     from movielora.training.resume import recorded_config, recorded_folder
     from movielora.training.train import TrainRequest, train_run
 
-    os.chdir(recorded_folder(paths))  # its config's relative paths were meant from there
-    request = TrainRequest(recorded_config(paths), mode="resume", extra_epochs=extra_epochs)
-    result = train_run(request, reporting.reporter())
+    with chdir(recorded_folder(paths)):  # its config's relative paths were meant from there
+        request = TrainRequest(recorded_config(paths), mode="resume", extra_epochs=extra_epochs)
+        result = train_run(request, reporting.reporter())
     output.emit_json(result.to_json()) if as_json else show_result(result)

@@ -11,7 +11,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(epilog="Example: movielora runs")
 def runs(
-    show_all: Annotated[bool, typer.Option("--all", help="Also the old ones, not the newest alone.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Show the older ones too, not only the newest.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """List the runs under output/, the newest first."""

@@ -14,7 +14,7 @@ _WATCH_SECONDS = "2"
 
 
 class _WatchCommand(TyperCommand):
-    """Lets `--watch` stand alone: where no number follows, it is given its default."""
+    """Accepts a bare `--watch`: if no number follows, the default interval is inserted."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if "--watch" in args:
@@ -30,21 +30,21 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(cls=_WatchCommand, epilog="Example: movielora status --watch")
 def status(
     run: Annotated[
-        str | None, typer.Argument(help="Name or folder of a run; without it the live one, or the newest.")
+        str | None, typer.Argument(help="Name or folder of a run; default: the live one, or the newest.")
     ] = None,
     watch: Annotated[
-        float | None, typer.Option(metavar="[SECONDS]", help="Redraw in place until the run ends; every 2 s if bare.")
+        float | None, typer.Option(metavar="[SECONDS]", help="Redraw in place until the run ends; default: every 2 s.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """See what a run is doing now, or how it ended."""
+    """Show what a run is doing now, or how it ended."""
     from movielora.console.output import emit_json
     from movielora.console.training.status_view import show_status, status_page
     from movielora.runs.find import find_run
     from movielora.runs.status.status import read_status
 
     if watch is not None and as_json:
-        raise ConfigError("--watch draws a page and --json prints one object: give one of them")
+        raise ConfigError("--watch keeps redrawing and --json prints one object: give one of them")
     paths = find_run(run)
     if as_json:
         emit_json(read_status(paths).to_json())

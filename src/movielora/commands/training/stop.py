@@ -12,16 +12,19 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(epilog="Example: movielora stop")
 def stop(
     run: Annotated[
-        str | None, typer.Argument(help="Name or folder of a run; without it the live one, or the newest.")
+        str | None, typer.Argument(help="Name or folder of a run; default: the live one, or the newest.")
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(help="Seconds until its processes are killed.", show_default="120; 10 by force")
+        float | None,
+        typer.Option(help="Seconds to wait before its processes are killed.", show_default="120; 10 with --force"),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Do not wait for a save: leave at once, then kill.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do not wait for a checkpoint: end at once, then kill.")
+    ] = False,
     no_save: Annotated[bool, typer.Option("--no-save", help="End after this step; keep the last checkpoint.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Ask a run to save and end, and wait until it has."""
+    """Ask a run to save a checkpoint and end, and wait for it."""
     from movielora.console.output import emit_json
     from movielora.console.reporting import reporter
     from movielora.console.training.stop_view import show_stopped
@@ -36,4 +39,4 @@ def stop(
     else:
         show_stopped(stopped, paths)
     if stopped.forced:
-        raise WorkError(f"{stopped.run} did not end by itself and was killed", "what it had saved before is whole")
+        raise WorkError(f"{stopped.run} did not end in time and was killed", "its earlier checkpoints are complete")

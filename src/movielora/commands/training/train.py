@@ -19,18 +19,18 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 )
 def train(
     config: Annotated[Path, typer.Option("--config", "-c", help="The YAML file of the training.")],
-    overrides: Annotated[list[str], typer.Option("--set", help="key=value over the file's; repeatable.")] = [],  # noqa: B006
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest complete checkpoint.")] = False,
-    resume_from_checkpoint: Annotated[Path | None, typer.Option(help="Go on from this checkpoint folder.")] = None,
-    extra_epochs: Annotated[float, typer.Option(min=0, help="With --resume: epochs beyond the config's.")] = 0.0,
+    overrides: Annotated[list[str], typer.Option("--set", help="Override a key: key=value; repeatable.")] = [],  # noqa: B006
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest complete checkpoint.")] = False,
+    resume_from_checkpoint: Annotated[Path | None, typer.Option(help="Continue from this checkpoint folder.")] = None,
+    extra_epochs: Annotated[float, typer.Option(min=0, help="With --resume: epochs beyond those of the config.")] = 0.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is in output_dir.")] = False,
-    detach: Annotated[bool, typer.Option("--detach", help="Go on by itself; this shell may be closed.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Run in the background; this shell may be closed.")] = False,
     name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="config and time")] = None,
-    clear_cache: Annotated[bool, typer.Option("--clear-cache", help="Tokenize anew.")] = False,
+    clear_cache: Annotated[bool, typer.Option("--clear-cache", help="Ignore cached token ids.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run; write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Train a LoRA adapter, evaluate it as it grows, and keep the best."""
+    """Train a LoRA adapter, evaluate it during training, and keep the best."""
     from movielora.config import resolve_config
     from movielora.console.training.detach_view import show_detached
     from movielora.console.training.train_view import show_plan, show_result
@@ -63,7 +63,7 @@ def train(
 
 def _mode(*, resume: bool, overwrite: bool, extra_epochs: float) -> StartMode:
     if resume and overwrite:
-        raise ConfigError("--resume goes on with a run and --overwrite replaces it", "give one of them")
+        raise ConfigError("--resume continues a run and --overwrite replaces it", "give one of them")
     if extra_epochs and not resume:
-        raise ConfigError("--extra-epochs goes on with a run that has ended", "give --resume too")
+        raise ConfigError("--extra-epochs continues a run that has ended", "give --resume too")
     return "overwrite" if overwrite else "resume" if resume else "new"

@@ -1,4 +1,4 @@
-"""The page of `movielora audit`."""
+"""The view of `movielora audit`."""
 
 from __future__ import annotations
 

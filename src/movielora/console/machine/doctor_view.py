@@ -1,4 +1,4 @@
-"""The pages of `doctor`, `doctor wheel` and `doctor --explain`."""
+"""The views of `doctor`, `doctor wheel` and `doctor --explain`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗",
 
 
 def show_diagnosis(diagnosis: Diagnosis, *, verbose: bool) -> None:
-    """What needs a hand, each with its cure under it; with `verbose` everything. The verdict comes last."""
+    """Print warnings and failures, each with its fix; with `verbose` every check. The verdict comes last."""
     shown = [check for check in diagnosis.checks if verbose or check.status in ("warning", "failure")]
     console = stdout()
     if shown:
-        console.print(_page(shown))
+        console.print(_table(shown))
         console.print()
     mark, style = _MARKS[overall(diagnosis.checks)]
     console.print(Text.assemble((f"[{mark}] ", style), (verdict(diagnosis.checks), "bold")))
@@ -30,15 +30,15 @@ def show_diagnosis(diagnosis: Diagnosis, *, verbose: bool) -> None:
         console.print(Text(f"    {hidden} more with --verbose", "dim"))
 
 
-def _page(checks: Sequence[Check]) -> Table:
-    page = Table.grid(padding=(0, 1))
-    page.add_column(no_wrap=True)
-    page.add_column(no_wrap=True)
-    page.add_column(overflow="fold")
+def _table(checks: Sequence[Check]) -> Table:
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for check in checks:
         mark, style = _MARKS[check.status]
-        page.add_row(Text(f"[{mark}]", style), Text(check.name), _said(check))
-    return page
+        table.add_row(Text(f"[{mark}]", style), Text(check.name), _said(check))
+    return table
 
 
 def _said(check: Check) -> Text:
@@ -51,7 +51,7 @@ def _said(check: Check) -> Text:
 
 
 def show_wheel(choice: Choice, checked: str) -> None:
-    """The command comes last and alone, so that it can be copied."""
+    """Print the wheel; the command is the last line, so that it can be copied."""
     console = stdout()
     if choice.wheel is None:
         console.print(Text.assemble(("No wheel: ", "yellow"), choice.reason))
@@ -73,12 +73,12 @@ def show_explanations(explanations: Sequence[Explanation]) -> None:
     console = stdout()
     if not explanations:
         console.print("No known failure in this text.")
-        console.print(Text("movielora doctor looks at the machine itself", "dim"))
+        console.print(Text("movielora doctor checks the machine itself", "dim"))
     for index, found in enumerate(explanations):
         if index:
             console.print()
         console.print(Text.assemble((f"{found.subject}: ", "bold"), (found.name, "bold")))
         console.print(Text(f"  line {found.number}: {found.line}", "dim"))
         console.print(Text(f"  cause: {found.cause}"))
-        console.print(Text(f"  cure:  {found.cure}"))
+        console.print(Text(f"  fix:   {found.fix}"))
         console.print(Text(f"  → {found.command}", "cyan"))

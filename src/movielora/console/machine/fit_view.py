@@ -1,4 +1,4 @@
-"""The page of `fit`."""
+"""The view of `movielora fit`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WORDS = {
 
 
 def show_fit(fit: Fit) -> None:
-    """The parts and their sum, the settings for the memory in question, then those for the usual GPUs."""
+    """Print the parts and their sum, the settings for this memory, then those for common GPUs."""
     console = stdout()
     setup = fit.setup
     device = "a CUDA GPU" if fit.device == "cuda" else "the CPU"
@@ -48,10 +48,10 @@ def _settings(chosen: Recommendation) -> str:
     return "\n  ".join(f"{name}: {value}" for name, value in values.items())
 
 
-def _gpu_table(table: tuple[Recommendation, ...]) -> object:
-    page = plain_table("GPU memory", "rows", "accumulation", "checkpointing", "weights", "peak GiB")
-    for each in table:
-        page.add_row(
+def _gpu_table(recommendations: tuple[Recommendation, ...]) -> object:
+    table = plain_table("GPU memory", "rows", "accumulation", "checkpointing", "weights", "peak GiB")
+    for each in recommendations:
+        table.add_row(
             f"{each.memory // _GIB} GiB",
             *(
                 str(each.setup.rows),
@@ -61,4 +61,4 @@ def _gpu_table(table: tuple[Recommendation, ...]) -> object:
                 f"{each.peak_bytes / _GIB:.1f}" if each.fits else f"{each.peak_bytes / _GIB:.1f}, too much",
             ),
         )
-    return page
+    return table

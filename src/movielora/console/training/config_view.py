@@ -1,4 +1,4 @@
-"""The page of `movielora config`, and the table of values that `train --dry-run` shows too."""
+"""The view of `movielora config`, and the table of values that `train --dry-run` shows too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from movielora.console import output
 
 
 def values_table(values: Mapping[str, tuple[Any, str]]) -> Table:
-    """Key, value and origin; what was written by the user stands out from the defaults."""
+    """Return a table of key, value and origin; values that the user wrote are bold."""
     table = output.plain_table("key", "value", "from")
     table.columns[1].justify, table.columns[1].no_wrap = "left", False
     table.columns[2].justify = "left"

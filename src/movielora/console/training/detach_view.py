@@ -1,4 +1,4 @@
-"""What is said when a run has been sent off by itself."""
+"""The view of a run that was started in the background."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from movielora.runs.find import call_name
 
 
 def show_detached(started: Detached) -> None:
-    """Name, PID, log, and the three commands that come next."""
+    """Print name, PID, log, and the three commands that come next."""
     name = escape(call_name(started.run_dir, started.run))
     console = stdout()
-    state = (
-        "has passed its checks and goes on by itself" if started.checked else "is still loading; it goes on by itself"
-    )
-    console.print(f"[bold]{escape(started.run)}[/]  PID {started.pid}  {state}")
+    state = "has passed its checks" if started.checked else "is still loading"
+    console.print(f"[bold]{escape(started.run)}[/]  PID {started.pid}  {state} and runs in the background")
     console.print(f"log     {escape(str(started.log))}", soft_wrap=True)
     console.print()
     for words, what in (
-        (f"status --watch {name}", "see how it does"),
+        (f"status --watch {name}", "watch progress"),
         (f"logs -f {name}", "follow its log"),
         (f"stop {name}", "save and end; continue with resume"),
     ):

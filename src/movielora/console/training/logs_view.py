@@ -1,4 +1,4 @@
-"""A run's log as lines, and its metrics as a table that can grow."""
+"""The view of a run's log as lines, and of its metrics as a growing table."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def show_log(paths: RunPaths, count: int) -> None:
 
 
 def follow_log(paths: RunPaths, count: int) -> None:
-    """Until the run ends; a run that has ended is shown once."""
+    """Print the log until the run ends; a run that has ended is shown once."""
     _need_log(paths)
     _print_lines(stdout(), follow(paths.log, lambda: _has_ended(paths), count=count))
 
@@ -52,13 +52,13 @@ def follow_metrics(paths: RunPaths, count: int) -> None:
 
 
 def log_json(paths: RunPaths, count: int) -> dict[str, Any]:
-    """`{"run_dir", "log", "lines"}`."""
+    """Return `{"run_dir", "log", "lines"}`."""
     _need_log(paths)
     return {"run_dir": str(paths.root), "log": str(paths.log), "lines": last_lines(paths.log, count)}
 
 
 def metrics_json(paths: RunPaths, count: int) -> dict[str, Any]:
-    """`{"run_dir", "metrics", "rows"}`."""
+    """Return `{"run_dir", "metrics", "rows"}`."""
     _need_metrics(paths)
     rows = [row for row in map(_row, last_lines(paths.metrics, count)) if row]
     return {"run_dir": str(paths.root), "metrics": str(paths.metrics), "rows": rows}
@@ -76,7 +76,7 @@ def _table(lines: Iterable[str]) -> Iterable[str]:
 
 
 def _row(line: str) -> Row:
-    """The figures of one line that tells a step or an evaluation; {} for any other."""
+    """Return the figures of a line that holds a step or an evaluation; {} for any other line."""
     try:
         row = fields.figures(fields.mapping(json.loads(line)))
     except (ValueError, RecursionError):
@@ -91,7 +91,7 @@ def _has_ended(paths: RunPaths) -> bool:
 def _need_log(paths: RunPaths) -> None:
     if not paths.log.is_file():
         raise NoLiveRunError(
-            f"{paths.root} has no {paths.log.name}: its run was started in a terminal, which shows it",
+            f"{paths.root} has no {paths.log.name}: its run was started in a terminal, which shows its output",
             f"its steps: movielora logs {paths.root} --metrics",
         )
 
@@ -102,6 +102,6 @@ def _need_metrics(paths: RunPaths) -> None:
 
 
 def _print_lines(console: Console, lines: Iterable[str]) -> None:
-    """As they are: a log is no markup, and a long line is the reader's to wrap."""
+    """Print lines unchanged: a log has no markup, and long lines are left to the terminal."""
     for line in lines:
         console.out(line, highlight=False)

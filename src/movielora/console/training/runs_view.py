@@ -1,4 +1,4 @@
-"""The list of runs."""
+"""The view of `movielora runs`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from movielora.console.training.status_view import STATE_STYLES, format_bytes
 from movielora.runs.checkpoints import folder_size
 from movielora.runs.status.status import RunStatus
 
-# A screen holds them; `--all` shows the rest.
+# As many as a screen holds; `--all` shows the rest.
 SHOWN = 20
 
 
@@ -42,7 +42,7 @@ def show_runs(runs: Sequence[RunStatus], *, left_out: int) -> None:
 
 
 def runs_json(runs: Sequence[RunStatus]) -> dict[str, Any]:
-    """`{"runs": [{"run", "run_dir", "state", "reason", "step", "max_steps", "best", "age_seconds", "size_bytes"}]}`."""
+    """Return `{"runs": [...]}`, each with the keys of `_JSON_KEYS`, `age_seconds` (s) and `size_bytes` (bytes)."""
     return {
         "runs": [
             {key: value for key, value in run.to_json().items() if key in _JSON_KEYS}
@@ -56,7 +56,7 @@ _JSON_KEYS = ("run", "run_dir", "state", "reason", "step", "max_steps", "best")
 
 
 def _age(run: RunStatus) -> float | None:
-    """Seconds since it began, by the wall clock."""
+    """Return the seconds since the run began, by the wall clock."""
     return max(0.0, time.time() - run.started) if run.started is not None else None
 
 

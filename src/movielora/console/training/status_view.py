@@ -1,4 +1,4 @@
-"""The page of `movielora status`: one screen, good at 80 columns and at 120."""
+"""The view of `movielora status`: one screen, at 80 or 120 columns."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STATE_STYLES = {
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARK_WIDTH = 28
 _BAR_WIDTH = 22
-# The figures of an evaluation that fit beside each other in 80 columns, the first ones first.
+# The figures of an evaluation that fit side by side in 80 columns.
 _SHOWN_METRICS = ("auc", "f1", "accuracy", "log_loss", "answer_mass")
 _CHECKPOINTS_SHOWN = 6
 
@@ -41,7 +41,7 @@ def show_status(status: RunStatus) -> None:
 
 
 def status_page(status: RunStatus) -> RenderableType:
-    """The whole page; a part that has nothing to say is left out."""
+    """Return the complete view; parts without content are left out."""
     facts = Table.grid(padding=(0, 2), expand=False)
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -59,14 +59,14 @@ def status_page(status: RunStatus) -> RenderableType:
 
 
 def sparkline(values: Sequence[float], width: int = _SPARK_WIDTH) -> str:
-    """Values as a row of at most `width` bars, neighbours averaged; the lowest is the lowest bar."""
+    """Return values as a row of at most `width` bars, neighbours averaged; the lowest value is the lowest bar."""
     if not values:
         return ""
     buckets = min(width, len(values))
     bounds = [round(index * len(values) / buckets) for index in range(buckets + 1)]
     means = [sum(values[a:b]) / (b - a) for a, b in pairwise(bounds)]
     low, high = min(means), max(means)
-    if buckets >= 10:  # the steep first steps would press the rest flat: they reach the top and no higher
+    if buckets >= 10:  # the steep first steps would flatten the rest, so they are capped
         high = sorted(means)[int(0.9 * (buckets - 1))]
     if high == low:
         return _BARS[3] * buckets
@@ -74,7 +74,7 @@ def sparkline(values: Sequence[float], width: int = _SPARK_WIDTH) -> str:
 
 
 def describe_phase(status: RunStatus) -> str:
-    """`training 1,234 of 14,676`, `tokenizing 42% at 1,562 examples/s`, `loading model`."""
+    """Return `training 1,234 of 14,676`, `tokenizing 42% at 1,562 examples/s`, `loading model`."""
     if status.phase == "training" and status.step is not None and status.max_steps:
         return f"training {status.step:,} of {status.max_steps:,}"
     if not status.phase_done or not status.phase_total:
@@ -156,12 +156,12 @@ def _checkpoints(status: RunStatus) -> Text:
 
 def _process(status: RunStatus) -> str:
     if status.plain_trainer:
-        return "unknown: a plain HF Trainer leaves no record of it"
+        return "unknown: a plain HF Trainer keeps no record of it"
     pid = f"PID {status.pid}" if status.pid else "unknown PID"
     if not status.alive:
         return f"{pid}, ended"
     if status.usage is None:
-        return f"{pid}, out of sight (another container or machine)"
+        return f"{pid}, not visible from here (another container or machine)"
     use = status.usage
     children = f" · {use.children} children" if use.children else ""
     age = f" · {format_duration(status.elapsed_seconds)} old" if status.elapsed_seconds is not None else ""
@@ -198,7 +198,7 @@ def _evaluations(status: RunStatus) -> Table:
 
 
 def _other_metrics(row: Row) -> list[str]:
-    """What a plain HF Trainer evaluated."""
+    """Return the names that a plain HF Trainer evaluated."""
     return [name.removeprefix("eval_") for name in row if name.startswith("eval_")][: len(_SHOWN_METRICS)]
 
 

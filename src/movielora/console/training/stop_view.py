@@ -1,4 +1,4 @@
-"""What `movielora stop` says when a run has ended."""
+"""The view of `movielora stop`."""
 
 from __future__ import annotations
 

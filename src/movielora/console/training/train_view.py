@@ -1,4 +1,4 @@
-"""The pages of `movielora train`: the plan of a dry run, and the end of a training."""
+"""The views of `movielora train`: the plan of a dry run, and the result of a training."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def show_result(result: TrainResult) -> None:
 
 
 def _near(path: Path) -> Path:
-    """The path as the user would type it from here."""
+    """Return the path as the user would type it from the working directory."""
     try:
         return path.relative_to(Path.cwd())
     except ValueError:

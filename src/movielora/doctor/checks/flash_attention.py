@@ -57,13 +57,13 @@ def judge(probe: KernelProbe, facts: TorchFacts | None, driver: Driver) -> Flash
 
 
 def not_examined() -> FlashAttention:
-    """What is said where `--only` leaves this check out."""
+    """The result if `--only` leaves this check out."""
     reason = "not examined (--only leaves flash_attention out)"
     return FlashAttention(KernelProbe(installed_flash_attn(), False, reason), Choice(None, reason))
 
 
 def check_flash_attention(found: FlashAttention, driver: Driver, requirements: Requirements) -> Check:
-    """Broken is a warning, because `flash_attn: auto` takes sdpa then; a failure where the config names the kernel."""
+    """Broken is a warning, because `flash_attn: auto` takes sdpa then; a failure if the config names the kernel."""
     probe, wheel = found.probe, found.choice.wheel
     asked = f"{_NEEDED}: {requirements.config} says `{requirements.flash}`" if requirements.flash else _NEEDED
     if probe.usable:
@@ -82,6 +82,6 @@ def check_flash_attention(found: FlashAttention, driver: Driver, requirements: R
 
 
 def _with_cause(probe: KernelProbe) -> str:
-    """The probe's reason, and its cause where the error's text is a known one."""
+    """The probe's reason, and its cause if the error's text is a known one."""
     known = explain(probe.error)
     return f"flash-attn {probe.installed} does not load: {known[0].cause}" if known else probe.reason

@@ -16,10 +16,10 @@ _COMFORTABLE, _LEAST = 5 * GIB, GIB
 
 def check_disk(name: str, folder: Path, free: Callable[[Path], int] | None = None) -> Check:
     """Room where `folder` is, or will be made; `free` gives bytes."""
-    stands = existing_parent(folder)
-    room = (free or _free)(stands)
+    existing = existing_parent(folder)
+    room = (free or _free)(existing)
     found = f"{room / GIB:.1f} GiB free for {folder}"
-    fix = f"free space under {stands}, or choose another folder"
+    fix = f"free space under {existing}, or choose another folder"
     if room < _LEAST:
         return failure(name, found, "1 GiB", fix)
     if room < _COMFORTABLE:
@@ -28,12 +28,14 @@ def check_disk(name: str, folder: Path, free: Callable[[Path], int] | None = Non
 
 
 def check_write_permission(folder: Path) -> Check:
-    stands = existing_parent(folder)
-    if not stands.is_dir():
-        return failure("write_permission", f"{stands} is a file", "a folder", "--set output_dir=ANOTHER_FOLDER")
-    if not os.access(stands, os.W_OK | os.X_OK):
-        return failure("write_permission", f"{stands} cannot be written", "a folder of yours", f"chmod u+w {stands}")
-    return ok("write_permission", f"{folder if folder == stands else stands} can be written")
+    existing = existing_parent(folder)
+    if not existing.is_dir():
+        return failure("write_permission", f"{existing} is a file", "a folder", "--set output_dir=ANOTHER_FOLDER")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return failure(
+            "write_permission", f"{existing} cannot be written", "a folder of yours", f"chmod u+w {existing}"
+        )
+    return ok("write_permission", f"{folder if folder == existing else existing} can be written")
 
 
 def existing_parent(folder: Path) -> Path:

@@ -32,7 +32,7 @@ def nvidia_cards_on_the_bus(devices: Path = Path("/sys/bus/pci/devices")) -> int
 
 
 def check_gpu(driver: Driver, requirements: Requirements, cards: int, visible: str | None) -> Check:
-    """`visible` is CUDA_VISIBLE_DEVICES as set, None where it is not."""
+    """`visible` is CUDA_VISIBLE_DEVICES as set, None if it is not."""
     wanted = bool(requirements.gpu)
     asked = f"a CUDA GPU: {requirements.config} says `{requirements.gpu}`" if wanted else "a CUDA GPU for full speed"
     if driver.gpus and visible is not None and visible.strip() in ("", "-1"):
@@ -74,7 +74,7 @@ def check_processor(flags: frozenset[str] | None = None, cores: int | None = Non
 
 
 def check_memory(total: int | None = None, available: int | None = None, limit: int | None = None) -> Check:
-    """Bytes of the machine, those free, and the container's limit where there is one."""
+    """Bytes of the machine, those free, and the container's limit if there is one."""
     machine = psutil.virtual_memory()
     total, available = total or machine.total, available or machine.available
     limit = _container_limit() if limit is None else limit
@@ -87,7 +87,7 @@ def check_memory(total: int | None = None, available: int | None = None, limit: 
 
 
 def _container_limit(path: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
-    """The control group's memory limit in bytes; 0 where there is none."""
+    """The control group's memory limit in bytes; 0 if there is none."""
     try:
         text = path.read_text(encoding="ascii").strip()
     except OSError:
@@ -101,7 +101,7 @@ def check_gpu_use(driver: Driver, own: Sequence[int] = ()) -> Check:
         return skipped("gpu_use", "no GPU")
     busy = [(pid, used, gpu) for gpu in driver.gpus for pid, used in gpu.processes if pid not in {os.getpid(), *own}]
     if not busy:
-        return ok("gpu_use", "nobody computes on it")
+        return ok("gpu_use", "no process computes on it")
     listed = ", ".join(f"process {pid} ({_program(pid)}{_size(used)})" for pid, used, _ in busy[:3])
     fix = "movielora status shows whether it is a run of yours; wait for it, or stop it with movielora stop"
     return warning("gpu_use", listed, "a GPU to itself", fix)

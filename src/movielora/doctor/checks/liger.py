@@ -12,7 +12,7 @@ _INSTALL = "pip install 'movielora[liger]'"
 
 def check_liger(probe: KernelProbe, driver: Driver, requirements: Requirements) -> Check:
     """Absent is no fault, and broken is a warning, because `auto` takes the model's own kernels then; both are
-    failures where the config asks for Liger."""
+    failures if the config asks for Liger."""
     if probe.usable:
         return ok("liger_kernel", probe.reason)
     if requirements.liger:

@@ -13,7 +13,7 @@ from movielora.model.folder import check_weights, read_model_config
 from movielora.model.hub import is_cached, is_hub_name, why_unreachable
 from movielora.model.tiny import NAME as TINY
 
-# What `run_probes` is told to run.
+# What `run_probes` runs.
 ARCHITECTURES_TARGET = "movielora.model.folder:known_architectures"
 
 
@@ -35,7 +35,7 @@ def check_hugging_face() -> Check:
 def check_model(
     requirements: Requirements, architectures: Outcome, reachable: Callable[[str], str] | None = None
 ) -> Check:
-    """`reachable` gives why a name cannot be reached, empty where it can."""
+    """`reachable` gives why a name cannot be reached, empty if it can."""
     if not requirements.model:
         return skipped("model", "no config given")
     if requirements.model == TINY:
@@ -58,7 +58,7 @@ def _check_folder(requirements: Requirements, architectures: Outcome) -> Check:
     if kind not in known:
         found = f"{requirements.model}: the installed transformers knows no language model of type `{kind}`"
         return failure("model", found, "a known architecture", "pip install --upgrade transformers, or another model")
-    return ok("model", f"{requirements.model}: {kind}, {size / 1e9:.1f} GB of whole weights")
+    return ok("model", f"{requirements.model}: {kind}, {size / 1e9:.1f} GB of complete weights")
 
 
 def _check_name(name: str, reachable: Callable[[str], str]) -> Check:

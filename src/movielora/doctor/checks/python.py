@@ -1,4 +1,4 @@
-"""The interpreter and the system it stands on."""
+"""The interpreter and the system it runs on."""
 
 from __future__ import annotations
 

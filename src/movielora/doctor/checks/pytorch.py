@@ -18,7 +18,7 @@ from movielora.doctor.wheels import numbers
 from movielora.machine.child import Outcome
 from movielora.machine.gpu import Driver
 
-# What `run_probes` is told to run.
+# What `run_probes` runs.
 TORCH_TARGET = "movielora.doctor.checks.pytorch:read_torch"
 SPEED_TARGET = "movielora.doctor.checks.pytorch:measure_speed"
 
@@ -53,7 +53,7 @@ def read_torch() -> dict[str, Any]:
     return {
         "version": str(torch.__version__),
         "cuda": torch.version.cuda,
-        "abi": bool(torch._C._GLIBCXX_USE_CXX11_ABI),
+        "abi": torch.compiled_with_cxx11_abi(),
         "architectures": list(torch.cuda.get_arch_list()) if sees else [],
         "sees_gpu": sees,
         "capability": capability,
@@ -62,7 +62,7 @@ def read_torch() -> dict[str, Any]:
 
 
 def torch_facts(outcome: Outcome) -> TorchFacts | None:
-    """The child's answer; None where torch did not load."""
+    """The child's answer; None if torch did not load."""
     if outcome.value is None:
         return None
     return TorchFacts(**{**outcome.value, "architectures": tuple(outcome.value["architectures"])})

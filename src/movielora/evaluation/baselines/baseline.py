@@ -51,6 +51,7 @@ class TrainingSplit:
 
     @cached_property
     def tally(self) -> Tally:
+        """Training answers by candidate."""
         return Tally.of(self.films.of(self.split), self.split.labels)
 
 
@@ -69,6 +70,7 @@ class Features:
 
     @property
     def labels(self) -> Bools:
+        """True for Yes."""
         return self.split.labels
 
     @cached_property
@@ -85,22 +87,27 @@ class Features:
 
     @cached_property
     def like_share(self) -> Floats:
+        """Share of the films shown that the user liked, 0 to 1."""
         return self._filled(self.split.like_share, self.training.split.like_share)
 
     @cached_property
     def mean(self) -> Floats:
+        """Mean rating of the films shown, in stars."""
         return self._filled(self.split.mean, self.training.split.mean)
 
     @cached_property
     def last_mean(self) -> Floats:
+        """Mean rating of the last five films shown, in stars."""
         return self._filled(self.split.last_mean, self.training.split.last_mean)
 
     @cached_property
     def spread(self) -> Floats:
+        """Standard deviation of the ratings shown, in stars."""
         return self._filled(self.split.spread, self.training.split.spread)
 
     @property
     def users(self) -> list[str]:
+        """Who is asked; a row without a user is its own, never-seen user."""
         return user_names(self.split)
 
     @property

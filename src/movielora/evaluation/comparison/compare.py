@@ -29,11 +29,13 @@ from movielora.evaluation.comparison.request import (
 from movielora.evaluation.comparison.summary import summarise, write_summary
 from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.features.genres import read_genres
+from movielora.evaluation.features.split import require_answers
 from movielora.evaluation.saved.comparison_json import roles_of
 from movielora.evaluation.saved.example_rows import first_rows
 from movielora.evaluation.saved.folder import ComparisonFolder, write_json
 from movielora.examples.example_set import ExampleSet
 from movielora.examples.load import ExampleLoader
+from movielora.machine.process_settings import settings_undone
 from movielora.model.lora import base_of_adapter
 from movielora.progress import Reporter
 from movielora.prompt.spec import PromptSpec
@@ -44,6 +46,7 @@ from movielora.scoring.score_table import Roles, free_name
 from movielora.scoring.scorer import ScorerSetup, spec_of
 
 
+@settings_undone()
 def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     """Score the rows, write the comparison folder, return what `--json` prints.
 
@@ -56,6 +59,7 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     if isinstance(kind, ExternalOnly):
         loader = ExampleLoader(reporter=reporter)
         examples = first_examples(loader.open(files.test), request.most_rows)
+        require_answers(examples)
         return compare_external(kind, files, examples, folder, loader, overwrite=request.overwrite, reporter=reporter)
     passes, roles = plan_passes(kind, folder)
     for each in passes:
@@ -63,6 +67,7 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     specs = [spec_of(kind.resolved, each.adapter, request.system_prompt) for each in passes]
     loader = ExampleLoader(longest_history(specs), reporter)
     examples = first_examples(loader.open(files.test), request.most_rows)
+    require_answers(examples)
     on_eval = None
     if request.calibrate and files.eval:
         on_eval = spread_examples(loader.open(files.eval), request.most_rows)
@@ -78,7 +83,7 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
             score_pass(request, kind, own, each, examples, on_eval, reporter)
         join_passes(passes, folder)
         facts = row_facts(files, reporter, loader)
-        comparison = _measure(request, kind, roles, files, facts, folder, passes[-1].adapter, reporter)
+        comparison = _measure(request, kind, roles, files, facts, folder, passes[-1], specs[-1], reporter)
         if kind.base_precision is not None:
             comparison |= _precision_change(request, kind, roles.candidate, passes[-1], examples, reporter)
             write_json(folder.comparison, comparison)
@@ -118,7 +123,8 @@ def _measure(
     files: SplitFiles,
     facts: RowFacts,
     folder: ComparisonFolder,
-    adapter: Path,
+    last: Pass,
+    spec: PromptSpec,
     reporter: Reporter,
 ) -> dict[str, Any]:
     """Compute every figure from what was scored, and write comparison.json and rows.json."""
@@ -136,7 +142,7 @@ def _measure(
         genres=read_genres(files),
         reporter=reporter,
     )
-    return write_summary(folder, summary, provenance(files, adapter, kind.resolved))
+    return write_summary(folder, summary, provenance(files, last.adapter, kind.resolved), spec.to_json())
 
 
 def _precision_change(

@@ -121,9 +121,14 @@ def summarise(
     return Summary(with_former_names(rounded(comparison)), rounded(_row_columns(ways, baselines, best)))
 
 
-def write_summary(folder: ComparisonFolder, summary: Summary, provenance: dict[str, Any]) -> dict[str, Any]:
-    """Write rows.json and comparison.json; returns the latter. Raises OutputError."""
-    comparison = summary.comparison | {"output_dir": str(folder.root), "provenance": provenance}
+def write_summary(
+    folder: ComparisonFolder, summary: Summary, provenance: dict[str, Any], prompt: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Write rows.json and comparison.json; returns the latter. `prompt` is the candidate's prompt spec as JSON.
+
+    Raises OutputError.
+    """
+    comparison = summary.comparison | {"output_dir": str(folder.root), "provenance": provenance, "prompt": prompt}
     write_json(folder.rows, summary.rows)
     write_json(folder.comparison, comparison)
     return comparison

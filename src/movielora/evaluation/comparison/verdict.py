@@ -49,6 +49,7 @@ class Difference:
 
     @property
     def standing(self) -> str:
+        """`beats`, `loses`, `level`, or `none` without an interval."""
         if self.low is None or self.high is None:
             return _NONE
         return _BEATS if self.low > 0 else _LOSES if self.high < 0 else _LEVEL
@@ -155,6 +156,7 @@ def short(value: float) -> str:
 
 
 def signed(value: float) -> str:
+    """`short`, with a plus."""
     text = short(value)
     return text if text.startswith("−") else f"+{text}"
 

@@ -40,11 +40,15 @@ def split_features(examples: ExampleSet, liked_at: float) -> SplitFeatures:
 
     Raises DataError if an answer is unknown, and as the examples' importer does.
     """
-    columns = read_columns(examples)
-    unknown = np.flatnonzero(columns.labels == UNKNOWN_LABEL)
+    require_answers(examples)
+    return features_of(read_columns(examples), liked_at)
+
+
+def require_answers(examples: ExampleSet) -> None:
+    """Raises DataError naming the first example whose answer is unknown."""
+    unknown = np.flatnonzero(examples.labels == UNKNOWN_LABEL)
     if len(unknown):
-        raise DataError(f"{examples[int(unknown[0])].place} has no answer", "compare rows with known answers")
-    return features_of(columns, liked_at)
+        raise DataError(f"{examples[int(unknown[0])].place} has no answer", "compare rows whose answers are known")
 
 
 def features_of(columns: ExampleColumns, liked_at: float) -> SplitFeatures:

@@ -7,6 +7,7 @@ under 5 MB; what it counts and draws, the scatter aside, is over every row all t
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,7 @@ from movielora.evaluation.report.shapes import score_shapes
 from movielora.evaluation.saved.analysis import BUCKETS, Analysis
 from movielora.evaluation.saved.comparison_json import entries
 from movielora.evaluation.saved.sentences import data_warnings, describe_rows, provenance_lines
-from movielora.prompt.render import render_input
-from movielora.prompt.spec import INSTRUCTION, SYSTEM
+from movielora.prompt.spec import PromptSpec
 from movielora.scoring.log_odds import Floats, Ints
 
 _METRICS = ("auc", "accuracy", "precision", "recall", "f1", "uauc", "log_loss", "brier", "ece", "answer_mass")
@@ -29,6 +29,7 @@ _SAMPLE_SEED = 0
 
 
 def page_data(analysis: Analysis) -> dict[str, Any]:
+    """Everything that the page's script reads; JSON without NaN or infinities."""
     comparison = analysis.comparison
     rows = rows_embedded(len(analysis.table))
     return {
@@ -47,7 +48,7 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
         "hidden": {"slices": comparison["data"]["slices_hidden"], "under": comparison["data"]["slices_min_rows"]},
         "curves": training_curves(comparison.get("provenance", {})),
         "provenance": provenance_lines(comparison),
-        "prompt": prompt_pattern(),
+        "prompt": prompt_pattern(comparison.get("prompt")),
         "buckets": list(BUCKETS),
         "samples": len(analysis.table),
         "bucket_counts": [comparison["buckets"][bucket] for bucket in BUCKETS],
@@ -85,26 +86,19 @@ def _shapes(analysis: Analysis) -> dict[str, Any]:
     return {role: score_shapes(analysis.table.labels, log_odds) for role, log_odds in drawn.items()}
 
 
-def prompt_pattern() -> dict[str, str]:
-    """The rendered input, taken apart by rendering a probe, so that the page can write any row's prompt without a
-    second renderer: `before`, one line a film (with and without stars), and what follows."""
-    number, title, candidate, stars = "1", "\ue000", "\ue001", "3.5"
-    rated = render_input([title], [float(stars)], candidate)
-    bare = render_input([title], None, candidate)
-    line = next(line for line in rated.split("\n") if title in line)
-    bare_line = next(line for line in bare.split("\n") if title in line)
-    before, _, after = rated.partition(line)
-
-    def pattern(text: str) -> str:
-        return text.replace(number, "{number}", 1).replace(stars, "{stars}").replace(title, "{title}")
-
+def prompt_pattern(prompt: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The prompt in pieces, so that the page can write any row's: `before`, a line for each film (`line` with stars,
+    `bare_line` without), and what follows. `prompt` is a prompt spec as `prompt.json` holds it, None for the default.
+    """
+    spec = prompt or PromptSpec().to_json()
+    wording = spec["wording"]
     return {
-        "system": SYSTEM,
-        "instruction": INSTRUCTION,
-        "before": before,
-        "line": pattern(line),
-        "bare_line": pattern(bare_line),
-        "after": after.replace(candidate, "{candidate}"),
+        "system": spec["system"],
+        "instruction": spec["instruction"],
+        "before": f"{wording['history_head']}\n",
+        "line": wording["line"],
+        "bare_line": wording["bare_line"],
+        "after": f"\n{wording['candidate_head']}{{candidate}}\n{wording['question']}",
     }
 
 

@@ -51,6 +51,7 @@ def read_comparison(folder: ComparisonFolder) -> dict[str, Any]:
 
 
 def roles_of(comparison: Mapping[str, Any]) -> Roles:
+    """Which columns a comparison compares."""
     return Roles(comparison["roles"]["reference"], comparison["roles"]["candidate"])
 
 

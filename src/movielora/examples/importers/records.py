@@ -49,7 +49,7 @@ def _to_example(raw: Any, place: str) -> Example:
         raise DataError(f"{place} is no record but {json.dumps(raw)[:60]}", FORMS_IN_WORDS)
     form = next((form for form in FORMS if form.matches(raw)), None)
     if form is None:
-        read_answer(raw, place)  # a record without an answer is told first: it may be no record at all
+        read_answer(raw, place)  # a record without an answer is reported first: it may be no record at all
         raise DataError(f"{place} has neither record form", FORMS_IN_WORDS)
     return form.read(raw, place)
 

@@ -48,7 +48,7 @@ def split_history(text: str) -> tuple[list[str], list[str], list[str]]:
 
 
 def parse_films(text: str) -> tuple[tuple[Film, ...], str | None]:
-    """The history that `text` shows, and its candidate; an empty history and None where there are none.
+    """The history that `text` shows, and its candidate; an empty history and None if there are none.
 
     The inverse of `prompt.render`. Lines count as rated only if every one ends in a rating of 0 to 5.
     """

@@ -1,1 +1,1 @@
-"""What is done only to be fast on a CPU."""
+"""What is done only to be fast, or small, on a CPU. Each file names the benchmark that measures it."""

@@ -1,4 +1,5 @@
-"""Dropout by its rare event: the places that fall out are drawn, not a number for every element.
+"""Dropout by its rare event: the places that fall out are drawn, not a number for every element. Benchmark:
+`bench/train_cpu.py`.
 
 torch draws one random number an element from one thread; at a width of 1,024 that takes several times the time of the
 matrix product it guards. The gap from one dropped place to the next follows the geometric distribution, so drawing the

@@ -1,7 +1,7 @@
 """Which attention kernel the model runs on: asked for by name, or chosen by a probe that ran the kernel.
 
 The library looks only at a package's version before it takes flash attention, so a wheel built for another torch
-fails at the first step. Here a small forward and backward run first, in a child process, and are held against
+fails at the first step. Here a small forward and backward run first, in a child process, and are compared with
 `sdpa` on grouped-query shapes: one published kernel imported well and had wrong gradients there.
 """
 
@@ -25,7 +25,7 @@ FLASH_CAPABILITY = (8, 0)
 _PROBE_SECONDS = 90.0
 # Grouped-query shapes of Qwen3-0.6B: 16 query heads share 8 key/value heads of 128.
 _QUERY_HEADS, _KEY_HEADS, _HEAD_DIM = 16, 8, 128
-# Two rows of unlike length, neither a multiple of the kernel's block of 64.
+# Two rows of different lengths, neither a multiple of the kernel's block of 64.
 _LENGTHS = (77, 130)
 
 
@@ -72,23 +72,23 @@ def _verdict(probe: Callable[[], KernelProbe], half_precision: bool) -> KernelPr
 
 
 def probe_flash_attention(seconds: float = _PROBE_SECONDS) -> KernelProbe:
-    """Ask a child process to load flash-attn and hold it against sdpa; without the package no child is started."""
+    """Ask a child process to load flash-attn and compare it with sdpa; without the package no child is started."""
     if installed_flash_attn() is None:
         return KernelProbe(None, False, "flash-attn is not installed")
     return read_flash_probe(run_probes({"flash_attention": FLASH_TARGET}, seconds)["flash_attention"])
 
 
 def without_gpu() -> KernelProbe:
-    """The verdict where torch sees no GPU: nothing needs to be asked."""
+    """The verdict if torch sees no GPU: nothing needs to be asked."""
     return KernelProbe(installed_flash_attn(), False, "flash attention needs a CUDA GPU, and torch sees none")
 
 
-# What `run_probes` is told to run.
+# What `run_probes` runs.
 FLASH_TARGET = "movielora.model.kernels.attention:run_flash_attention"
 
 
 def installed_flash_attn() -> str | None:
-    """The installed flash-attn, or None; `unknown` where a module is there and no package is recorded."""
+    """The installed flash-attn, or None; `unknown` if a module is there and no package is recorded."""
     try:
         return metadata.version("flash-attn")
     except metadata.PackageNotFoundError:
@@ -96,7 +96,7 @@ def installed_flash_attn() -> str | None:
 
 
 def read_flash_probe(outcome: Outcome) -> KernelProbe:
-    """The verdict over what the child said, or over how it died."""
+    """The verdict on what the child answered, or on how it died."""
     version = installed_flash_attn()
     if version is None:
         return KernelProbe(None, False, "flash-attn is not installed")
@@ -109,7 +109,7 @@ def read_flash_probe(outcome: Outcome) -> KernelProbe:
 def run_flash_attention() -> dict[str, Any]:
     """In the child: load the compiled module, then forward and backward against sdpa on grouped-query shapes.
 
-    Returns usable, reason and error (the import's own words, where it failed).
+    Returns usable, reason and error (the import's own message, if it failed).
     """
     import torch
 
@@ -168,9 +168,9 @@ def worst_disagreement(fixed: Callable[..., Any], packed: Callable[..., Any], de
     worst = 0.0
     for kernel in (row_by_row, all_at_once):
         given = _outputs_and_gradients(kernel, inputs, upstream)
-        for flash, sdpa, truth in zip(given, plain, exact, strict=True):
-            allowed = 2 * float((sdpa.float() - truth).abs().max()) + 1e-3
-            error = float((flash.float() - truth).abs().max())
+        for flash, sdpa, exact_part in zip(given, plain, exact, strict=True):
+            allowed = 2 * float((sdpa.float() - exact_part).abs().max()) + 1e-3
+            error = float((flash.float() - exact_part).abs().max())
             worst = max(worst, error / allowed if math.isfinite(error) else math.inf)
     return worst
 

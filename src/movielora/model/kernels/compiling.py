@@ -22,8 +22,8 @@ def compile_layers(model: Any) -> int:
 
 
 def uncompiled() -> AbstractContextManager[None]:
-    """Layers run as written inside. Scoring fills a cache, which knows each layer by its number: every layer would
-    compile anew, up to torch's limit of eight, and behind that limit training's own layers would not compile either.
+    """Inside, layers run uncompiled. Scoring fills a cache, which knows each layer by its number: every layer would
+    compile again, up to torch's limit of eight, and after that training's own layers would not compile either.
     """
     import torch
 

@@ -2,7 +2,7 @@
 
 The norms of the layers and of the heads; rotary positions stay Qwen3's own, since their function belongs to the
 process and not to a model. transformers puts the kernels on the model as it is loaded, so that training, its
-evaluation and `compare` compute alike; the trainer's own switch would reach training alone. A child process tries them
+evaluation and `compare` compute alike; the trainer's own switch would affect only training. A child process tries them
 first: Triton compiles at the first call, and what it lacks (a C compiler, a driver that fits) shows only then.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from movielora.errors import ModelError
 from movielora.machine.child import KernelProbe, Outcome, run_probes
 
-# What `run_probes` is told to run.
+# What `run_probes` runs.
 LIGER_TARGET = "movielora.model.kernels.liger:run_liger"
 MODEL_TYPE = "qwen3"
 # Liger's fused loss would replace the model's forward; only the answer's positions meet the vocabulary here anyway.
@@ -37,8 +37,8 @@ def choose_liger(
 ) -> tuple[bool, str]:
     """Turn the key `enable_liger_kernel` into whether the kernels are put on the model, and why.
 
-    `compiled`: torch.compile fuses the same operations; `model_type` is the base's, asked for on a GPU alone.
-    Raises ModelError where they are asked for and cannot run.
+    `compiled`: torch.compile fuses the same operations; `model_type` is the base's, asked for only on a GPU.
+    Raises ModelError if they are asked for and cannot run.
     """
     if requested is False:
         return False, "the model's own (enable_liger_kernel: false)"
@@ -61,7 +61,7 @@ def choose_liger(
 
 
 def apply_liger(model: Any) -> None:
-    """Put the kernels on this `model` alone, which must be on the GPU to run.
+    """Put the kernels on this `model` only, which must be on the GPU to run.
 
     Liger also puts its classes in place of Qwen3's own, for every model made later: they are put back.
     """
@@ -90,7 +90,7 @@ def probe_liger(seconds: float = _PROBE_SECONDS) -> KernelProbe:
 
 
 def read_liger_probe(outcome: Outcome) -> KernelProbe:
-    """The verdict over what the child said, or over how it died."""
+    """The verdict on what the child answered, or on how it died."""
     version = installed_liger()
     if version is None:
         return KernelProbe(None, False, "liger-kernel is not installed")

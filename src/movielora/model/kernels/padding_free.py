@@ -1,7 +1,7 @@
-"""Rows laid end to end instead of padded, for flash attention's kernels that take rows of unlike length.
+"""Rows laid end to end instead of padded, for flash attention's kernels that take rows of different lengths.
 
 The form is that of TRL's padding-free collator and transformers' flash attention: one row of tokens whose positions
-start anew at each row, and the rows' bounds, so that no layer has to ask the GPU for them.
+start from zero at each row, and the rows' bounds, so that no layer has to ask the GPU for them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a run is doing now, told to readers at most once a second.
+"""What a run is doing now, written for readers at most once a second.
 
 Durations come from the monotonic clock, which is one for all processes of a boot and does not jump when the wall
 clock is set: a reader on the same machine knows the age of a heartbeat exactly.
@@ -17,7 +17,7 @@ from movielora.storage.process import boot_id
 
 _WRITE_EVERY_SECONDS = 1.0
 
-# A silence is strange when it is far longer than this run's own pace; loading and saving are one long call each.
+# A heartbeat is stale when it is far older than this run's own pace; loading and saving are one long call each.
 _STALE_PACES = 20
 _STALE_AT_LEAST_SECONDS = 60.0
 _STALE_WITHOUT_PACE_SECONDS = 600.0
@@ -27,7 +27,7 @@ _PHASE_FIELDS = ("phase_done", "phase_total", "phase_unit", "detail")
 
 
 class HeartbeatWriter:
-    """Merges what the run says and writes it, at most once a second and at every change of phase."""
+    """Merges what the run reports and writes it, at most once a second and at every change of phase."""
 
     def __init__(self, paths: RunPaths, run_id: str) -> None:
         self._path = paths.heartbeat
@@ -89,7 +89,7 @@ class Heartbeat:
 
     @property
     def stale_after_seconds(self) -> float:
-        """How long a silence must be to be strange: twenty times the longest gap of this phase, a minute at least."""
+        """The age from which a heartbeat is stale: twenty times the longest gap of this phase, a minute at least."""
         pace = self.number("pace_seconds") or 0.0
         if pace <= 0:
             return _STALE_WITHOUT_PACE_SECONDS

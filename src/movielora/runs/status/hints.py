@@ -1,4 +1,4 @@
-"""What the user can do about a run, said only where something is to be done."""
+"""What the user can do about a run, shown only if there is something to do."""
 
 from __future__ import annotations
 

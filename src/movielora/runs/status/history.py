@@ -30,7 +30,7 @@ class History:
 
 
 def read_metrics(path: Path) -> History:
-    """The rows of metrics.jsonl; lines that are no JSON objects (a half-written last one) are passed over."""
+    """The rows of metrics.jsonl; lines that are no JSON objects (a half-written last one) are skipped."""
     return _collect(_parse(line) for line in _last_lines(path))
 
 

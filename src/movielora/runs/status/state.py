@@ -18,13 +18,13 @@ from movielora.runs.stop_request import stop_is_requested
 from movielora.storage import fields, lock, process
 from movielora.storage.process import Identity
 
-# What an attempt may say of its own ending.
+# What an attempt may record as its own ending.
 _ENDINGS = ("finished", "stopped", "failed", "interrupted")
 
 
 @dataclass(frozen=True)
 class Liveness:
-    """`identity` is the living main process, verified to hold the lock; None where it cannot be seen from here
+    """`identity` is the living main process, verified to hold the lock; None if it cannot be seen from here
     (another container or machine). `orphans` are the worker processes of a main process that is dead."""
 
     alive: bool
@@ -41,7 +41,7 @@ class RunState:
 
 
 def read_liveness(paths: RunPaths, record: RunRecord | None = None) -> Liveness:
-    """Whether a process of this run lives. The lock decides; the PID inside only tells which process it is."""
+    """Whether a process of this run lives. The lock decides; the PID inside only says which process it is."""
     held = lock.probe(paths.lock)
     if held == "free":
         return Liveness(alive=False)
@@ -75,7 +75,7 @@ def derive(paths: RunPaths, record: RunRecord | None, heartbeat: Heartbeat | Non
     if record is None:
         return RunState("interrupted", "its record cannot be read")
     if record.ended and record.ended.state in _ENDINGS:
-        return RunState(record.ended.state, _told_ending(paths, record))
+        return RunState(record.ended.state, _recorded_reason(paths, record))
     return _state_without_ending(paths, record, heartbeat, liveness)
 
 
@@ -101,11 +101,11 @@ def _state_alive(
 
 def _silence(heartbeat: Heartbeat) -> str:
     pace = heartbeat.number("pace_seconds") or 0.0
-    usual = f", though it spoke every {pace:,.1f} s or sooner" if pace else ""
+    usual = f", though it reported every {pace:,.1f} s or sooner" if pace else ""
     return f"alive, but no progress for {_duration(heartbeat.age_seconds)}{usual}"
 
 
-def _told_ending(paths: RunPaths, record: RunRecord) -> str:
+def _recorded_reason(paths: RunPaths, record: RunRecord) -> str:
     ended = record.ended
     reason = ended.reason if ended else ""
     if ended and ended.state == "finished" and not paths.adapter_weights.exists():
@@ -116,7 +116,7 @@ def _told_ending(paths: RunPaths, record: RunRecord) -> str:
 def _state_without_ending(
     paths: RunPaths, record: RunRecord, heartbeat: Heartbeat | None, liveness: Liveness
 ) -> RunState:
-    """Dead, and nobody wrote why."""
+    """Dead, and no reason was recorded."""
     if record.identity and record.identity.boot_id != process.boot_id():
         elsewhere = record.host and record.host != process.host()
         return RunState("interrupted", f"it ran on {record.host}, not here" if elsewhere else "the machine restarted")
@@ -125,7 +125,9 @@ def _state_without_ending(
     if _memory_kills_since(record) > 0:
         return RunState("killed", "killed (out of memory?): the kernel has ended a process of its memory group")
     where = f" at step {heartbeat.count('step'):,}" if heartbeat and heartbeat.count("step") else ""
-    return RunState("killed", f"its process ended{where} without a word: kill -9, or out of memory" + _left(liveness))
+    return RunState(
+        "killed", f"its process ended{where} without recording why: kill -9, or out of memory" + _left(liveness)
+    )
 
 
 def _left(liveness: Liveness) -> str:

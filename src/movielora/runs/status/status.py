@@ -177,7 +177,7 @@ def _assemble(found: _Evidence, state: RunState, *, measure: bool) -> RunStatus:
 
 
 def _plain_trainer_state(found: _Evidence) -> RunState:
-    """A folder of a plain HF Trainer: only its files can tell."""
+    """A folder of a plain HF Trainer: only its files say anything."""
     step = fields.count(found.trainer_state.get("global_step"))
     last = fields.count(found.trainer_state.get("max_steps"))
     if step is not None and last and step >= last:
@@ -220,13 +220,13 @@ def _elapsed(found: _Evidence) -> float | None:
     ended = found.record.ended if found.record else None
     if not found.liveness.alive and ended:
         return ended.elapsed_seconds
-    told = found.heartbeat.number("elapsed_seconds")
-    return told + found.heartbeat.age_seconds if told is not None and found.liveness.alive else told
+    reported = found.heartbeat.number("elapsed_seconds")
+    return reported + found.heartbeat.age_seconds if reported is not None and found.liveness.alive else reported
 
 
 def _eta(found: _Evidence) -> float | None:
-    told = found.heartbeat.number("eta_seconds")
-    return max(0.0, told - found.heartbeat.age_seconds) if told is not None and found.liveness.alive else None
+    reported = found.heartbeat.number("eta_seconds")
+    return max(0.0, reported - found.heartbeat.age_seconds) if reported is not None and found.liveness.alive else None
 
 
 def _first(*values: _Value | None) -> _Value | None:

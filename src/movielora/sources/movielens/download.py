@@ -1,7 +1,7 @@
 """Fetching MovieLens from GroupLens: with progress, resumed after a break, and checked before it is used.
 
-`ml-1m.zip.part` grows in the cache folder; a broken transfer goes on from its end by an HTTP range request, guarded by
-`If-Range` so that a file which changed meanwhile starts anew. Only when the checksum fits does it become `ml-1m.zip`.
+`ml-1m.zip.part` grows in the cache folder; a broken transfer continues from its end by an HTTP range request, guarded by
+`If-Range` so that a file which changed meanwhile starts again. Only when the checksum fits does it become `ml-1m.zip`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from movielora.progress import SILENT, Phase, Reporter
 from movielora.sources.movielens.download_names import GROUPLENS, Download
 
 # The MD5 that GroupLens publishes for the versions that never change. ml-latest-small changes from time to time, so
-# its checksum is fetched beside it; where there is none, the zip's own checksums are all there is to go by.
+# its checksum is fetched beside it; if there is none, the zip's own checksums are all there is to go by.
 _MD5 = {
     "ml-1m": "c4d9eecfca2ab87c1945afe126590906",
     "ml-25m": "6b51fb2759a8657d3bfcbfc42b592ada",
@@ -39,7 +39,7 @@ _ATTEMPTS = 4
 
 
 class _SameScheme(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect only where its scheme stays what it was: never from https to http, ftp or a file."""
+    """Follows a redirect only if its scheme stays what it was: never from https to http, ftp or a file."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
@@ -50,7 +50,7 @@ class _SameScheme(urllib.request.HTTPRedirectHandler):
 
 
 class _BrokenOffError(Exception):
-    """The connection ended before the file did; another attempt goes on from there."""
+    """The connection ended before the file did; another attempt continues from there."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class _Files:
 
 
 def fetch(name: Download, folder: Path, reporter: Reporter = SILENT, base_url: str = GROUPLENS) -> Path:
-    """The path of `name`'s zip in `folder`, fetched where it is not there yet.
+    """The path of `name`'s zip in `folder`, fetched if it is not there yet.
 
     A zip that is there is checked again and not fetched again.
 
@@ -190,7 +190,7 @@ def _copy(response: http.client.HTTPResponse, part: Path, have: int, total: int 
 
 
 def _published_md5(url: str) -> str | None:
-    """The checksum that the server publishes beside the file, or None where it has none."""
+    """The checksum that the server publishes beside the file, or None if it has none."""
     try:
         with _open(f"{url}.md5", {}) as response:
             found = _MD5_TEXT.search(response.read(4096).decode("ascii", "replace"))
@@ -200,7 +200,7 @@ def _published_md5(url: str) -> str | None:
 
 
 def _check_or_remove(path: Path, files: _Files, md5: str | None, reporter: Reporter) -> None:
-    """Raise `WorkError` and remove `path` where it is not what was published."""
+    """Raise `WorkError` and remove `path` if it is not what was published."""
     with reporter.phase(f"Checking {files.zip.name}"):
         problem = _md5_problem(path, md5) if md5 is not None else _zip_problem(path)
     if problem:
@@ -240,6 +240,6 @@ def _range_start(headers: Message) -> int | None:
 
 
 def _total(headers: Message, have: int) -> int | None:
-    """The size of the whole file, where the server says it."""
+    """The size of the whole file, if the server says it."""
     length = headers.get("Content-Length", "")
     return have + int(length) if length.isdigit() else None

@@ -1,4 +1,4 @@
-"""How many rows at once: `per_device_train_batch_size: auto` by the estimate, then halved on a real lack of memory."""
+"""How many rows at once: `per_device_train_batch_size: auto` by the estimate, then halved if memory really runs out."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ def _free_memory() -> tuple[Device, int]:
 
 
 class StepDown:
-    """Runs a micro-batch in parts of at most `rows`; where memory is lacking the parts are halved, for good.
+    """Runs a micro-batch in parts of at most `rows`; if memory runs out the parts are halved, and stay so.
 
     The loss is a sum over rows, so parts give the micro-batch's own gradient, and the effective batch, the order of
     the data and the count of steps stay as they were.
     """
 
-    def __init__(self, rows: int, say: Callable[[str], None]) -> None:
+    def __init__(self, rows: int, warn: Callable[[str], None]) -> None:
         self.rows = rows
-        self._say = say
+        self._warn = warn
 
     def run(self, step: Callable[[dict[str, Any]], Any], inputs: dict[str, Any], parameters: list[Any]) -> Any:
         """The summed loss of `step` over the parts of `inputs`; `parameters` are those whose gradients it fills.
 
-        Raises WorkError where one row is too much.
+        Raises WorkError if one row is too much.
         """
         total: Any = None
         done, count = 0, len(inputs["labels"])
@@ -91,7 +91,7 @@ class StepDown:
         if self.rows == 1:
             raise WorkError(f"one row at a time is too much for this memory: {said}", _LESS)
         self.rows //= 2
-        self._say(f"out of memory: going on with {self.rows} rows at once, the effective batch as it was")
+        self._warn(f"out of memory: continuing with {self.rows} rows at once; the effective batch stays the same")
 
 
 def rows_of(inputs: dict[str, Any], start: int, end: int) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def rows_of(inputs: dict[str, Any], start: int, end: int) -> dict[str, Any]:
 
 
 def _attempt(step: Callable[[dict[str, Any]], Any], part: dict[str, Any]) -> tuple[Any, str]:
-    """The loss, or in words why memory was lacking. The error itself is dropped: it holds the activations."""
+    """The loss, or a message why memory ran out. The error itself is dropped: it holds the activations."""
     try:
         return step(part), ""
     except (RuntimeError, MemoryError) as error:

@@ -31,7 +31,7 @@ class TrainingOver(Exception):  # noqa: N818 - a way out, not an error
 
 
 class RunCallback(TrainerCallback):  # type: ignore[misc]
-    """Tells the run folder and the user how the training goes, and obeys a request to stop."""
+    """Reports progress to the run folder and the user, and carries out a request to stop."""
 
     def __init__(
         self,
@@ -61,13 +61,13 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         self._phase.update(state.global_step)
         self._beat(state, phase="training")
         if self._plan is not None:
-            self._take_up(self._plan, state, control)
+            self._restore(self._plan, state, control)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._phase.update(state.global_step, self._loss)
         self._beat(state, phase="training")
         if state.global_step >= state.max_steps and self._config.eval_strategy == "steps":
-            control.should_evaluate = True  # the last weights are judged too, whatever `eval_steps` says
+            control.should_evaluate = True  # the last weights are evaluated too, whatever `eval_steps` says
         if self._session.stop.requested:
             control.should_training_stop = True
             control.should_evaluate = False
@@ -76,7 +76,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
     def on_substep_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Between micro-batches only a stop that saves nothing may be obeyed: a checkpoint is of a whole step."""
+        """Between micro-batches only a stop that saves nothing may be carried out: a checkpoint is of a whole step."""
         if self._session.stop.requested and not self._session.stop.save:
             control.should_training_stop = True
 
@@ -125,16 +125,16 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         self._beat(state, phase="training")
 
     def _stop_early(self, state: TrainerState, control: TrainerControl) -> None:
-        """After every log, evaluations included: the rule that a resume asks too. A requested stop goes before it."""
+        """After every log, evaluations included: a resume applies the same rule. A requested stop goes before it."""
         if not self._session.stop.requested and early_stop_reason(state.log_history, self._config):
             control.should_training_stop = True
-            control.should_save = True  # more patience can take it up here
+            control.should_save = True  # with more patience it can be resumed here
 
-    def _take_up(self, plan: ResumePlan, state: TrainerState, control: TrainerControl) -> None:
-        """Make good what the checkpoint lacks, and see whether any step remains."""
+    def _restore(self, plan: ResumePlan, state: TrainerState, control: TrainerControl) -> None:
+        """Restore what transformers does not read from a checkpoint, and see whether any step remains."""
         if plan.state is not None:
-            self._trainer.take_up(plan.state)
-        self._take_up_best(plan, state)
+            self._trainer.restore_loss(plan.state)
+        self._restore_best(plan, state)
         if evaluation_is_due(
             state.log_history, self._config, state.global_step, state.max_steps, self._trainer.steps_per_epoch
         ):
@@ -143,13 +143,15 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         if over or control.should_training_stop:
             raise TrainingOver
 
-    def _take_up_best(self, plan: ResumePlan, state: TrainerState) -> None:
+    def _restore_best(self, plan: ResumePlan, state: TrainerState) -> None:
         """The best so far, by the metric that is asked for now, as long as its checkpoint is there to be loaded."""
         metric, before = self._config.best_metric, plan.state.metric if plan.state else ""
         if not state.best_global_step or (before == metric and self._best_is_whole(state.best_global_step)):
             return
         if before == metric:
-            self._reporter.warn(f"the best checkpoint ({state.best_global_step}) is gone or damaged: the next is taken")
+            self._reporter.warn(
+                f"the best checkpoint ({state.best_global_step}) is missing or damaged: the next evaluation is the best"
+            )
             self._set_best(state, None)
             return
         best = best_kept_evaluation(state.log_history, metric, self._best_is_whole)
@@ -182,7 +184,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         self._session.describe(save_error={"step": step, "reason": said})
         if self._config.on_save_error == "fail":
             raise WorkError(said, f"free some space, then: movielora resume {self._session.call_name}") from error
-        self._reporter.warn(f"{said}; the earlier checkpoint stands and training goes on")
+        self._reporter.warn(f"{said}; the earlier checkpoint is kept and training continues")
 
     def _beat(self, state: TrainerState, **said: Any) -> None:
         elapsed = max(time.monotonic() - self._started - self._paused, 1e-9)
@@ -196,13 +198,13 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
                 "flop_utilisation": tokens_per_second * self._least_seconds_per_token,
             }
             rates = {**self._trainer.rates, "eta_seconds": (state.max_steps - state.global_step) * elapsed / steps}
-        if torch.cuda.is_available():  # inside a container the driver shows no process: torch's own count is the truth
+        if torch.cuda.is_available():  # inside a container the driver shows no process, so torch's own count is used
             rates["gpu_peak_bytes"] = torch.cuda.max_memory_allocated()
         self._session.beat(step=state.global_step, max_steps=state.max_steps, epoch=state.epoch or 0.0, **rates, **said)
 
 
 def tensorboard_callback(folder: Path) -> TrainerCallback:
-    """TensorBoard's files into the run's own folder; left alone, transformers names one by host and time."""
+    """TensorBoard's files into the run's own folder; by default transformers names one by host and time."""
     from torch.utils.tensorboard import SummaryWriter
     from transformers.integrations import TensorBoardCallback
 

@@ -14,7 +14,7 @@ LogRow = dict[str, Any]
 
 
 def early_stop_reason(log_history: Sequence[LogRow], config: Config) -> str:
-    """Why a training with this log is over before its last step, in words; "" where it is not."""
+    """Why a training with this log is over before its last step, in words; "" if it is not."""
     patience, plateau = config.early_stopping_patience, config.loss_plateau_patience
     if patience is not None and evaluations_without_gain(log_history, config.best_metric) >= patience:
         return f"{patience} evaluations without a better {config.best_metric} (early_stopping_patience)"
@@ -29,7 +29,7 @@ def early_stop_reason(log_history: Sequence[LogRow], config: Config) -> str:
 def evaluation_is_due(
     log_history: Sequence[LogRow], config: Config, step: int, max_steps: int, steps_per_epoch: int
 ) -> bool:
-    """Whether the step that a checkpoint stands at should have been evaluated and was not: a stop came first."""
+    """Whether the step of a checkpoint should have been evaluated and was not, because a stop came first."""
     every = {"steps": config.eval_steps, "epoch": steps_per_epoch}.get(config.eval_strategy)
     if every is None or (step % every and step < max_steps):
         return False

@@ -52,7 +52,7 @@ class MasterAdamW(torch.optim.AdamW):
 
     @torch.no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Raises ValueError where the saved masters are not of these weights."""
+        """Raises ValueError if the saved masters are not of these weights."""
         saved = state_dict.get("masters", [])
         if len(saved) != len(self._pairs):
             raise ValueError(f"the optimizer state holds {len(saved)} fp32 master weights, not {len(self._pairs)}")

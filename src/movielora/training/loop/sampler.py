@@ -1,4 +1,4 @@
-"""The order of the training rows: random, reproducible, rows of like length together."""
+"""The order of the training rows: random, reproducible, rows of similar length together."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _POOL = 50
 
 
 class LengthGroupedSampler(Sampler[int]):
-    """Row numbers such that every `micro_batch` in a row are of like length.
+    """Row numbers such that every `micro_batch` in a row are of similar length.
 
-    The order depends on `seed` and the epoch alone, not on a random state that a resumed run would have to restore.
+    The order depends only on `seed` and the epoch, not on a random state that a resumed run would have to restore.
     Within a pool the micro-batches are shuffled, so that one optimiser step mixes lengths.
     """
 

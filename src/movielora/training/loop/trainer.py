@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,11 @@ import numpy as np
 import torch
 from datasets import Dataset
 from safetensors import SafetensorError
+from torch.utils.data import DataLoader
 from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from movielora.config import Config
-from movielora.config.keys import METRIC_DIRECTIONS
 from movielora.errors import WorkError
 from movielora.model.adapter import prepare_adapter
 from movielora.model.base import Placement
@@ -30,18 +32,21 @@ from movielora.scoring.answer_position import answer_loss, collate
 from movielora.scoring.scorer import Scorer
 from movielora.storage.atomic import write_json_atomically
 from movielora.training.loop.batch import StepDown
+from movielora.training.loop.early_stopping import is_better
 from movielora.training.loop.evaluation import evaluation_metrics
+from movielora.training.loop.logged_loss import UnloggedLoss
 from movielora.training.loop.optimizer import MasterAdamW
 from movielora.training.loop.sampler import LengthGroupedSampler
 from movielora.training.resume import ResumeState
 
+_RANDOM_STATE = "rng_state.pth"
 # Without one of these a resumed training would go on with other losses, or not at all.
 _CHECKPOINT_FILES = (
     "adapter_model.safetensors",
     "adapter_config.json",
     "optimizer.pt",
     "scheduler.pt",
-    "rng_state.pth",
+    _RANDOM_STATE,
     TRAINER_STATE_NAME,
     RESUME_STATE_NAME,
 )
@@ -56,7 +61,7 @@ class EvaluationLeft(Exception):  # noqa: N818 - a way out, not an error
 
 
 def training_arguments(config: Config, output_dir: Path, placement: Placement, steps: int) -> SFTConfig:
-    """The config in transformers' and TRL's words. What they would do behind our back is switched off."""
+    """The config as transformers' and TRL's arguments. What they would do unasked is switched off."""
     return SFTConfig(
         output_dir=str(output_dir),
         per_device_train_batch_size=config.micro_batch,
@@ -75,7 +80,7 @@ def training_arguments(config: Config, output_dir: Path, placement: Placement, s
         max_grad_norm=config.max_grad_norm,
         seed=config.seed,
         gradient_checkpointing=config.gradient_checkpointing,
-        # The base is loaded in its precision; autocast would only cast the activations to and fro.
+        # The base is loaded in its precision; autocast would only cast the activations back and forth.
         bf16=False,
         fp16=config.fp16,
         use_cpu=placement.device == "cpu",
@@ -87,8 +92,6 @@ def training_arguments(config: Config, output_dir: Path, placement: Placement, s
         save_total_limit=None,  # ours: the library would delete the newest of two, and with it the resume
         # The best adapter is loaded and re-scored from the saved files at the end (train.py), not from memory.
         load_best_model_at_end=False,
-        metric_for_best_model=None if config.eval_strategy == "no" else config.best_metric,
-        greater_is_better=METRIC_DIRECTIONS[config.best_metric],
         logging_steps=config.logging_steps,
         logging_nan_inf_filter=False,
         report_to=[],  # train.py adds TensorBoard with the run's own folder
@@ -101,12 +104,13 @@ def training_arguments(config: Config, output_dir: Path, placement: Placement, s
 
 
 class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
-    """Trains on the answer's tokens alone and evaluates by the two logits at the answer position.
+    """Trains on the answer's tokens and evaluates by the two logits at the answer position.
 
-    `on_eval_batch` is told the rows done and all rows during an evaluation; it may raise EvaluationLeft. `on_saving`
-    is told before a save, `on_save_error` when it failed; it may raise to end the training. `examples_seen` and
-    `tokens_seen` (prompt and answer, no padding) count what this process has trained on; `rates` are its last
-    speeds, per second. `compiled`: in training the decoder layers go through torch.compile.
+    `on_eval_batch` gets the rows done and all rows during an evaluation; it may raise EvaluationLeft. `on_saving` is
+    called before a save, `on_save_error` when it failed; it may raise to end the training. `examples_seen` and
+    `tokens_seen` (prompt and answer, no padding) count what this process has trained on; `rates` are its last speeds,
+    per second. `best_by`: the metric that decides which evaluation is best. `compiled`: in training the decoder layers
+    go through torch.compile.
     """
 
     def __init__(
@@ -125,17 +129,21 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         identity: dict[str, str],
         spec: PromptSpec,
         steps_per_epoch: int,
+        best_by: str | None = None,
         compiled: bool = False,
     ) -> None:
         self._train, self._evaluation, self._eval_rows = train, evaluation, eval_rows
         self._paths, self._keep, self._identity, self._spec = paths, keep_checkpoints, identity, spec
         self.steps_per_epoch = steps_per_epoch
         self._compiled = compiled
+        self._best_by = best_by
+        self._loss = UnloggedLoss()
+        self._random_state_of: Path | None = None
         self._staging: Path | None = None
         self.on_eval_batch: Callable[[int, int], None] = lambda done, total: None
         self.on_saving: Callable[[int], None] = lambda step: None
         self.on_save_error: Callable[[int, Exception], None] = _raise_save_error
-        self.step_down = StepDown(args.per_device_train_batch_size, say=lambda text: None)
+        self.step_down = StepDown(args.per_device_train_batch_size, warn=lambda text: None)
         self.examples_seen = self.tokens_seen = 0
         self.rates: dict[str, float] = {}
         self._train_lengths = train.lengths[train_rows]
@@ -155,7 +163,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         self._prepare_adapter(self.model)
         if compiled:
             compile_layers(self.model)
-        self.remove_callback(PrinterCallback)  # the run's own callback tells the user
+        self.remove_callback(PrinterCallback)  # the run's own callback reports
 
     def _collate(self, items: list[dict[str, int]]) -> dict[str, Any]:
         batch = collate(self._train, [item["row"] for item in items])
@@ -166,26 +174,51 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
             "tokens": int(batch.prompt_lengths.sum()) + len(items),
         }
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        return LengthGroupedSampler(
-            self._train_lengths,
-            self.args.train_batch_size,
-            self.args.train_batch_size * self.args.gradient_accumulation_steps,
-            self.args.seed,
+    def get_train_dataloader(self) -> Any:
+        """Micro-batches in the order of our sampler; the library's own loader would take its sampler."""
+        rows, size = self.train_dataset, self.args.train_batch_size
+        sampler = LengthGroupedSampler(
+            self._train_lengths, size, size * self.args.gradient_accumulation_steps, self.args.seed
+        )
+        return self.accelerator.prepare(
+            DataLoader(
+                rows,
+                batch_size=size,
+                sampler=sampler,
+                collate_fn=self.data_collator,
+                pin_memory=self.args.dataloader_pin_memory,
+            )
         )
 
-    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: Any) -> torch.Tensor:
-        """Answer tokens of one optimiser step: every entry of `labels` is one, none is shifted away."""
-        return torch.tensor(sum(batch["labels"].numel() for batch in batch_samples), device=device)
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[dict[str, Any]], num_batches: int, device: Any
+    ) -> tuple[list[dict[str, Any]], torch.Tensor]:
+        """The micro-batches of one optimiser step and their answer tokens: each entry of `labels` is one, none is
+        shifted away as the library would have it."""
+        batches = list(islice(epoch_iterator, num_batches))
+        return batches, torch.tensor(sum(batch["labels"].numel() for batch in batches), device=device)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Over adapters in their own dtype: PEFT raises bf16 adapters to fp32 as a resume loads them."""
+        self._prepare_adapter(self.model)
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        return optimizer
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        """Forward and backward of one micro-batch, in parts once memory has been lacking; its share of the loss."""
+        """Forward and backward of one micro-batch, in parts once memory has run out; its share of the loss."""
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         step = partial(super().training_step, model, num_items_in_batch=num_items_in_batch)
         loss: torch.Tensor = self.step_down.run(step, inputs, trained)
+        self._loss.add(loss, self.state.global_step)
         self.tokens_seen += inputs["tokens"]
         self.examples_seen += len(inputs["labels"])
         return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """The library's own, with the loss since the last log even if that was before a resume."""
+        if "loss" in logs:
+            logs["loss"] = self._loss.take_mean(self.state.global_step)
+        super().log(logs, start_time)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -201,7 +234,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
     ) -> dict[str, float]:
         """Score the evaluation rows with the scorer that `compare` uses, and log the metrics.
 
-        An evaluation that was left gives {}; the checkpoint saved then lacks it, and a resume makes it good.
+        An evaluation that was interrupted gives {}; the checkpoint saved then lacks it, and a resume adds it.
         """
         if self._evaluation is None:
             return {}
@@ -214,26 +247,16 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
 
     def evaluate_again(self, checkpoint: Path) -> None:
         """The evaluation that the resumed checkpoint lacks, with what follows from it, as if it had been made then."""
-        self._load_rng_state(str(checkpoint))  # a save below must hold the state of that step
-        metrics = self._evaluate(None, None)
-        self._determine_best_metric(metrics, None)
+        metrics = self.evaluate()
         if metrics and self.control.should_save:
+            self._random_state_of = checkpoint  # the loop has not read it yet, and this is still that step
             self._save_checkpoint(self.model, None)
+            self._random_state_of = None
             self.control.should_save = False
 
-    def take_up(self, state: ResumeState) -> None:
-        """Go on summing the loss where the checkpoint stood between two logs."""
-        self._tr_loss = torch.tensor(state.unlogged_loss, device=self.args.device)
-        self._globalstep_last_logged = state.logged_step
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """The library's own; PEFT raises bf16 adapters to fp32 as it loads them, and a resumed training would go on in
-        another precision."""
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        self._prepare_adapter(self.model)
-
-    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
-        return bool(metrics) and bool(super()._determine_best_metric(metrics, trial))
+    def restore_loss(self, state: ResumeState) -> None:
+        """Continue the sum of the loss where the checkpoint stood between two logs."""
+        self._loss = UnloggedLoss(state.unlogged_loss, state.logged_step)
 
     def _score_evaluation(self, evaluation: PromptTokens, metric_key_prefix: str) -> dict[str, float]:
         self.model.eval()
@@ -250,7 +273,16 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         metrics[f"{metric_key_prefix}_seconds"] = time.monotonic() - started
         self.log(metrics)
         self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)  # changes `control` in place
+        self._keep_best(metrics)
         return metrics
+
+    def _keep_best(self, metrics: dict[str, float]) -> None:
+        """Note the best evaluation in the state, which checkpoints carry."""
+        if self._best_by is None:
+            return
+        value = metrics[f"eval_{self._best_by}"]
+        if is_better(value, self.state.best_metric, self._best_by):
+            self.state.best_metric, self.state.best_global_step = value, self.state.global_step
 
     def scorer(self, model: Any) -> Scorer:
         """Scores `model` as this training computes: its evaluation batch, its autocast, and no compiler."""
@@ -291,15 +323,17 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         for path in inner.iterdir():
             path.rename(folder / path.name)
         inner.rmdir()
+        if self._random_state_of is not None:
+            shutil.copyfile(self._random_state_of / _RANDOM_STATE, folder / _RANDOM_STATE)
         if self.state.best_global_step:
             self.state.best_model_checkpoint = str(self._paths.checkpoint(self.state.best_global_step))
         self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
         kept = ResumeState(
             self._identity,
-            self._tr_loss.item(),
-            self._globalstep_last_logged,
+            self._loss.total,
+            self._loss.logged_step(self.state.global_step),
             self.steps_per_epoch,
-            self.args.metric_for_best_model or "",
+            self._best_by or "",
         )
         write_json_atomically(folder / RESUME_STATE_NAME, kept.to_json())
         write_prompt_file(folder, self._spec)

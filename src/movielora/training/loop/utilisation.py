@@ -1,7 +1,7 @@
 """Model FLOP utilisation: the model's own arithmetic in a second, as a share of what this machine can do.
 
 Counted as in PaLM (Chowdhery et al. 2022, arXiv:2204.02311, appendix B), for frozen weights: two operations a weight
-and token forward, two backward to the activations, and two more where a weight is trained. Recomputed activations,
+and token forward, two backward to the activations, and two more if a weight is trained. Recomputed activations,
 attention's products and dropout do not count, nor does padding: work that a better program would not do.
 """
 
@@ -31,10 +31,10 @@ def least_seconds_per_token(model: Any) -> float:
 def flops_per_token(model: Any) -> int:
     """Operations of one trained token: the decoder's matrices and its adapters.
 
-    The head sees two positions a row, and so does all of the last layer but its keys and values where it is read at
-    the answers alone: too little to be counted.
+    The head sees two positions a row, and so does all of the last layer but its keys and values if it is read at
+    the answers only: too little to be counted.
 
-    `model` is a PEFT model. 4-bit weights are stored two to a byte and count as the weights they stand for.
+    `model` is a PEFT model. 4-bit weights are stored two to a byte and count as the weights they encode.
     """
     causal_lm = causal_lm_of(model)
     last = f"layers.{causal_lm.config.num_hidden_layers - 1}." if has_answer_layer(causal_lm) else None

@@ -1,0 +1,56 @@
+"""Signal handlers of this process, set for a while: a run's stop, a server that must end with its command."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Self
+
+Handler = Callable[[int, FrameType | None], object] | signal.Handlers
+
+
+class SignalHandlers:
+    """Handlers that `install` sets, as often as needed, and leaving the block takes back to what was there first."""
+
+    def __init__(self) -> None:
+        self._first: dict[int, Handler | int | None] = {}
+
+    def install(self, number: signal.Signals, handler: Handler) -> None:
+        """Only the main thread may. A handler that a library put in between is replaced, and not remembered."""
+        self._first.setdefault(number, signal.signal(number, handler))
+
+    def restore(self) -> None:
+        for number, handler in self._first.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        self._first.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.restore()
+
+
+class WaitingSignals:
+    """Signals that arrive inside wait until `release`, or the end of the block."""
+
+    def __init__(self, numbers: Iterable[signal.Signals]) -> None:
+        self._numbers = tuple(numbers)
+
+    def __enter__(self) -> Self:
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._numbers)
+        return self
+
+    def release(self) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def end_by(number: int) -> None:
+    """End this process by the signal, as if it had no handler for it."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

@@ -1,0 +1,89 @@
+"""The examples of a training as token ids, and which of them it trains on and evaluates on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movielora.config import Config
+from movielora.dataset.find import TrainingSplits
+from movielora.errors import DataError
+from movielora.examples.load import ExampleLoader
+from movielora.progress import Reporter
+from movielora.prompt.spec import PromptSpec
+from movielora.prompt.template import PromptTemplate
+from movielora.prompt.token_cache import clear_cache
+from movielora.prompt.token_sets import PromptTokens
+from movielora.prompt.tokenize import tokenize_split
+
+# More rows than this losing history to the cutoff means the cutoff is wrong, not the rows.
+_MOST_CUT = 0.2
+
+
+@dataclass(frozen=True)
+class TrainingExamples:
+    """`train_rows` and `eval_rows` are the rows used, ascending; `spec` is what their prompts were rendered by."""
+
+    spec: PromptSpec
+    train: PromptTokens
+    train_rows: NDArray[np.int64]
+    evaluation: PromptTokens | None
+    eval_rows: NDArray[np.int64]
+
+
+def load_examples(
+    config: Config, files: TrainingSplits, tokenizer: Any, reporter: Reporter, *, clear_token_cache: bool = False
+) -> TrainingExamples:
+    """Tokenize both splits by the config's prompt spec.
+
+    Raises DataError if they cannot be read, an example does not fit, or too many lose history to the cutoff.
+    """
+    cache_dir = Path(config.preprocessing_cache_dir)
+    if clear_token_cache:
+        reporter.note(f"Removed {clear_cache(cache_dir)} token caches from {cache_dir}")
+    loader = ExampleLoader(config.prompt_history_len, reporter)
+    template = PromptTemplate(tokenizer, PromptSpec.of_config(config, loader.dataset_history_len(files.train)))
+
+    def load(path: Path) -> PromptTokens:
+        examples = tokenize_split(
+            path, loader, template, tokenizer, cutoff_len=config.cutoff_len, cache_dir=cache_dir, reporter=reporter
+        )
+        check_truncation(examples, path, config, reporter)
+        return examples
+
+    train = load(files.train)
+    evaluation = load(files.evaluation) if files.evaluation else None
+    return TrainingExamples(
+        template.spec,
+        train,
+        sample_rows(len(train), config.max_samples, config.seed),
+        evaluation,
+        sample_rows(len(evaluation or ()), config.max_eval_samples, config.seed),
+    )
+
+
+def sample_rows(count: int, most: int | None, seed: int) -> NDArray[np.int64]:
+    """`most` of `count` row numbers, drawn without replacement, ascending; all of them if `most` is None."""
+    if most is None or most >= count:
+        return np.arange(count, dtype=np.int64)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False)).astype(np.int64)
+
+
+def check_truncation(examples: PromptTokens, path: Path, config: Config, reporter: Reporter) -> None:
+    """Report how many rows lost history; raise DataError if more than a fifth did, unless that is allowed."""
+    if not examples.rows_cut:
+        return
+    share = examples.rows_cut / len(examples)
+    said = (
+        f"{examples.rows_cut:,} of {len(examples):,} examples of {path} ({share:.1%}) "
+        f"lost history to `cutoff_len: {config.cutoff_len}`"
+    )
+    if share > _MOST_CUT and not config.allow_truncation:
+        raise DataError(
+            said, "movielora audit --config … recommends a cutoff; --set allow_truncation=true trains anyway"
+        )
+    reporter.warn(said)
