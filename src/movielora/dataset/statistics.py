@@ -1,4 +1,4 @@
-"""What a reader of a dataset should know of it: counts, shares of Yes, ties, and leaks across users."""
+"""Statistics of a dataset: shares of Yes, ties, repeated ratings, and leaks of time across users."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tie_rate(timelines: Timelines) -> float:
 
 
 def time_leak(timelines: Timelines, splits: Splits) -> TimeLeak:
-    """Test rows against the training examples that are strictly later.
+    """Compare test rows with the training examples that are strictly later.
 
     Those are of other users: both splits keep each user's own time order.
     """
