@@ -151,7 +151,8 @@ def answer_trainer(
     from movielora.model.tokenizer import load_tokenizer
     from movielora.prompt.spec import PromptSpec
     from movielora.runs.paths import RunPaths
-    from movielora.training.loop.trainer import AnswerTrainer, training_arguments
+    from movielora.training.loop.arguments import training_arguments
+    from movielora.training.loop.trainer import AnswerTrainer
 
     arguments = training_arguments(config, folder, placement, steps)
     arguments.save_strategy = "no"

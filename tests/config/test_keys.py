@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from movielora.config import Config, resolve_config
-from movielora.config.keys import METRIC_DIRECTIONS, NO_EFFECT, InferenceConfig
+from movielora.config.keys import InferenceConfig
+from movielora.config.named_values import METRIC_DIRECTIONS, NO_EFFECT
 from movielora.errors import ConfigError
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))

@@ -26,8 +26,9 @@ from movielora.prompt.template import PromptTemplate
 from movielora.prompt.text_tokens import tokenize_records
 from movielora.prompt.token_sets import TokenizedExamples
 from movielora.runs.paths import RunPaths
+from movielora.training.loop.arguments import training_arguments
 from movielora.training.loop.sampler import LengthGroupedSampler
-from movielora.training.loop.trainer import AnswerTrainer, training_arguments
+from movielora.training.loop.trainer import AnswerTrainer
 
 STEPS, MICRO_BATCH, ACCUMULATION = 6, 3, 2
 

@@ -22,7 +22,8 @@ from movielora.prompt.spec import PromptSpec
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.text_tokens import tokenize_records
 from movielora.runs.paths import RunPaths
-from movielora.training.loop.trainer import AnswerTrainer, training_arguments
+from movielora.training.loop.arguments import training_arguments
+from movielora.training.loop.trainer import AnswerTrainer
 
 STEPS = 3
 

@@ -1,7 +1,7 @@
 """Every YAML key: its type, unit, default and meaning. No other file holds a default of these.
 
 The names are LLaMA-Factory's, so that users keep the files they have. Around its type each key says what a change of
-it means for a run that is resumed (`on_resume.py`). A key listed in `NO_EFFECT` is accepted and
+it means for a run that is resumed (`on_resume.py`). A key listed in `NO_EFFECT` (`named_values.py`) is accepted and
 named once at start; a key that is not here is an error (`resolve.py`).
 """
 
@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from movielora.config.contradictions import ContradictionError, contradictions
+from movielora.config.named_values import LORA_TARGETS
 from movielora.config.on_resume import (
     BaseModelKey,
     ChangesBest,
@@ -22,39 +24,6 @@ from movielora.config.on_resume import (
     PromptShape,
     TrainingData,
 )
-
-# What `evaluation.metrics` gives, and whether more is better; a test holds the two together.
-METRIC_DIRECTIONS: dict[str, bool] = {
-    "accuracy": True,
-    "precision": True,
-    "recall": True,
-    "f1": True,
-    "auc": True,
-    "log_loss": False,
-    "answer_mass": True,
-    "loss": False,
-}
-
-# `lora_target` shorthands → module names of the Qwen3 decoder layer.
-LORA_TARGETS: dict[str, tuple[str, ...]] = {
-    "all": ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
-    "qv": ("q_proj", "v_proj"),
-    "fn": ("gate_proj", "up_proj", "down_proj"),
-}
-
-# Keys that cannot change anything here → why, as shown to the user.
-NO_EFFECT: dict[str, str] = {
-    "do_train": "`movielora train` trains",
-    "do_eval": "`eval_strategy` decides when to evaluate",
-    "template": "the model's own chat template is used",
-    "enable_special_tokenization": "text from data never becomes a control token",
-    "packing": "rows of similar length are batched together instead",
-    "num_proc": "each distinct piece of text is tokenized once, in one process",
-    "eval_accumulation_steps": "evaluation keeps two numbers a row",
-    "skip_memory_metrics": "peak memory is always recorded",
-    "prediction_loss_only": "the metrics come from the same forward pass as the loss",
-    "inference.use_peft_directly": "the adapter is always loaded with PEFT",
-}
 
 _DEFAULT_ROWS = 2
 
@@ -72,14 +41,6 @@ def _no_for_false(value: Any) -> Any:
 
 def _list_of_one(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
-
-
-class ContradictionError(ValueError):
-    """Keys that do not agree: (key, sentence) of each."""
-
-    def __init__(self, found: list[tuple[str, str]]) -> None:
-        super().__init__("; ".join(text for _, text in found))
-        self.found = found
 
 
 class _Keys(BaseModel):
@@ -335,55 +296,7 @@ class Config(_Keys):
 
     @model_validator(mode="after")
     def _agree(self) -> Config:
-        found = [(key, text) for wrong, key, text in self._contradictions() if wrong]
+        found = contradictions(self)
         if found:
             raise ContradictionError(found)
         return self
-
-    def _contradictions(self) -> list[tuple[bool, str, str]]:
-        """(whether it is one, the key it is reported under, what to say)."""
-        no_eval = self.eval_strategy == "no"
-        targets = self.target_modules
-        auto = self.per_device_train_batch_size == "auto"
-        whole = self.effective_batch_size
-        return [
-            (
-                whole is not None and not auto and whole != self.rows_per_step,
-                "effective_batch_size",
-                f"`effective_batch_size: {whole}` is not `per_device_train_batch_size` × `gradient_accumulation_steps` "
-                f"({self.per_device_train_batch_size} × {self.gradient_accumulation_steps}): leave one of them out",
-            ),
-            (
-                self.enable_liger_kernel is True and self.torch_compile,
-                "enable_liger_kernel",
-                "`enable_liger_kernel: true` and `torch_compile: true` fuse the same operations: choose one",
-            ),
-            (self.fp16 and self.bf16 is True, "fp16", "`fp16` and `bf16` exclude each other: choose one"),
-            (
-                self.best_metric not in METRIC_DIRECTIONS,
-                "metric_for_best_model",
-                f"`metric_for_best_model: {self.metric_for_best_model}` is no metric; "
-                f"choose one of {', '.join(METRIC_DIRECTIONS)}",
-            ),
-            (
-                no_eval and self.load_best_model_at_end,
-                "load_best_model_at_end",
-                "`load_best_model_at_end: true` needs evaluations, but `eval_strategy` is `no`",
-            ),
-            (
-                no_eval and self.early_stopping_patience is not None,
-                "early_stopping_patience",
-                "`early_stopping_patience` needs evaluations, but `eval_strategy` is `no`",
-            ),
-            (not all(targets), "lora_target", "`lora_target` holds an empty name"),
-            (
-                "lm_head" in targets,
-                "lora_target",
-                "`lora_target` must not name `lm_head`: the answer is read from its weights",
-            ),
-            (
-                self.max_steps == 0,
-                "max_steps",
-                "`max_steps: 0` trains nothing; use -1 to follow `num_train_epochs`",
-            ),
-        ]

@@ -12,7 +12,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from movielora.config.keys import NO_EFFECT, Config, ContradictionError, InferenceConfig
+from movielora.config.contradictions import ContradictionError
+from movielora.config.keys import Config, InferenceConfig
+from movielora.config.named_values import NO_EFFECT
 from movielora.config.yaml_file import YamlFile, dump_inline, dump_yaml, flatten, parse_yaml, read_yaml_file
 from movielora.errors import ConfigError
 

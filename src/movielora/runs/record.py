@@ -23,7 +23,7 @@ from movielora.runs.paths import RunPaths
 from movielora.storage import fields, process
 from movielora.storage.atomic import finite, read_json
 
-SCHEMA_VERSION = 1
+RECORD_SCHEMA = 1
 # Resuming again and again keeps the record small: the first attempts beyond this are forgotten.
 _ATTEMPTS_KEPT = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -98,7 +98,7 @@ def new_record(
     identity, events = process.this_process(), memory_events.events_file()
     return {
         **{key: kept[key] for key in ("data_hash", "base", "placement") if key in kept},
-        "schema": SCHEMA_VERSION,
+        "schema": RECORD_SCHEMA,
         "run_id": fields.text(kept.get("run_id"), 100)
         or f"{datetime.fromtimestamp(now):%Y%m%d}-{secrets.token_hex(6)}",
         "name": check_name(name) if name else _kept_name(kept) or _fitting(default_name),

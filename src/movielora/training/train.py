@@ -198,7 +198,8 @@ def _choose_placement(work: _Work) -> Placement:
 def _build_trainer(work: _Work, placement: Placement, tokenizer: Any, examples: TrainingExamples, steps: int) -> Any:
     """The base on its device with the adapter's plan, in an AnswerTrainer for `steps` optimiser steps."""
     from movielora.model.lora import check_targets, lora_config
-    from movielora.training.loop.trainer import AnswerTrainer, training_arguments
+    from movielora.training.loop.arguments import training_arguments
+    from movielora.training.loop.trainer import AnswerTrainer
 
     config, paths = work.config, work.session.paths
     with work.reporter.phase("Loading model"):

@@ -17,7 +17,7 @@ Row = dict[str, float]
 
 
 @dataclass(frozen=True)
-class History:
+class RunHistory:
     """Rows by step: `steps` have a training loss, `evaluations` have `eval_…` figures. `lost_at`: a loss was NaN."""
 
     steps: list[Row] = field(default_factory=list)
@@ -29,18 +29,18 @@ class History:
         return self.evaluations[-1] if self.evaluations else {}
 
 
-def read_metrics(path: Path) -> History:
+def read_metrics(path: Path) -> RunHistory:
     """The rows of metrics.jsonl; lines that are no JSON objects (a half-written last one) are skipped."""
     return _collect(_parse(line) for line in _last_lines(path))
 
 
-def history_from_state(state: dict[str, Any]) -> History:
+def history_from_state(state: dict[str, Any]) -> RunHistory:
     """The rows of `log_history` in a trainer_state.json."""
     logged = state.get("log_history")
     return _collect(logged if isinstance(logged, list) else [])
 
 
-def best_evaluation(history: History, metric: str) -> tuple[float, int] | None:
+def best_evaluation(history: RunHistory, metric: str) -> tuple[float, int] | None:
     """The best value of `metric` (such as `eval_f1`; a loss is best when low) and its step; the first of equals."""
     found = [(row[metric], int(row.get("step", 0))) for row in history.evaluations if metric in row]
     if not found:
@@ -48,7 +48,7 @@ def best_evaluation(history: History, metric: str) -> tuple[float, int] | None:
     return min(found) if metric.endswith("loss") else max(found, key=lambda pair: (pair[0], -pair[1]))
 
 
-def _collect(rows: Iterable[Any]) -> History:
+def _collect(rows: Iterable[Any]) -> RunHistory:
     """Sort rows by kind. A row that goes back in steps was written after a resume: it replaces what it repeats."""
     steps: list[Row] = []
     evaluations: list[Row] = []
@@ -63,7 +63,7 @@ def _collect(rows: Iterable[Any]) -> History:
         elif "loss" in row:
             lost_at = int(step) if "loss" not in figures else None
             _append(steps, figures, step)
-    return History(steps, evaluations, lost_at)
+    return RunHistory(steps, evaluations, lost_at)
 
 
 def _append(rows: list[Row], row: Row, step: float) -> None:

@@ -12,7 +12,7 @@ from movielora.runs.log_file import last_line
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import RunRecord
 from movielora.runs.status.heartbeat import Heartbeat, read_heartbeat
-from movielora.runs.status.history import History, best_evaluation, history_from_state, read_metrics
+from movielora.runs.status.history import RunHistory, best_evaluation, history_from_state, read_metrics
 from movielora.runs.status.state import Liveness, RunState, derive, read_record_and_liveness
 from movielora.storage import fields, process
 
@@ -54,7 +54,7 @@ class RunStatus:
     gpu_peak_bytes: int | None
     checkpoints: list[Checkpoint]
     best: Best | None
-    history: History
+    history: RunHistory
     last_log_line: str
     heartbeat_age_seconds: float | None
     attempt: int
@@ -110,7 +110,7 @@ class _Evidence:
     heartbeat: Heartbeat
     checkpoints: list[Checkpoint]
     trainer_state: dict[str, Any]
-    history: History
+    history: RunHistory
 
     @property
     def plain_trainer(self) -> bool:

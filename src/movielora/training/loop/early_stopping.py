@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from movielora.config import Config
-from movielora.config.keys import METRIC_DIRECTIONS
+from movielora.config.named_values import METRIC_DIRECTIONS
 
 # A row as the trainer logs it: `loss` or `eval_…`, and `step`.
 LogRow = dict[str, Any]

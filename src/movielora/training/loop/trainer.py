@@ -19,10 +19,8 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
-from movielora.config import Config
 from movielora.errors import WorkError
 from movielora.model.adapter import prepare_adapter
-from movielora.model.base import Placement
 from movielora.model.kernels.compiling import compile_layers, uncompiled
 from movielora.prompt.spec import PromptSpec, write_prompt_file
 from movielora.prompt.token_sets import PromptTokens
@@ -31,6 +29,7 @@ from movielora.runs.paths import RESUME_STATE_NAME, TRAINER_STATE_NAME, RunPaths
 from movielora.scoring.answer_position import answer_loss, collate
 from movielora.scoring.scorer import Scorer
 from movielora.storage.atomic import write_json_atomically
+from movielora.training.loop.arguments import optimizer_options
 from movielora.training.loop.batch import StepDown
 from movielora.training.loop.early_stopping import is_better
 from movielora.training.loop.evaluation import evaluation_metrics
@@ -58,49 +57,6 @@ class EvaluationLeft(Exception):  # noqa: N818 - a way out, not an error
     def __init__(self, *, save: bool) -> None:
         super().__init__()
         self.save = save
-
-
-def training_arguments(config: Config, output_dir: Path, placement: Placement, steps: int) -> SFTConfig:
-    """The config as transformers' and TRL's arguments. What they would do unasked is switched off."""
-    return SFTConfig(
-        output_dir=str(output_dir),
-        per_device_train_batch_size=config.micro_batch,
-        per_device_eval_batch_size=config.per_device_eval_batch_size,
-        gradient_accumulation_steps=config.gradient_accumulation_steps,
-        learning_rate=config.learning_rate,
-        num_train_epochs=config.num_train_epochs,
-        max_steps=config.max_steps,
-        lr_scheduler_type=config.lr_scheduler_type,
-        # A count, not a ratio: below 1 the library reads a ratio, and 1.0 would mean one step.
-        warmup_steps=round(config.warmup_ratio * steps),
-        weight_decay=config.weight_decay,
-        adam_beta1=config.adam_beta1,
-        adam_beta2=config.adam_beta2,
-        adam_epsilon=config.adam_epsilon,
-        max_grad_norm=config.max_grad_norm,
-        seed=config.seed,
-        gradient_checkpointing=config.gradient_checkpointing,
-        # The base is loaded in its precision; autocast would only cast the activations back and forth.
-        bf16=False,
-        fp16=config.fp16,
-        use_cpu=placement.device == "cpu",
-        ddp_timeout=config.ddp_timeout,
-        eval_strategy=config.eval_strategy,
-        eval_steps=config.eval_steps if config.eval_strategy == "steps" else None,
-        save_strategy="steps",
-        save_steps=config.save_steps,
-        save_total_limit=None,  # ours: the library would delete the newest of two, and with it the resume
-        # The best adapter is loaded and re-scored from the saved files at the end (train.py), not from memory.
-        load_best_model_at_end=False,
-        logging_steps=config.logging_steps,
-        logging_nan_inf_filter=False,
-        report_to=[],  # train.py adds TensorBoard with the run's own folder
-        dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
-        dataloader_pin_memory=placement.device == "cuda",
-        disable_tqdm=True,
-        log_level="error",
-    )
 
 
 class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
@@ -157,7 +113,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
             data_collator=self._collate,
             peft_config=peft_config,
             processing_class=tokenizer,
-            optimizer_cls_and_kwargs=(MasterAdamW, _optimizer_options(args)),
+            optimizer_cls_and_kwargs=(MasterAdamW, optimizer_options(args)),
         )
         self._prepare_adapter = partial(prepare_adapter, mixed_fp16=args.fp16, compiled=compiled)
         self._prepare_adapter(self.model)
@@ -343,15 +299,6 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No generated model card beside every checkpoint: run.json says what was done."""
-
-
-def _optimizer_options(args: SFTConfig) -> dict[str, Any]:
-    return {
-        "lr": args.learning_rate,
-        "betas": (args.adam_beta1, args.adam_beta2),
-        "eps": args.adam_epsilon,
-        "fused": True,
-    }
 
 
 def _raise_save_error(step: int, error: Exception) -> None:
