@@ -1,4 +1,4 @@
-"""The data and models that benchmarks work on: the real ones where they are, invented ones where not."""
+"""The data and models that benchmarks work on: the real ones if they are there, else synthetic ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from places import PROJECT, SHARED, WORK
 
 
 def dataset() -> Path:
-    """The prepared dataset folder: of ml-latest-small, or of invented ratings where that is absent."""
+    """The prepared dataset folder: of ml-latest-small, or of synthetic ratings if that is absent."""
     from movielora.dataset.options import PrepareOptions
     from movielora.preparation.prepare import prepare
     from movielora.sources.synthetic import SyntheticSize, write_synthetic_movielens
@@ -24,7 +24,7 @@ def dataset() -> Path:
     if not (folder / "meta.json").is_file():
         source = real
         if not real.is_dir():
-            source = WORK / "invented_ratings"
+            source = WORK / "synthetic_ratings"
             write_synthetic_movielens(source, SyntheticSize())
         prepare(source, folder, PrepareOptions(), SILENT)
     return folder
@@ -65,7 +65,7 @@ def large_dataset(count: int) -> Path:
 
 
 def tokenizer_folder() -> Path:
-    """The real Qwen3 tokenizer, or the embedded base's where that is absent."""
+    """The real Qwen3 tokenizer, or the embedded base's if that is absent."""
     real = SHARED / "qwen3-tokenizer"
     return real if real.is_dir() else tiny_base()
 

@@ -42,7 +42,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_json_is_one_object_and_nothing_else_on_stdout(source: Path, tmp_path: Path) -> None:
-    out = tmp_path / "data" / "invented"
+    out = tmp_path / "data" / "synthetic"
     done = run("--source", source, "--output-dir", out, "--json")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
@@ -182,16 +182,20 @@ def test_no_write_permission(source: Path, tmp_path: Path) -> None:
     assert "Permission denied" in done.stderr
 
 
-def test_a_full_disk_leaves_the_earlier_dataset_as_it_was(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("export", ["json", "none"])
+def test_a_full_disk_leaves_the_earlier_dataset_as_it_was(source: Path, tmp_path: Path, export: str) -> None:
     out = tmp_path / "set"
     run("--source", source, "--output-dir", out)
     before = everything_below(tmp_path)
 
-    def little_room() -> None:  # no file may grow beyond 50 kB, which is what a full disk looks like
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+    room = 50_000 if export == "json" else 3_000
 
-    done = run("--source", source, "--output-dir", out, "--history-len", "3", preexec_fn=little_room)
+    def little_room() -> None:  # no file may grow beyond the room, which is what a full disk looks like
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    words = ("--source", source, "--output-dir", out, "--history-len", "3", "--export", export)
+    done = run(*words, preexec_fn=little_room)
     assert done.returncode == 2
     assert f"{out} cannot be written: File too large." in done.stderr
     assert everything_below(tmp_path) == before
@@ -284,6 +288,31 @@ def test_a_link_to_a_dataset_folder_is_written_through(source: Path, tmp_path: P
     assert run("--source", source, "--output-dir", tmp_path / "data" / "set").returncode == 0
     assert sorted(path.name for path in (tmp_path / "far").iterdir()) == FILES
     assert "set_train" in json.loads((tmp_path / "data" / "dataset_info.json").read_text())
+
+
+def test_the_old_name_of_the_export_still_works_and_none_is_shown(source: Path, tmp_path: Path) -> None:
+    assert run("--source", source, "--output-dir", tmp_path / "old", "--format", "jsonl").returncode == 0
+    assert (tmp_path / "old" / "train.jsonl").is_file()
+    done = run("--source", source, "--output-dir", tmp_path / "none", "--export", "none")
+    assert done.returncode == 0, done.stderr
+    assert "No JSON files for other tools" in done.stdout
+    assert [path.name for path in (tmp_path / "none").glob("*.json*")] == ["meta.json"]
+
+
+def test_a_large_dataset_is_not_exported_and_that_is_noted(
+    source: Path, tmp_path: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from movielora.console.reporting import reporter
+
+    monkeypatch.setattr("movielora.preparation.prepare.MOST_EXPORTED", 100)
+    meta = prepare(source, tmp_path / "set", PrepareOptions(), reporter()).meta
+    examples = sum(meta["counts"].values())
+    assert f"No JSON files for other tools: {examples:,} examples are many" in capsys.readouterr().err
+    assert (meta["export"], meta["options"]["export"]) == ("none", None)
+    assert sorted(meta["files"]) == ["films.parquet", "interactions.parquet"]
+    asked = prepare(source, tmp_path / "set", PrepareOptions(export="json"), SILENT).meta
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == FILES
+    assert asked["content_sha256"] == meta["content_sha256"]
 
 
 def test_help_shows_the_defaults_and_an_example() -> None:

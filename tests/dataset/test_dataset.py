@@ -155,7 +155,7 @@ def overwrite(name: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "wanted"),
     [
-        (lambda folder: (folder / "meta.json").unlink(), "is no prepared dataset: there is no "),
+        (lambda folder: (folder / "meta.json").unlink(), "is not a prepared dataset: there is no "),
         (cut("meta.json"), "meta.json is damaged: "),
         (set_meta(schema_version=3), "meta.json has schema_version 3; this movielora reads 2."),
         (set_meta(schema_version=1), "was prepared by an older movielora and holds JSON files but no columns."),

@@ -164,7 +164,7 @@ def test_a_part_that_was_complete_already_is_only_checked(server: Server, tmp_pa
 
 def test_a_wrong_checksum_removes_the_file(server: Server, tmp_path: Path) -> None:
     server.md5 = "0" * 32
-    with pytest.raises(WorkError, match=r"came damaged: its MD5 is [0-9a-f]{32} and should be 0{32}"):
+    with pytest.raises(WorkError, match=r"is damaged: its MD5 is [0-9a-f]{32} and should be 0{32}"):
         fetch("ml-latest-small", tmp_path, base_url=server.url)
     assert not list(tmp_path.glob("*.zip*"))
 

@@ -1,4 +1,4 @@
-"""The invented MovieLens: real files, the same for a seed, and something to learn in them."""
+"""Synthetic ratings: real files, the same for a seed, and something to learn in them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from movielora.dataset.options import PrepareOptions
 from movielora.examples.importers.rendered_text import parse_films
 from movielora.preparation.prepare import prepare
 from movielora.sources.catalogue import read_source
-from movielora.sources.synthetic import SyntheticSize, invented_titles, write_synthetic_movielens
+from movielora.sources.synthetic import SyntheticSize, synthetic_titles, write_synthetic_movielens
 
 SMALL = SyntheticSize(users=20, films=60, least_ratings=20, mean_ratings=30)
 
@@ -58,9 +58,9 @@ def test_users_in_blocks_are_still_all_there(tmp_path: Path, monkeypatch: pytest
 
 
 def test_titles_are_different(tmp_path: Path) -> None:
-    titles = invented_titles(2000, seed=5)
+    titles = synthetic_titles(2000, seed=5)
     assert len(set(titles)) == 2000
-    assert titles == invented_titles(2000, seed=5)
+    assert titles == synthetic_titles(2000, seed=5)
 
 
 def test_leniency_and_films_can_both_be_learnt(tmp_path: Path) -> None:

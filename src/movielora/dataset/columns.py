@@ -9,6 +9,8 @@ null for an example that a cap left out. 32 million ratings are about 0.3 GB.
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import polars as pl
 from movielora.dataset.films import Films
 from movielora.dataset.splits import SPLITS, Splits
 from movielora.dataset.timelines import Integers, Timelines
+from movielora.storage.atomic import sync
 
 HISTORY = "history"
 _CODES = (*SPLITS, HISTORY)
@@ -39,7 +42,7 @@ def write_interactions(path: Path, timelines: Timelines, films: Films, splits: S
             names.gather(split_codes(timelines, splits, history_len)),
         ]
     )
-    frame.write_parquet(path, compression="zstd")
+    _write(frame, path)
 
 
 def write_films(path: Path, films: Films, train_ratings: Integers, train_likes: Integers) -> None:
@@ -53,7 +56,17 @@ def write_films(path: Path, films: Films, train_ratings: Integers, train_likes: 
             pl.Series("train_likes", train_likes, dtype=pl.Int64),
         ]
     )
-    frame.write_parquet(path, compression="zstd")
+    _write(frame, path)
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    try:
+        frame.write_parquet(path, compression="zstd")
+    except pl.exceptions.PolarsError as error:  # a full disk comes as text: "... (os error 28)"
+        if found := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+        raise
+    sync(path)
 
 
 def split_codes(timelines: Timelines, splits: Splits, history_len: int) -> npt.NDArray[np.uint8]:

@@ -32,9 +32,9 @@ _OURS = ("train.json", "train.jsonl", "eval.json", "eval.jsonl", TEST, "movies.j
 def staged_folder(output_dir: Path, reporter: Reporter = SILENT) -> Iterator[Path]:
     """A folder to write into, whose files take their place in `output_dir` when the block ends well.
 
-    It stands inside `output_dir`, or beside it where that is new, so that moving is renaming. After an error or an
-    interruption nothing of it is left; what a killed process left is removed by the next one, which says so. Files of
-    an earlier dataset are replaced, `meta.json` last; others are kept.
+    It is inside `output_dir`, or beside it if that is new, so that moving is renaming. After an error or an
+    interruption nothing of it is left; what a killed process left is removed by the next one, which reports it. Files
+    of an earlier dataset are replaced, `meta.json` last; others are kept.
 
     Raises:
         OutputError: the folder cannot be made or written, or the disk is full.

@@ -107,7 +107,7 @@ def _read_object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise DataError(f"{path.parent} is no prepared dataset: there is no {path}.", again) from None
+        raise DataError(f"{path.parent} is not a prepared dataset: there is no {path}.", again) from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
     except (ValueError, RecursionError) as error:

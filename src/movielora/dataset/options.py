@@ -31,7 +31,7 @@ class PrepareOptions:
     max_eval: int | None = None
     """Evaluation examples kept, by a seeded sample; none keeps all."""
     seed: int = 13
-    """Seed of that sample, the only thing here that is drawn."""
+    """Seed of that sample; nothing else is random."""
     export: Export | None = None
     """JSON files for other tools, beside the columns. `json`: an array with one record a line; `jsonl`: the records
     only; `none`: no JSON. Not given: `json` up to a million examples, else none."""
@@ -40,7 +40,7 @@ class PrepareOptions:
         problems = tuple(_problems(self))
         if problems:
             raise ConfigError(
-                "The options of prepare do not fit.", "movielora prepare --help shows each option.", problems
+                "The options of prepare are not valid.", "movielora prepare --help shows each option.", problems
             )
 
 
@@ -53,7 +53,7 @@ def _problems(options: PrepareOptions) -> list[str]:
         found.append(f"--rating-threshold is {options.rating_threshold:g}: it must be above 0 and at most 5 stars.")
     ratios = {"--val-ratio": options.val_ratio, "--test-ratio": options.test_ratio}
     wrong = [name for name, ratio in ratios.items() if not 0 < ratio < 1]
-    found += [f"{name} is {ratios[name]:g}: it must lie between 0 and 1, neither included." for name in wrong]
+    found += [f"{name} is {ratios[name]:g}: it must be above 0 and below 1." for name in wrong]
     if not wrong and math.fsum(ratios.values()) >= 1:
         found.append(f"--val-ratio and --test-ratio add up to {sum(ratios.values()):g}: nothing is left to train on.")
     for name, limit in (("--max-per-user", options.max_per_user), ("--max-eval", options.max_eval)):

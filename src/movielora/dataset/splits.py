@@ -100,7 +100,7 @@ def _split_by_time(times: Integers, options: PrepareOptions) -> tuple[npt.NDArra
     """Two moments cut all users: train is before the first, test from the second on.
 
     The moments are the times of the examples at which the later ones make up the ratios; examples of the same second
-    all fall on the later side, so that no example is trained on that is as late as a held-out one.
+    are all on the later side, so that no example is trained on that is as late as a held-out one.
     """
     ordered = np.sort(times)
     examples = np.array([len(times)])
@@ -120,9 +120,9 @@ def _refuse_empty(chosen: dict[str, Integers], options: PrepareOptions) -> None:
         return
     counts = ", ".join(f"{name} {len(chosen[name]):,}" for name in SPLITS)
     if options.max_per_user is not None and options.max_per_user < len(SPLITS):
-        cure = f"Use --max-per-user {len(SPLITS)} or more."
+        next_step = f"Use --max-per-user {len(SPLITS)} or more."
     elif options.split == "global-time":
-        cure = "Larger ratios help, or --split user-timeline: too many examples share one second at the cut."
+        next_step = "Larger ratios help, or --split user-timeline: too many examples have one timestamp at the cut."
     else:
-        cure = "Use a smaller --history-len, or data with more ratings a user."
-    raise DataError(f"The split {' and '.join(empty)} would be empty ({counts}).", cure)
+        next_step = "Use a smaller --history-len, or data with more ratings a user."
+    raise DataError(f"The split {' and '.join(empty)} would be empty ({counts}).", next_step)

@@ -1,4 +1,4 @@
-"""What a reader of a dataset should know of it: counts, shares of Yes, ties, and leaks across users."""
+"""Statistics of a dataset: shares of Yes, ties, repeated ratings, and leaks of time across users."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 
 from movielora.dataset.splits import SPLITS, Splits
 from movielora.dataset.timelines import Timelines
+
+_BLOCK_USERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def tie_rate(timelines: Timelines) -> float:
 
 
 def time_leak(timelines: Timelines, splits: Splits) -> TimeLeak:
-    """Test rows against the training examples that are strictly later.
+    """Compare test rows with the training examples that are strictly later.
 
     Those are of other users: both splits keep each user's own time order.
     """
@@ -52,13 +54,12 @@ def time_leak(timelines: Timelines, splits: Splits) -> TimeLeak:
 
 def duplicate_ratings(timelines: Timelines) -> int:
     """Ratings of a film that the same user rated before (counted, and kept)."""
-    distinct = 0
-    # user blocks keep the keys small: the whole table at once would double the memory
-    for start in range(0, len(timelines.users), 10_000):
-        stop = min(start + 10_000, len(timelines.users))
-        first, last = timelines.starts[start], timelines.starts[stop]
-        owner = np.repeat(np.arange(stop - start), np.diff(timelines.starts[start : stop + 1]))
-        order = np.lexsort((timelines.item[first:last], owner))
-        movie, owner = timelines.item[first:last][order], owner[order]
-        distinct += 1 + int(((movie[1:] != movie[:-1]) | (owner[1:] != owner[:-1])).sum())
-    return len(timelines.item) - distinct
+    repeated = 0
+    films = int(timelines.item.max(initial=0)) + 1
+    # blocks of users keep the keys small: those of all ratings at once are 0.5 GB for 32 million
+    for start in range(0, len(timelines.users), _BLOCK_USERS):
+        starts = timelines.starts[start : start + _BLOCK_USERS + 1]
+        owner = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        keys = np.sort(owner * films + timelines.item[starts[0] : starts[-1]])
+        repeated += int((keys[1:] == keys[:-1]).sum())
+    return repeated

@@ -18,7 +18,7 @@ from movielora.machine.library_output import quiet_libraries
 from movielora.model.folder import check_weights, read_model_config
 from movielora.prompt.render import render_input
 from movielora.prompt.spec import INSTRUCTION, SYSTEM
-from movielora.sources.synthetic import invented_titles
+from movielora.sources.synthetic import synthetic_titles
 from movielora.storage.atomic import read_json
 from movielora.storage.complete_folder import complete_folder
 
@@ -99,7 +99,7 @@ def _is_whole(folder: Path) -> bool:
 
 def _corpus() -> list[str]:
     """Prompts and answers over synthetic titles: what the tokenizer's merges are learned from."""
-    titles = invented_titles(3000, seed=_SEED)
+    titles = synthetic_titles(3000, seed=_SEED)
     ratings = [half / 2 for half in range(1, 11)]
     texts = [f"system\n{SYSTEM}", f"user\n{INSTRUCTION}"]
     for start in range(0, len(titles) - 6, 6):

@@ -1,1 +1,1 @@
-"""Ratings from elsewhere: one file a source."""
+"""Sources of ratings: one module each, listed in `catalogue.py`."""

@@ -92,9 +92,10 @@ def _as_source(path: Path) -> SourceFile:
 
 def _read_ratings(file: SourceFile) -> pl.DataFrame:
     """The ratings with ids as text, in the file's order; raises DataError."""
-    names = _header(file)
+    header = _header(file)
+    names = _names(file, header)
     places = [_place(file, names, wanted) for wanted in (_USER, _ITEM, _RATING, _TIME)]
-    frame = _read_whole(file, places)
+    frame = _read_whole(file, [header[place] for place in places])
     if frame is None or not _all_valid(frame):
         frame = _read_by_row(file, places)
     if frame.is_empty():
@@ -103,24 +104,21 @@ def _read_ratings(file: SourceFile) -> pl.DataFrame:
     return frame.with_columns(pl.col("timestamp").floor().cast(pl.Int64))
 
 
-def _read_whole(file: SourceFile, places: list[int]) -> pl.DataFrame | None:
-    """All ratings by polars, or None if it cannot read them."""
-    names = [f"column_{place + 1}" for place in places]
-    types = dict(zip(names, _COLUMN_TYPES, strict=True))
+def _read_whole(file: SourceFile, fields: list[str]) -> pl.DataFrame | None:
+    """The four columns under `fields` by polars, or None if it cannot read them."""
+    types = dict(zip(fields, _COLUMN_TYPES, strict=True))
     try:
         frame = pl.read_csv(
             file.path,
             separator="\t",
-            has_header=False,
-            skip_lines=1,
-            columns=names,
+            columns=fields,
             schema_overrides=types,
             quote_char=None,
             infer_schema_length=1,
         )
     except pl.exceptions.PolarsError:
         return None
-    return frame.select(pl.col(old).alias(new) for old, new in zip(names, COLUMNS, strict=True))
+    return frame.select(pl.col(old).alias(new) for old, new in zip(fields, COLUMNS, strict=True))
 
 
 def _all_valid(frame: pl.DataFrame) -> bool:
@@ -151,7 +149,7 @@ def _read_by_row(file: SourceFile, places: list[int]) -> pl.DataFrame:
 
 def _read_films(file: SourceFile) -> dict[str, Movie]:
     """Films by id; of an id that comes twice the first is kept, a film with an empty title is left out."""
-    names = _header(file)
+    names = _names(file, _header(file))
     item_at, title_at = _place(file, names, _ITEM), _place(file, names, _TITLE)
     year_at, genres_at = _place_or_none(names, _YEAR), _place_or_none(names, _GENRES)
     films: dict[str, Movie] = {}
@@ -167,7 +165,7 @@ def _read_films(file: SourceFile) -> dict[str, Movie]:
 
 
 def _header(file: SourceFile) -> list[str]:
-    """The names of the fields, without their types."""
+    """The fields of the first line, as `rating:float`."""
     try:
         with file.path.open("rb") as stream:
             first = stream.readline(1 << 16)
@@ -175,8 +173,13 @@ def _header(file: SourceFile) -> list[str]:
         raise DataError(f"{file.shown} cannot be read: {error.strerror}.", "Check its permissions.") from error
     if not first.strip():
         raise DataError(f"{file.shown} is empty.", "Fetch the data again.")
+    return decode_utf8(file, first).rstrip("\r\n").split("\t")
+
+
+def _names(file: SourceFile, header: list[str]) -> list[str]:
+    """The names of the fields, without their types."""
     names = []
-    for field in decode_utf8(file, first).rstrip("\r\n").split("\t"):
+    for field in header:
         name, _, kind = field.strip().partition(":")
         if kind not in _TYPES:
             raise file.mistake(1, f"the field {field[:40]!r} has no type, as in rating:float ({', '.join(_TYPES)}).")

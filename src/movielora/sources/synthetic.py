@@ -1,12 +1,12 @@
-"""An invented MovieLens: real files of films and ratings that never were, for the demo, the tests and the benches.
+"""Synthetic ratings in the form of MovieLens, for the demo, the tests and the benchmarks.
 
 A rating is drawn as
 
     stars = 3.4 + leniency(user) + quality(film) + taste(user, genres of the film) + noise
 
 and rounded to the half stars of MovieLens. Leniency is what a history's ratings show, taste is what its titles show
-(each genre has its own words), quality is what the film's other ratings show; so a model can gain from each, and the
-simple baselines of `movielora.evaluation` find the same. The same seed gives the same files.
+(each genre has its own words), quality is what the film's other ratings show; so a model can learn from each, and so
+can the baselines of `movielora.evaluation`. The same seed gives the same files.
 """
 
 from __future__ import annotations
@@ -65,34 +65,34 @@ def write_synthetic_movielens(folder: Path, size: SyntheticSize | None = None, s
     """
     size = size or SyntheticSize()
     rng = np.random.default_rng(seed)
-    films = _invent_films(size.films, rng)
+    films = _draw_films(size.films, rng)
     folder.mkdir(parents=True, exist_ok=True)
     _write_movies(folder / "movies.csv", films)
     _write_ratings(folder / "ratings.csv", films, size, rng)
 
 
-def invented_titles(count: int, seed: int = 13) -> list[str]:
-    """`count` different titles of invented films, of all genres in turn."""
+def synthetic_titles(count: int, seed: int = 13) -> list[str]:
+    """`count` different synthetic titles, of all genres in turn."""
     rng = np.random.default_rng(seed)
     taken: set[str] = set()
-    return [_invent_title(GENRES[film % len(GENRES)], taken, rng) for film in range(count)]
+    return [_draw_title(GENRES[film % len(GENRES)], taken, rng) for film in range(count)]
 
 
-def _invent_films(count: int, rng: np.random.Generator) -> _Films:
+def _draw_films(count: int, rng: np.random.Generator) -> _Films:
     memberships = np.zeros((count, len(GENRES)))
     titles: list[str] = []
     taken: set[str] = set()
     for film in range(count):
         chosen = rng.choice(len(GENRES), size=1 + int(rng.random() < 0.4), replace=False)
         memberships[film, chosen] = 1 / len(chosen)
-        titles.append(_invent_title(GENRES[chosen[0]], taken, rng))
+        titles.append(_draw_title(GENRES[chosen[0]], taken, rng))
     genres = [[GENRES[place] for place in np.flatnonzero(row)] for row in memberships]
     quality = rng.normal(0, _QUALITY, count)
     popularity = rng.normal(0, 1, count) + quality  # good films are seen more
     return _Films(titles, genres, memberships, quality, popularity)
 
 
-def _invent_title(genre: str, taken: set[str], rng: np.random.Generator) -> str:
+def _draw_title(genre: str, taken: set[str], rng: np.random.Generator) -> str:
     """`Haunted Garden, The (1987)`: a word of the genre, a common one, articles as MovieLens writes them."""
     while True:
         first, last = rng.choice(WORDS_OF_GENRE[genre]), rng.choice(ENDINGS)
@@ -117,10 +117,10 @@ def _write_ratings(path: Path, films: _Films, size: SyntheticSize, rng: np.rando
     with path.open("wb") as file:
         for first in range(0, size.users, block):
             users = np.arange(first, min(first + block, size.users)) + _FIRST_ID
-            _invent_ratings(users, films, size, rng).write_csv(file, include_header=first == 0, float_precision=1)
+            _draw_ratings(users, films, size, rng).write_csv(file, include_header=first == 0, float_precision=1)
 
 
-def _invent_ratings(
+def _draw_ratings(
     users: npt.NDArray[np.int64], films: _Films, size: SyntheticSize, rng: np.random.Generator
 ) -> pl.DataFrame:
     """Ratings of some users, as the rows of ratings.csv: by user, then by film, as MovieLens orders them."""

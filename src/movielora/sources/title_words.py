@@ -1,4 +1,4 @@
-"""The words of invented films. A genre's own words are what makes its films known by their titles."""
+"""The words of synthetic titles. Each genre has its own words, so that a title shows the genre."""
 
 from __future__ import annotations
 

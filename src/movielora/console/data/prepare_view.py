@@ -1,4 +1,4 @@
-"""The page that `prepare` prints: what was made of the ratings, and what to know of it."""
+"""The view of `prepare`: the splits it wrote, and notes on the data."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def prepared_json(prepared: Prepared) -> dict[str, Any]:
 
 
 def show_prepared(prepared: Prepared) -> None:
+    """Print the splits, notes, the dataset's name and the next command."""
     meta = prepared.meta
     table = plain_table("split", "examples", "Yes")
     for name, count in meta["counts"].items():
@@ -64,7 +65,7 @@ def _sentences(meta: dict[str, Any]) -> list[str]:
     ]
     if meta["movies_untitled"]:
         lines.append(
-            f"{_count(meta['movies_untitled'], 'film')} without a title, kept by number (Movie 123), in "
+            f"{_count(meta['movies_untitled'], 'film')} without a title, named by their ids, in "
             f"{_count(meta['ratings_untitled'], 'rating')}."
         )
     if meta["ratings_repeated"]:
@@ -76,10 +77,12 @@ def _sentences(meta: dict[str, Any]) -> list[str]:
         if not_asked[key]
     ]
     lines.append(
-        f"{meta['tie_rate']:.1%} of ratings share their second with another of the same user; among those the "
-        "order is by film number."
+        f"{meta['tie_rate']:.1%} of ratings have the same timestamp as another of the same user; those are in "
+        "the order of the films' ids."
     )
     lines.append(_leak(meta))
+    if meta["export"] == "none":
+        lines.append("No JSON files for other tools (--export json writes them); movielora reads the columns.")
     return lines
 
 

@@ -1,8 +1,7 @@
 """Fetching MovieLens from GroupLens: with progress, resumed after a break, and checked before it is used.
 
 `ml-1m.zip.part` grows in the cache folder; a broken transfer continues from its end by an HTTP range request, guarded
-by `If-Range` so that a file which changed meanwhile starts again. Only when the checksum fits does it become
-`ml-1m.zip`.
+by `If-Range` so that a file which changed meanwhile starts again. It becomes `ml-1m.zip` when its checksum is right.
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ def fetch(name: Download, folder: Path, reporter: Reporter = SILENT, base_url: s
         files.validator.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
-            f"{folder} cannot be written: {error.strerror or error}.", "Free some space, or mend its permissions."
+            f"{folder} cannot be written: {error.strerror or error}.", "Free some space, or fix its permissions."
         ) from error
     return files.zip
 
@@ -207,7 +206,7 @@ def _check_or_remove(path: Path, files: _Files, md5: str | None, reporter: Repor
     if problem:
         path.unlink()
         files.forget_part()
-        raise WorkError(f"{files.zip.name} came damaged: {problem}.", "Run the same command again to fetch it anew.")
+        raise WorkError(f"{files.zip.name} is damaged: {problem}.", "Run the same command again to fetch it again.")
 
 
 def _md5_problem(path: Path, md5: str) -> str:

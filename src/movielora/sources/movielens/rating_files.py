@@ -32,7 +32,7 @@ def read_ratings(file: SourceFile, layout: Layout) -> pl.DataFrame:
     """
     if layout.name == "csv":
         _check_header(file)
-    frame = _readwhole_number(file, layout)
+    frame = _read_whole(file, layout)
     if frame is None or not _all_valid(frame):
         frame = _read_by_row(file, layout)
     if frame.is_empty():
@@ -56,7 +56,7 @@ def _header_places(file: SourceFile, header: list[str]) -> list[int]:
     return [column_place(file, names, name) for name in _CSV_NAMES]
 
 
-def _readwhole_number(file: SourceFile, layout: Layout) -> pl.DataFrame | None:
+def _read_whole(file: SourceFile, layout: Layout) -> pl.DataFrame | None:
     """All ratings by polars, or None if it cannot read them."""
     try:
         if layout.name == "csv":
