@@ -27,7 +27,11 @@ _PROGRAMS = (
     "gpu_train.py",
 )
 # 32 million ratings need 1 GB of disk for the CSV and some minutes.
-_FULL_ONLY = ("prepare_data.py --ratings 32000000",)
+_FULL_ONLY = (
+    "prepare_data.py --ratings 32000000",
+    "large_dataset.py --step audit",
+    "large_dataset.py --step start",
+)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from movielora.console.output import plain_table, stdout
-from movielora.console.results.compare_view import figure, short_title, show_slices, signed
+from movielora.console.results.compare_view import figure, short_title, show_slices, signed_figure
 
 _BUCKETS = {
     "broken": ("Broken", "red", "{reference} right, {candidate} wrong"),
@@ -79,7 +79,7 @@ def _show_example(console: Console, example: dict[str, Any], analysis: dict[str,
         _show_history(console, example)
     scores = " · ".join(
         f"{name} {figure(example[analysis['roles'][role]]['p_yes'], 2)} "
-        f"({signed(example[analysis['roles'][role]]['log_odds'], 2)})"
+        f"({signed_figure(example[analysis['roles'][role]]['log_odds'], 2)})"
         for role, name in _names(analysis).items()
     )
     console.print(f"  truth [bold]{example['label']}[/] · P(Yes): {escape(scores)}")

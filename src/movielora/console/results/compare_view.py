@@ -91,7 +91,7 @@ def figure(value: float | None, digits: int = 3) -> str:
     return f"−{text}" if round(value, digits) < 0 else text
 
 
-def signed(value: float | None, digits: int = 3) -> str:
+def signed_figure(value: float | None, digits: int = 3) -> str:
     text = figure(value, digits)
     return text if value is None or text.startswith("−") else f"+{text}"
 
@@ -104,8 +104,8 @@ def span(interval: list[float] | None) -> str:
 def difference(entry: dict[str, Any]) -> str:
     """`+.180 (.16 to .20)`."""
     if entry["low"] is None:
-        return signed(entry["value"])
-    return f"{signed(entry['value'])} ({figure(entry['low'], 2)} to {figure(entry['high'], 2)})"
+        return signed_figure(entry["value"])
+    return f"{signed_figure(entry['value'])} ({figure(entry['low'], 2)} to {figure(entry['high'], 2)})"
 
 
 def _show_leaders(console: Console, comparison: dict[str, Any]) -> None:
@@ -193,7 +193,7 @@ def _show_calibration(console: Console, comparison: dict[str, Any]) -> None:
             figure(tempered["log_loss"]),
             figure(entry["ece"]),
             figure(tempered["ece"]),
-            signed(cut["threshold"], 2),
+            signed_figure(cut["threshold"], 2),
             figure(cut["f1"]),
         )
     console.print(table)
@@ -220,7 +220,7 @@ def show_slices(
             escape(entry["slice"]),
             f"{entry['n']:,}",
             figure(entry["candidate"]["auc"]),
-            signed(gain["value"]),
+            signed_figure(gain["value"]),
             between,
             "*" if gain["clear"] else "",
         )

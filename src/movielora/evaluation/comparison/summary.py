@@ -20,7 +20,7 @@ from movielora.evaluation.metrics.bootstrap import Draws, Resampling, Scored, dr
 from movielora.evaluation.metrics.calibration import reliability
 from movielora.evaluation.metrics.formulas import ANSWER_METRICS, ECE_BINS, all_metrics
 from movielora.evaluation.metrics.mcnemar import mcnemar_exact
-from movielora.evaluation.metrics.slices import MIN_ROWS, Slicing, cut_rows, slice_figures
+from movielora.evaluation.metrics.slices import MIN_SLICE_ROWS, Slicing, cut_rows, slice_figures
 from movielora.evaluation.saved.comparison_json import GROUPS, Kind, with_former_names
 from movielora.evaluation.saved.folder import ComparisonFolder, write_json
 from movielora.progress import SILENT, Reporter
@@ -234,7 +234,7 @@ def _facts_section(facts: RowFacts, best: str | None, chosen_on: str | None) -> 
         "best_baseline": best,
         "best_baseline_chosen_on": chosen_on,
         "baselines_left_out": facts.fitted.left_out,
-        "slices_min_rows": MIN_ROWS,
+        "slices_min_rows": MIN_SLICE_ROWS,
         "slices_correction": "Holm over all slices shown",
         "rows_in_test_file": len(facts.labels),
         "splits": facts.data,

@@ -1,7 +1,7 @@
 """Compare the same two columns on parts of the rows: by user, by candidate, by history.
 
-Every slice gets n, accuracy, AUC, and candidate minus reference with an interval over users. Slices below `MIN_ROWS`
-rows are hidden and counted. A comparison looks at some forty slices at once, and two of forty would be "significant" by
+Every slice gets n, accuracy, AUC, and candidate minus reference with an interval over users. Slices below
+`MIN_SLICE_ROWS` rows are hidden and counted. A comparison looks at some forty slices at once, and two of forty would be "significant" by
 chance; so each difference also carries a p-value corrected by Holm's method over all slices shown.
 """
 
@@ -18,7 +18,7 @@ from movielora.evaluation.metrics.bootstrap import Resampling, interval
 from movielora.evaluation.metrics.formulas import auc, weighted_auc
 from movielora.scoring.log_odds import Bools, Floats
 
-MIN_ROWS = 50
+MIN_SLICE_ROWS = 50
 CLEAR_AT = 0.05
 
 _YEAR = re.compile(r"\((\d{4})(?:[–-]\d{0,4})?\)\s*$")
@@ -71,7 +71,7 @@ def slice_figures(
     for way in ways:
         for place, name in enumerate(way.names):
             rows = way.rows_of(place)
-            if rows.sum() < MIN_ROWS:
+            if rows.sum() < MIN_SLICE_ROWS:
                 hidden += 1
                 continue
             shown.append((_point(way, name, rows, labels, reference, candidate), rows))

@@ -22,7 +22,7 @@ _DIGITS = 5
 def score_shapes(labels: Bools, log_odds: Floats) -> dict[str, Any]:
     """`span`: [low, high] in log-odds; `histogram` and `confusion`: a line for disliked rows, one for liked; `roc` and
     `recall`: points, None if every answer is the same. Arrays (rows,)."""
-    low, high = span(log_odds)
+    low, high = score_span(log_odds)
     place = np.clip(np.floor((log_odds - low) / (high - low) * _BINS), 0, _BINS - 1).astype(np.int64)
     said_yes = log_odds > 0
     both = not (labels.all() or not labels.any())
@@ -37,7 +37,7 @@ def score_shapes(labels: Bools, log_odds: Floats) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def span(log_odds: Floats) -> tuple[float, float]:
+def score_span(log_odds: Floats) -> tuple[float, float]:
     """[low, high] that holds nearly all scores and 0, with a little room."""
     ordered = np.sort(log_odds[np.isfinite(log_odds)])
     if not len(ordered):

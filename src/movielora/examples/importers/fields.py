@@ -8,7 +8,7 @@ from typing import Any
 
 from movielora.errors import DataError
 
-FORMS = (
+RECORD_FORMS = (
     "a training record has `input` and `output` (with `instruction`, `system`), "
     "a test record `history_titles`, `candidate_title` and `label`"
 )
@@ -49,7 +49,7 @@ def read_answer(raw: dict[str, Any], place: str) -> bool:
     """True for Yes, from `output` or `label`. Raises DataError if there is neither, or it is no Yes or No."""
     field = "output" if "output" in raw else "label"
     if field not in raw:
-        raise DataError(f"{place} has no answer: neither `output` nor `label`", FORMS)
+        raise DataError(f"{place} has no answer: neither `output` nor `label`", RECORD_FORMS)
     value = raw[field]
     answer = value.strip().lower() if isinstance(value, str) else None
     if answer not in ("yes", "no"):

@@ -12,8 +12,7 @@ from typing import Any
 from movielora.errors import DataError
 from movielora.examples.example import Example
 from movielora.examples.importers.alpaca import is_alpaca, read_alpaca
-from movielora.examples.importers.fields import FORMS as FORMS_IN_WORDS
-from movielora.examples.importers.fields import read_answer
+from movielora.examples.importers.fields import RECORD_FORMS, read_answer
 from movielora.examples.importers.title_lists import is_title_list, read_title_list
 
 _MAKE = "movielora prepare --help shows how to make a dataset"
@@ -46,11 +45,11 @@ def read_records(path: Path) -> Iterator[Example]:
 
 def _to_example(raw: Any, place: str) -> Example:
     if not isinstance(raw, dict):
-        raise DataError(f"{place} is no record but {json.dumps(raw)[:60]}", FORMS_IN_WORDS)
+        raise DataError(f"{place} is no record but {json.dumps(raw)[:60]}", RECORD_FORMS)
     form = next((form for form in FORMS if form.matches(raw)), None)
     if form is None:
         read_answer(raw, place)  # a record without an answer is reported first: it may be no record at all
-        raise DataError(f"{place} has neither record form", FORMS_IN_WORDS)
+        raise DataError(f"{place} has neither record form", RECORD_FORMS)
     return form.read(raw, place)
 
 
