@@ -96,8 +96,8 @@ def write_config(folder: Path, model: Path, batch: int) -> Path:
 
 
 def write_rows(folder: Path) -> dict[str, str]:
-    """Invented rows with 200 films of history each; the config keys that name them."""
-    draw = random.Random(1)  # noqa: S311 (invented titles)
+    """Synthetic rows with 200 films of history each; the config keys that name them."""
+    draw = random.Random(1)  # noqa: S311 (synthetic titles)
     titles = [f"A film of many words number {draw.randrange(10**6)}" for _ in range(200)]
     history = "\n".join(f"{place}. {title}: {draw.randrange(1, 6)}.0" for place, title in enumerate(titles, 1))
     rows = [

@@ -15,5 +15,5 @@ OTHER_RESULTS = WORK / "other"
 
 
 def data_name() -> str:
-    """What the ratings are of: the real ones where the shared folder is, else invented."""
-    return "ml-latest-small" if (SHARED / "ml-latest-small").is_dir() else "invented"
+    """What the ratings are of: the real ones where the shared folder is, else synthetic."""
+    return "ml-latest-small" if (SHARED / "ml-latest-small").is_dir() else "synthetic"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from invented_comparison import Invented, invent_comparison
 from movielora.evaluation.report.build import write_report
+from synthetic_comparison import Invented, invent_comparison
 
 # Debian's and others' names; Playwright's own download is not needed.
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

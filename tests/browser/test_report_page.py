@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from invented_comparison import HOSTILE_TITLES, Invented, finish, invent_comparison
 from movielora.evaluation.report.build import render_report, write_report
 from movielora.evaluation.saved.analysis import Analysis, load_analysis
 from movielora.evaluation.saved.selection import RowFilter, parse_slice, select_rows
 from movielora.prompt.render import render_input
+from synthetic_comparison import HOSTILE_TITLES, Invented, finish, invent_comparison
 
 pytestmark = pytest.mark.browser
 

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import settings
 
-from invented_comparison import Invented, invent_comparison
+from synthetic_comparison import Invented, invent_comparison
 
 # A busy machine is no failure: properties are judged by their outcome alone.
 settings.register_profile("untimed", deadline=None)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from invented_comparison import HOSTILE_TITLES, Invented, invent_comparison, score
 from movielora.console.results.analyze_view import show_analysis
 from movielora.console.results.compare_view import show_comparison
 from movielora.errors import ConfigError, DataError
@@ -21,6 +20,7 @@ from movielora.evaluation.saved.folder import ComparisonFolder
 from movielora.evaluation.saved.selection import RowFilter, parse_slice, select_rows
 from movielora.progress import SILENT
 from movielora.scoring.score_table import Roles
+from synthetic_comparison import HOSTILE_TITLES, Invented, invent_comparison, score
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from invented_comparison import Invented
 from movielora.cli import main
+from synthetic_comparison import Invented
 
 
 def run(*words: str) -> int:

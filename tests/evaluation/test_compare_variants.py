@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from compare_request import compare_request
-from invented_comparison import invent_dataset
 from movielora.console.results.compare_view import show_comparison
 from movielora.errors import ConfigError, DataError, OutputError
 from movielora.evaluation.comparison.compare import compare, examples_to_show
@@ -15,6 +14,7 @@ from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.report.payload import page_data
 from movielora.evaluation.saved.analysis import load_analysis
 from movielora.progress import SILENT
+from synthetic_comparison import invent_dataset
 
 
 @pytest.fixture

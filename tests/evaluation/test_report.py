@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from invented_comparison import HOSTILE_TITLES, Invented
 from movielora.evaluation.report.build import embed_json, render_report, write_report
 from movielora.evaluation.report.curves import training_curves
 from movielora.evaluation.report.payload import _short, prompt_pattern
 from movielora.evaluation.report.shapes import score_shapes
 from movielora.evaluation.saved.analysis import load_analysis
 from movielora.prompt.render import render_input
+from synthetic_comparison import HOSTILE_TITLES, Invented
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from invented_comparison import Invented, invent_comparison
 from movielora.console.results.analyze_view import show_analysis
 from movielora.console.results.compare_view import show_comparison
 from movielora.evaluation.analysis.analyze import AnalyzeRequest, analyze
@@ -23,6 +22,7 @@ from movielora.evaluation.saved.example_rows import first_rows
 from movielora.progress import SILENT
 from movielora.scoring.predictions import read_predictions
 from movielora.scoring.score_table import Roles, free_name
+from synthetic_comparison import Invented, invent_comparison
 
 ROLES = Roles("july [b]", "august")
 

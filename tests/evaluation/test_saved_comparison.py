@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from invented_comparison import Invented
 from movielora.cli import main
 from movielora.console.results.compare_view import show_comparison
 from movielora.errors import DataError
@@ -20,6 +19,7 @@ from movielora.evaluation.saved.comparison_json import entries, read_comparison,
 from movielora.evaluation.saved.folder import ComparisonFolder
 from movielora.progress import SILENT
 from movielora.scoring.score_table import Roles
+from synthetic_comparison import Invented
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "comparison_v1"
 

@@ -12,7 +12,6 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from invented_comparison import Invented, finish, invent_dataset, write_predictions
 from movielora.errors import DataError
 from movielora.evaluation.baselines.catalogue import BASELINES
 from movielora.evaluation.baselines.row_facts import row_facts
@@ -21,6 +20,7 @@ from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.metrics.formulas import ALL_METRICS, ANSWER_METRICS
 from movielora.evaluation.saved.folder import ComparisonFolder
 from movielora.scoring.predictions import read_predictions
+from synthetic_comparison import Invented, finish, invent_dataset, write_predictions
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from invented_comparison import score
 from movielora.errors import DataError
 from movielora.scoring.external import read_scores
 from movielora.scoring.predictions import read_predictions, user_codes
+from synthetic_comparison import score
 
 
 def line(row: int, label: Any = "Yes", **more: Any) -> dict[str, Any]:

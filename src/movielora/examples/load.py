@@ -43,7 +43,7 @@ class ExampleLoader:
             return None
         dataset = self._dataset(prepared.folder)
         return TimelineExamples(
-            name=str(path),
+            name=str(path) if path.is_file() else f"{prepared.folder}, {prepared.split}",
             timelines=dataset.timelines,
             films=dataset.films,
             events=dataset.events[prepared.split],

@@ -61,9 +61,9 @@ class WalkedExample:
 
 @dataclass(frozen=True)
 class Audit:
-    """`advice` is None if characters were counted: a cutoff is in tokens."""
+    """`name` is what the examples are called; `advice` is None if characters were counted: a cutoff is in tokens."""
 
-    path: Path
+    name: str
     unit: Literal["tokens", "characters"]
     lengths: LengthSummary
     advice: CutoffAdvice | None
@@ -105,11 +105,11 @@ def audit(request: AuditRequest, reporter: Reporter) -> Audit:
         if request.show_examples or request.cutoff_len:
             reporter.warn("--show-examples and --cutoff-len need the tokenizer, which --char-only leaves out")
         summary = summarise_lengths(_characters(examples, spec), request.percentiles)
-        return Audit(path, "characters", summary, None, [], time.monotonic() - started)
+        return Audit(examples.name, "characters", summary, None, [], time.monotonic() - started)
     lengths, walked = _measure_tokens(request, examples, spec, reporter)
     cutoff = request.cutoff_len or request.resolved.values.cutoff_len
     return Audit(
-        path,
+        examples.name,
         "tokens",
         summarise_lengths(lengths, request.percentiles),
         advise_cutoff(lengths, cutoff),

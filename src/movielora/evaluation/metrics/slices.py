@@ -1,8 +1,9 @@
 """Compare the same two columns on parts of the rows: by user, by candidate, by history.
 
 Every slice gets n, accuracy, AUC, and candidate minus reference with an interval over users. Slices below
-`MIN_SLICE_ROWS` rows are hidden and counted. A comparison looks at some forty slices at once, and two of forty would be "significant" by
-chance; so each difference also carries a p-value corrected by Holm's method over all slices shown.
+`MIN_SLICE_ROWS` rows are hidden and counted. A comparison looks at some forty slices at once, and two of forty would
+be "significant" by chance; so each difference also carries a p-value corrected by Holm's method over all slices
+shown.
 """
 
 from __future__ import annotations
