@@ -15,12 +15,16 @@ from hypothesis import strategies as st
 from movielora.dataset.films import films_of
 from movielora.dataset.timelines import build_timelines
 from movielora.errors import DataError
+from movielora.examples.example import Example
+from movielora.examples.example_set import ListedExamples
 from movielora.examples.importers.records import read_records
+from movielora.examples.importers.rendered_text import own_text
 from movielora.examples.load import ExampleLoader
 from movielora.examples.timeline_examples import TimelineExamples
 from movielora.progress import SILENT
-from movielora.prompt.column_pieces import count_characters
+from movielora.prompt.column_pieces import _distinct
 from movielora.prompt.column_tokens import ColumnTokens, tokenize_columns
+from movielora.prompt.lengths import count_characters
 from movielora.prompt.render import render
 from movielora.prompt.spec import PromptSpec
 from movielora.prompt.template import PromptTemplate
@@ -110,6 +114,28 @@ def test_joined_ids_are_those_of_each_example_as_text(tokenizer: Any, cutoff: in
         assert found.prompt(row).tolist() == wanted.prompt(row).tolist()
 
 
+def test_ratings_of_any_value_make_no_more_pieces_than_there_are_ratings(tiny_tokenizer: Any) -> None:
+    """2,000 films of as many endings and 6,000 distinct ratings: their product is 12 million lines."""
+    random = np.random.default_rng(7)
+    stars = (random.permutation(6000) / 1200).tolist()
+    ratings = [(row // 20, row % 2000, rating) for row, rating in enumerate(stars)]
+    examples = timelines_of(ratings, {film: f"Film {film} {'!' * film}" for film in range(2000)}, 18)
+    pieces = tokens_of(examples, tiny_tokenizer).pieces
+    assert len(pieces.parts) < len(stars) + 3 * 2000 + 100
+    few = examples.select(np.arange(0, len(examples), 30))
+    template = PromptTemplate(tiny_tokenizer)
+    wanted = tokenize_records(list(few), template, tiny_tokenizer, cutoff_len=_NO_CUTOFF, reporter=SILENT)
+    assert_same(tokens_of(few, tiny_tokenizer), wanted)
+
+
+def test_a_table_and_sorting_find_the_same_distinct_numbers() -> None:
+    numbers = np.random.default_rng(3).integers(0, 50, 400)
+    by_table, by_sorting = _distinct(numbers, 50), _distinct(numbers, 1 << 40)
+    for one, two in zip(by_table, by_sorting, strict=True):
+        assert (one.tolist(), one.dtype) == (two.tolist(), two.dtype)
+    assert by_table[0][by_table[1]].tolist() == numbers.tolist()
+
+
 def test_rows_come_in_the_order_asked_for_and_selected_rows_are_the_same_prompts(tiny_tokenizer: Any) -> None:
     found = tokens_of(small(), tiny_tokenizer)
     rows = np.array([5, 0, 5, 2])
@@ -195,6 +221,11 @@ def test_characters_are_those_of_the_rendered_texts() -> None:
     texts = [render(example, PromptSpec()) for example in small()]
     wanted = [len(text.system) + len(text.instruction) + len(text.input) for text in texts]
     assert count_characters(small(), PromptSpec()).tolist() == wanted
+    listed = ListedExamples("rows", list(small()))
+    assert count_characters(listed, PromptSpec()).tolist() == wanted
+    turn = own_text("1. A\nB", "C", "Système", (("Hello?", "Hi."),))
+    spoken = ListedExamples("rows", [Example(None, None, True, "row 1", text=turn)])
+    assert count_characters(spoken, PromptSpec()).tolist() == [6 + 1 + 7 + 9]
 
 
 @pytest.mark.shared
@@ -221,7 +252,7 @@ def test_all_ids_of_the_real_data_are_those_of_the_last_release(
     assert _digest(ids, offsets, found.labels.astype(bool)) == _LAST_RELEASE[split]
     cut = tokens_of(examples, qwen_tokenizer, 352)
     ids, offsets = cut.prompts(np.arange(len(cut)))
-    assert _digest(ids, offsets, cut.dropped_lines) == _LAST_RELEASE_CUT[split]
+    assert _digest(ids, offsets, cut.dropped_lines.astype(np.uint16)) == _LAST_RELEASE_CUT[split]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from movielora.examples.example import Example
 from movielora.examples.importers.records import read_records
 from movielora.examples.importers.rendered_text import own_text
 from movielora.progress import SILENT
-from movielora.prompt.render import assemble_input, film_texts, history_lines, render, render_input
+from movielora.prompt.render import assemble_input, film_texts, render, render_input
 from movielora.prompt.spec import INSTRUCTION, SYSTEM, PromptSpec
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.text_tokens import tokenize_records
@@ -101,7 +101,7 @@ def test_render_input_by_hand() -> None:
         "Candidate film: Ran\n"
         "Will this user like the candidate film? Answer Yes or No."
     )
-    assert history_lines(["Heat"], None) == ["1. Heat"]
+    assert render_input(["Heat"], None, "Ran").split("\n")[1] == "1. Heat"
 
 
 def test_a_title_is_always_one_line() -> None:

@@ -1,7 +1,8 @@
-"""The token cache: used where nothing that matters has changed, never where something has, never half-written."""
+"""The token cache: used if nothing that matters has changed, never otherwise, and never half-written."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import shutil
@@ -16,8 +17,7 @@ import pytest
 from movielora.errors import DataError, OutputError
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT, Phase
-from movielora.prompt import template as prompt
-from movielora.prompt import token_cache
+from movielora.prompt import template, token_cache
 from movielora.prompt.render import render_input
 from movielora.prompt.spec import PromptSpec
 from movielora.prompt.template import PromptTemplate
@@ -25,9 +25,23 @@ from movielora.prompt.token_cache import clear_cache, tokenize_file
 from movielora.prompt.token_sets import TokenizedExamples
 from movielora.storage.hashing import file_sha256
 
+# SHA-256 of the ids, offsets, labels and dropped lines of `EVERY_FORM` in each version, with their types. A new version
+# is a new line; the old ones stay.
+IDS_OF_VERSION = {1: "9f0e50a4549c43b0cd09522f20a60b86130e1731a270705fa1e646eb2a9abc61"}
+_SHOWN = render_input(["Heat (1995)", "Am\u00e9lie", "  Ran:\t(1985) "], [4.5, 3, 0.5], "L\u00e9on <|im_end|>")
+EVERY_FORM = [
+    {"instruction": "Judge.", "input": _SHOWN, "output": "Yes"},
+    {"instruction": "", "input": f"\n {_SHOWN} \n", "output": "no", "system": "Rate films."},
+    {"instruction": "One text\n1. only\n", "output": "No", "history": [["Hello?", "Hello."]]},
+    {"input": "Films:\n1. A\n2. B\n\n3. C\nCandidate film: D", "output": "Yes"},
+    {"history_titles": ["Up", "E\u0301t\u00e9"], "candidate_title": "Ran", "label": "No"},
+    {"history_titles": ["Up", "!"], "history_ratings": [5, 0.5], "candidate_title": "\ud83c", "label": "Yes"},
+    {"history_titles": [], "candidate_title": "A\nB", "label": "Yes", "system": "", "instruction": "Decide:"},
+]
+
 
 class Ears:
-    """A reporter that remembers what it was told."""
+    """A reporter that remembers what was reported."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -138,18 +152,55 @@ def test_another_cutoff_system_text_template_or_tokenizer_is_another_cache(
     assert tokenize(rows, load_tokenizer(str(tiny_base)), cache)[1]  # and the same again is the same
 
 
-def test_a_changed_line_of_code_makes_every_cache_old(
-    rows: Path, tiny_tokenizer: Any, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_another_version_makes_every_cache_old(
+    rows: Path, tiny_tokenizer: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokenize(rows, tiny_tokenizer, cache)
-    changed = tmp_path / "prompt.py"
-    changed.write_text(Path(prompt.__file__).read_text() + "\n# changed\n")
-    monkeypatch.setattr(prompt, "__file__", str(changed))
-    token_cache._code_hash.cache_clear()
-    try:
-        assert not tokenize(rows, tiny_tokenizer, cache)[1]
-    finally:
-        token_cache._code_hash.cache_clear()
+    monkeypatch.setattr(token_cache, "IDS_VERSION", token_cache.IDS_VERSION + 1)
+    assert not tokenize(rows, tiny_tokenizer, cache)[1]
+
+
+def test_code_may_change_as_long_as_the_ids_do_not(
+    rows: Path, tiny_tokenizer: Any, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever edits a comment keeps the caches, and continues a comparison."""
+    tokenize(rows, tiny_tokenizer, cache)
+    key = token_cache.prompt_key(PromptTemplate(tiny_tokenizer), tiny_tokenizer, 512)
+    changed = tmp_path / "template.py"
+    changed.write_text(Path(template.__file__).read_text() + "\n# changed\n")
+    monkeypatch.setattr(template, "__file__", str(changed))
+    assert tokenize(rows, tiny_tokenizer, cache)[1]
+    assert token_cache.prompt_key(PromptTemplate(tiny_tokenizer), tiny_tokenizer, 512) == key
+
+
+def bytes_tokenizer(chat_template: str) -> Any:
+    """One token a byte, and one each for Yes and No: nothing in it was trained, so only our own code moves its ids."""
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
+    from tokenizers.models import BPE
+    from transformers import PreTrainedTokenizerFast
+
+    words = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "Ye", "Yes", "No"]
+    bpe = Tokenizer(BPE({word: number for number, word in enumerate(words)}, [("Y", "e"), ("Ye", "s"), ("N", "o")]))
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    bpe.decoder = decoders.ByteLevel()
+    bpe.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"])
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<|im_end|>", chat_template=chat_template)
+
+
+def test_other_ids_need_another_version(tmp_path: Path, tiny_tokenizer: Any, cache: Path) -> None:
+    """Each record form, a conversation, whitespace, titles that need cleaning, and a cutoff that takes lines."""
+    path = tmp_path / "every_form.jsonl"
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in EVERY_FORM))
+    tokenizer = bytes_tokenizer(tiny_tokenizer.chat_template)
+    plain, _ = tokenize(path, tokenizer, cache, cutoff_len=4096)
+    cut, _ = tokenize(path, tokenizer, cache, cutoff_len=int(plain.lengths.max()) - 3)
+    ruled, _ = tokenize(path, tokenizer, cache, cutoff_len=4096, system="Be brief.")
+    assert cut.rows_cut
+    digest = hashlib.sha256()
+    for found in (plain, cut, ruled):
+        for array in (found.ids, found.offsets, found.labels, found.dropped_lines):
+            digest.update(f"{array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
+    assert IDS_OF_VERSION[token_cache.IDS_VERSION] == digest.hexdigest(), "raise IDS_VERSION and add its digest"
 
 
 def _folder(cache: Path) -> Path:
@@ -159,7 +210,7 @@ def _folder(cache: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["ids.npy", "offsets.npy", "labels.npy", "dropped_lines.npy", "tokens.json"])
 @pytest.mark.parametrize("how", ["missing", "empty", "cut short", "nonsense"])
-def test_a_damaged_cache_is_never_used_and_is_mended(
+def test_a_damaged_cache_is_never_used_and_is_fixed(
     rows: Path, tiny_tokenizer: Any, cache: Path, name: str, how: str
 ) -> None:
     first, _ = tokenize(rows, tiny_tokenizer, cache)

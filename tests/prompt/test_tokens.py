@@ -213,7 +213,7 @@ def merging_tokenizer(tiny_tokenizer: Any) -> Any:
 @pytest.mark.shared
 def test_a_tokenizer_that_splits_whitespace_otherwise_gets_plain_tokenizing(qwen_tokenizer: Any) -> None:
     """GPT-2's pattern leaves the last of several whitespace characters to what follows; no ordinary row has several,
-    so a sample of them would not tell."""
+    so a sample of them would not show it."""
     import copy
 
     from tokenizers import Regex, pre_tokenizers
@@ -356,13 +356,22 @@ def test_a_long_history_is_cut_in_few_looks(tiny_tokenizer: Any, monkeypatch: py
     assert f"Rated films:\n{found.dropped_lines[0] + 1}. Film" in tiny_tokenizer.decode(found.prompt(0))
 
 
+def test_more_lines_may_go_than_16_bits_can_count(tiny_tokenizer: Any) -> None:
+    lines = "".join(f"{number}. A\n" for number in range(1, 70_001))
+    found = tokenize(tiny_tokenizer, [record(f"Rated films:\n{lines}Candidate film: Ran")], 400)
+    dropped = int(found.dropped_lines[0])
+    assert 65_536 < dropped < 70_000
+    assert f"Rated films:\n{dropped + 1}. A\n" in tiny_tokenizer.decode(found.prompt(0))
+    assert (found.lengths + ANSWER_TOKENS <= 400).all()
+
+
 def test_a_row_without_history_that_does_not_fit_is_named(tiny_tokenizer: Any) -> None:
     with pytest.raises(DataError, match=r"rows.jsonl line 9 needs \d+ tokens even without history"):
         tokenize(tiny_tokenizer, [record("words " * 100, "rows.jsonl line 9")], 64)
 
 
 class Ears:
-    """A reporter that remembers what it was told."""
+    """A reporter that remembers what was reported."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -377,7 +386,7 @@ class Ears:
 
 
 def _with_cut_rows(cut: int, of: int) -> TokenizedExamples:
-    dropped = np.zeros(of, dtype=np.uint16)
+    dropped = np.zeros(of, dtype=np.uint32)
     dropped[:cut] = 3
     return TokenizedExamples(
         np.zeros(of, dtype=np.uint32), np.arange(of + 1), np.zeros(of, dtype=np.int8), dropped, (1, 2, 3)

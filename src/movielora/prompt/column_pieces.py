@@ -112,14 +112,6 @@ def cut_title(title: str) -> tuple[str, str]:
     return title[:end], title[end:]
 
 
-def count_characters(examples: TimelineExamples, spec: PromptSpec) -> NDArray[np.int32]:
-    """Characters of system text, instruction and question of every example, without the chat template: (rows,)."""
-    opening = spec.system + spec.instruction + f"{spec.wording.history_head}\n"
-    pieces = ColumnPieces.of(examples, spec, opening, spec.wording.question, str)
-    of_part = np.array([len(text) for text in pieces.parts], dtype=np.int64)
-    return PromptLengths(pieces, of_part[pieces.made_of].sum(axis=1)).all()
-
-
 class _Parts:
     """Distinct texts in the order they came; the first is empty."""
 
@@ -141,17 +133,30 @@ def _distinct_lines(
     """Each distinct film with its rating as parts (lines, 3), and which line each position of the timelines is."""
     timelines = examples.timelines
     stars, star_of = np.unique(timelines.rating, return_inverse=True)
-    pairs = timelines.item.astype(np.int64) * len(stars) + star_of
-    used = np.zeros(len(titles) * len(stars), dtype=bool)
-    used[pairs] = True
-    number = np.cumsum(used, dtype=np.int32) - np.int32(1)
-    items, codes = np.divmod(np.flatnonzero(used), len(stars))
+    used, line_of = _distinct(timelines.item.astype(np.int64) * len(stars) + star_of, len(titles) * len(stars))
+    items, codes = np.divmod(used, len(stars))
     stems = parts.numbers(stem for stem, _ in titles)
-    tails = {tail: place for place, tail in enumerate(dict.fromkeys(tail for _, tail in titles))}
-    tail_of = np.array([tails[tail] for _, tail in titles])
-    ends = parts.numbers(f"{tail}{rating_text(rating)}\n" for tail in tails for rating in stars.tolist())
-    end_of = ends.reshape(len(tails), len(stars))[tail_of[items], codes]
-    return np.column_stack([stems[items], end_of, np.zeros_like(end_of)]), number[pairs]
+    index_of_tail = {tail: index for index, tail in enumerate(dict.fromkeys(tail for _, tail in titles))}
+    tails, tail_of = list(index_of_tail), np.array([index_of_tail[tail] for _, tail in titles], dtype=np.int64)
+    used_ends, end_of = _distinct(tail_of[items] * len(stars) + codes, len(tails) * len(stars))
+    star_texts = [f"{rating_text(rating)}\n" for rating in stars.tolist()]
+    shown_ends = (divmod(end, len(stars)) for end in used_ends.tolist())
+    ends = parts.numbers(tails[tail] + star_texts[star] for tail, star in shown_ends)[end_of]
+    return np.column_stack([stems[items], ends, np.zeros_like(ends)]), line_of
+
+
+def _distinct(numbers: Integers, most: int) -> tuple[Integers, NDArray[np.int32]]:
+    """The distinct ones of `numbers` (all below `most`), ascending, and the index of each number among them.
+
+    A table of all possible numbers is several times as fast as sorting, and is left out if it would be larger than
+    the numbers: ratings that are not half stars have as many values as there are ratings.
+    """
+    if most > max(_CHUNK, len(numbers)):
+        distinct, index = np.unique(numbers, return_inverse=True)
+        return distinct, index.astype(np.int32)
+    used = np.zeros(most, dtype=bool)
+    used[numbers] = True
+    return np.flatnonzero(used), (np.cumsum(used, dtype=np.int32) - np.int32(1))[numbers]
 
 
 def _candidates(titles: list[tuple[str, str]], head: str, parts: _Parts) -> NDArray[np.int32]:

@@ -20,15 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from movielora.errors import DataError
 from movielora.examples.example import Example, Film
 from movielora.examples.example_set import Labels, Rows
 from movielora.examples.timeline_examples import TimelineExamples
 from movielora.progress import Reporter
 from movielora.prompt.column_pieces import ColumnPieces, PromptLengths, cut_title
-from movielora.prompt.render import RenderedText, rating_text
+from movielora.prompt.render import fixed_text, rating_text
 from movielora.prompt.template import PromptTemplate
-from movielora.prompt.token_sets import ANSWER_TOKENS, Ids, Offsets, gather, offsets_of
+from movielora.prompt.token_sets import ANSWER_TOKENS, Ids, Offsets, gather, offsets_of, too_long
 
 # Examples whose joined ids are compared with plain tokenizing before joining is trusted, and titles that start and end
 # as tokenizers differ, which no title of the sample may do.
@@ -75,7 +74,7 @@ class ColumnTokens:
     pieces: ColumnPieces
     piece_ids: PieceIds
     lengths: NDArray[np.int32]
-    dropped_lines: NDArray[np.uint16]
+    dropped_lines: NDArray[np.uint32]
     answer_ids: tuple[int, int, int]
 
     def __len__(self) -> int:
@@ -87,12 +86,15 @@ class ColumnTokens:
 
     @property
     def rows_cut(self) -> int:
+        """How many rows lost history to the cutoff."""
         return int(np.count_nonzero(self.dropped_lines))
 
     def prompt(self, row: int) -> Ids:
+        """The ids of one prompt."""
         return self.prompts(np.array([row], dtype=np.int64))[0]
 
     def prompts(self, rows: Rows) -> tuple[Ids, Offsets]:
+        """The ids of `rows` end to end in their order, and the offset of each (rows + 1,)."""
         return self.piece_ids.join(self.pieces.of_rows(rows, self.dropped_lines[rows]))
 
 
@@ -117,40 +119,30 @@ def tokenize_columns(
 
 def _opening_and_closing(template: PromptTemplate) -> tuple[str, str]:
     """What stands before the first line and after the candidate's line in every prompt of this spec."""
-    spec = template.spec
-    text = RenderedText(spec.system, spec.instruction, f"{spec.wording.history_head}\n", "", spec.wording.question)
-    pieces = template.rendered_pieces(text)
+    pieces = template.rendered_pieces(fixed_text(template.spec))
     return pieces.before, pieces.after
 
 
-def _fit(pieces: ColumnPieces, piece_ids: PieceIds, room: int) -> tuple[NDArray[np.int32], NDArray[np.uint16]]:
+def _fit(pieces: ColumnPieces, piece_ids: PieceIds, room: int) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
     """Tokens of each prompt, and how many of its oldest lines must go for it to have at most `room`: (rows,) each.
 
     Raises DataError for the first prompt that has more even without any line.
     """
     of = PromptLengths(pieces, piece_ids.lengths)
     lengths = of.all()
-    dropped = np.zeros(len(lengths), dtype=np.uint16)
+    dropped = np.zeros(len(lengths), dtype=np.uint32)
     over = np.flatnonzero(lengths > room)
     counts = pieces.examples.history_counts(over)
     less = 0
     while len(over):
         less += 1
         if (counts < less).any():
-            raise _too_long(pieces.examples, int(over[counts < less][0]), lengths, room)
+            row = int(over[counts < less][0])
+            raise too_long(pieces.examples[row].place, int(lengths[row]), room)
         lengths[over], dropped[over] = of.without(over, less), less
         still = lengths[over] > room
         over, counts = over[still], counts[still]
     return lengths, dropped
-
-
-def _too_long(examples: TimelineExamples, row: int, lengths: NDArray[np.int32], room: int) -> DataError:
-    needed = int(lengths[row]) + ANSWER_TOKENS
-    return DataError(
-        f"{examples[row].place} needs {needed:,} tokens even without history, "
-        f"more than `cutoff_len: {room + ANSWER_TOKENS}`",
-        f"--set cutoff_len={-(-needed // 64) * 64}",
-    )
 
 
 def _joins(pieces: ColumnPieces, piece_ids: PieceIds, template: PromptTemplate, tokenizer: Any) -> bool:

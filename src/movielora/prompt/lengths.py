@@ -1,4 +1,4 @@
-"""How long examples are: percentiles, a histogram, and which cutoff they call for. Pure arithmetic."""
+"""How long examples are: their characters, percentiles, a histogram, and which cutoff they call for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from movielora.examples.example_set import ExampleSet
+from movielora.examples.timeline_examples import TimelineExamples
+from movielora.prompt.column_pieces import ColumnPieces, PromptLengths
+from movielora.prompt.render import fixed_text, render
+from movielora.prompt.spec import PromptSpec
 
 # Kernels like lengths that are multiples of 64, and a round number is easier to keep in mind.
 _MULTIPLE = 64
@@ -43,6 +49,20 @@ class CutoffAdvice:
     saved_share: float
 
 
+def count_characters(examples: ExampleSet, spec: PromptSpec) -> NDArray[np.int64]:
+    """Characters of each example as `spec` renders it, without the chat template: (rows,).
+
+    Those of a prepared dataset are sums over its columns. Raises DataError as `render` does.
+    """
+    if not isinstance(examples, TimelineExamples):
+        return np.array([render(example, spec).characters for example in examples], dtype=np.int64)
+    fixed = fixed_text(spec)
+    opening = fixed.system + fixed.instruction + fixed.before
+    pieces = ColumnPieces.of(examples, spec, opening, fixed.after, str)
+    of_part = np.array([len(text) for text in pieces.parts], dtype=np.int64)
+    return PromptLengths(pieces, of_part[pieces.made_of].sum(axis=1)).all().astype(np.int64)
+
+
 def summarise_lengths(lengths: NDArray[np.int64], percentiles: Sequence[float]) -> LengthSummary:
     """`lengths` (examples,). A percentile is the smallest length that at least that share does not exceed."""
     ascending = np.sort(lengths)
@@ -57,6 +77,7 @@ def summarise_lengths(lengths: NDArray[np.int64], percentiles: Sequence[float]) 
 
 
 def advise_cutoff(lengths: NDArray[np.int64], cutoff_len: int) -> CutoffAdvice:
+    """What `cutoff_len` costs examples of these `lengths` (examples,) in tokens, and which cutoff suits them better."""
     p95 = _percentile(np.sort(lengths), _RECOMMENDED_PERCENTILE)
     recommended = max(_MULTIPLE, math.ceil(p95 / _MULTIPLE) * _MULTIPLE)
     longest = int(lengths.max())

@@ -30,7 +30,14 @@ class RenderedText:
 
     @property
     def input(self) -> str:
+        """The user's text without its instruction."""
         return self.before + self.history + self.after
+
+    @property
+    def characters(self) -> int:
+        """Characters of all of it."""
+        turns = sum(len(question) + len(answer) for question, answer in self.turns)
+        return len(self.system) + turns + len(self.instruction) + len(self.input)
 
 
 def render(example: Example, spec: PromptSpec) -> RenderedText:
@@ -56,6 +63,11 @@ def render(example: Example, spec: PromptSpec) -> RenderedText:
         history="".join(f"{line}\n" for line in lines),
         after=closing(example.candidate or "", spec.wording),
     )
+
+
+def fixed_text(spec: PromptSpec) -> RenderedText:
+    """What is the same in every prompt that this spec renders: all but the history and the candidate's line."""
+    return RenderedText(spec.system, spec.instruction, f"{spec.wording.history_head}\n", "", spec.wording.question)
 
 
 def _chosen(name: str, own: str | None, given: str, spec: PromptSpec) -> str:
@@ -93,16 +105,13 @@ def closing(candidate: str, wording: Wording) -> str:
     return f"{wording.candidate_head}{one_line(candidate)}\n{wording.question}"
 
 
-def history_lines(titles: Sequence[str], ratings: Sequence[float] | None) -> list[str]:
-    """`3. Heat (1995): 4.5` for each film; `3. Heat (1995)` if there are no ratings."""
-    return number_lines(film_texts(titles, ratings))
-
-
 def number_lines(films: Sequence[str]) -> list[str]:
+    """`3. Heat (1995): 4.5` for each of `films` (`film_text`), numbered from 1, without line ends."""
     return [f"{number}. {film}" for number, film in enumerate(films, 1)]
 
 
 def film_texts(titles: Sequence[str], ratings: Sequence[float] | None) -> list[str]:
+    """`film_text` of each title with its rating; of the titles only, if there are no ratings."""
     if ratings is None:
         return [film_text(title, None) for title in titles]
     return [film_text(title, rating) for title, rating in zip(titles, ratings, strict=True)]

@@ -79,11 +79,11 @@ class PromptTemplate:
         return self.rendered_pieces(render(example, self.spec))
 
     def unlimited_pieces(self, example: Example) -> PromptPieces:
-        """The same with every film that the example brings."""
+        """The example's prompt with every film that it brings, whatever the spec's `history_len`."""
         return self.rendered_pieces(render(example, replace(self.spec, history_len=None)))
 
     def rendered_pieces(self, text: RenderedText) -> PromptPieces:
-        """The same from a text that is rendered already."""
+        """The prompt of a text that is rendered already, cut around its history."""
         before, after = self._frame(text.system, text.turns)
         head, *parts = self._user_text(text)
         return PromptPieces(before + head + parts[0], parts[1], parts[2] + after)

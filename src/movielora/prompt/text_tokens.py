@@ -28,7 +28,7 @@ from movielora.examples.example_set import label_array
 from movielora.machine.garbage_collector import collector_paused
 from movielora.progress import Reporter
 from movielora.prompt.template import PromptPieces, PromptTemplate
-from movielora.prompt.token_sets import ANSWER_TOKENS, TokenizedExamples, concatenate, offsets_of
+from movielora.prompt.token_sets import ANSWER_TOKENS, TokenizedExamples, concatenate, offsets_of, too_long
 
 # Records tokenized at once, while as many are read; ids are kept as 32-bit arrays, about 2 kB an example instead of
 # 16 kB of Python ints.
@@ -112,7 +112,7 @@ def _cut_chunks(records: Iterable[Example], template: PromptTemplate) -> Iterato
 
 def _tokenize_chunk(chunk: _Chunk, joiner: _Joiner, room: int, template: PromptTemplate) -> TokenizedExamples:
     ids, offsets = joiner.encode(chunk.cuts, chunk.prompts)
-    dropped = np.zeros(len(chunk.records), dtype=np.uint16)
+    dropped = np.zeros(len(chunk.records), dtype=np.uint32)
     lengths = np.diff(offsets)
     if (lengths > room).any():
         rows = [ids[offsets[row] : offsets[row + 1]] for row in range(len(lengths))]
@@ -135,12 +135,7 @@ def _shorten(prompt: PromptPieces, record: Example, joiner: _Joiner, room: int) 
     every = len(prompt.lines())
     needed = len(without(every))
     if needed > room:
-        needed += ANSWER_TOKENS
-        raise DataError(
-            f"{record.place} needs {needed:,} tokens even without history, "
-            f"more than `cutoff_len: {room + ANSWER_TOKENS}`",
-            f"--set cutoff_len={-(-needed // 64) * 64}",
-        )
+        raise too_long(record.place, needed, room)
     # Bisected: a prompt grows shorter with each line that goes.
     dropped = bisect_left(range(every), -room, key=lambda lines: -len(without(lines)))
     return without(dropped), dropped

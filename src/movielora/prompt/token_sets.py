@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from movielora.errors import DataError
 from movielora.examples.example_set import Labels, Rows
 
 Ids = NDArray[np.uint32]
@@ -53,13 +54,13 @@ class TokenizedExamples:
     """Prompts as token ids, end to end, and their answers.
 
     `ids` (uint32) holds all prompts; prompt i is `ids[offsets[i]:offsets[i + 1]]` (offsets: int64, n + 1). `labels`
-    (int8, n) are the true answers, `dropped_lines` (uint16, n) the history lines each row lost to the cutoff.
+    (int8, n) are the true answers, `dropped_lines` (uint32, n) the history lines each row lost to the cutoff.
     """
 
     ids: Ids
     offsets: Offsets
     labels: Labels
-    dropped_lines: NDArray[np.uint16]
+    dropped_lines: NDArray[np.uint32]
     answer_ids: tuple[int, int, int]
 
     def __len__(self) -> int:
@@ -78,6 +79,18 @@ class TokenizedExamples:
 
     def prompts(self, rows: Rows) -> tuple[Ids, Offsets]:
         return gather(self.ids, self.offsets[:-1][rows], self.lengths[rows])
+
+
+def too_long(place: str, prompt_tokens: int, room: int) -> DataError:
+    """The error for the example at `place`: without any history its prompt has more than `room` tokens.
+
+    Both counts are without the answer; the message counts it, as `cutoff_len` does.
+    """
+    needed = prompt_tokens + ANSWER_TOKENS
+    return DataError(
+        f"{place} needs {needed:,} tokens even without history, more than `cutoff_len: {room + ANSWER_TOKENS}`",
+        f"--set cutoff_len={-(-needed // 64) * 64}",
+    )
 
 
 def gather(flat: Ids, starts: Offsets, lengths: NDArray[np.int64]) -> tuple[Ids, Offsets]:

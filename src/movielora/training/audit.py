@@ -17,12 +17,10 @@ from movielora.errors import ConfigError, DataError
 from movielora.examples.example import Example
 from movielora.examples.example_set import ExampleSet
 from movielora.examples.load import ExampleLoader
-from movielora.examples.timeline_examples import TimelineExamples
 from movielora.machine.process_settings import settings_undone
 from movielora.progress import SILENT, Reporter
-from movielora.prompt.column_pieces import count_characters
-from movielora.prompt.lengths import CutoffAdvice, LengthSummary, advise_cutoff, summarise_lengths
-from movielora.prompt.render import RenderedText, render
+from movielora.prompt.lengths import CutoffAdvice, LengthSummary, advise_cutoff, count_characters, summarise_lengths
+from movielora.prompt.render import render
 from movielora.prompt.spec import PromptSpec
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.text_tokens import tokenize_records
@@ -35,6 +33,11 @@ _NO_CUTOFF = 1 << 30
 
 @dataclass(frozen=True)
 class AuditRequest:
+    """What the user asked for; None is no limit on the samples, and the config's cutoff.
+
+    `percentiles` are from 0 to 100; `show_examples` is how many examples are traced step by step.
+    """
+
     resolved: ResolvedConfig
     split: SplitName = "train"
     max_samples: int | None = None
@@ -45,7 +48,7 @@ class AuditRequest:
 
 
 @dataclass(frozen=True)
-class WalkedExample:
+class ExampleTrace:
     """One example step by step. `answer_position` counts from 0: its logits decide; `dropped` are the lines that the
     cutoff takes, oldest first."""
 
@@ -67,7 +70,7 @@ class Audit:
     unit: Literal["tokens", "characters"]
     lengths: LengthSummary
     advice: CutoffAdvice | None
-    examples: list[WalkedExample] = field(default_factory=list)
+    examples: list[ExampleTrace] = field(default_factory=list)
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -104,16 +107,16 @@ def audit(request: AuditRequest, reporter: Reporter) -> Audit:
     if request.char_only:
         if request.show_examples or request.cutoff_len:
             reporter.warn("--show-examples and --cutoff-len need the tokenizer, which --char-only leaves out")
-        summary = summarise_lengths(_characters(examples, spec), request.percentiles)
+        summary = summarise_lengths(count_characters(examples, spec), request.percentiles)
         return Audit(examples.name, "characters", summary, None, [], time.monotonic() - started)
-    lengths, walked = _measure_tokens(request, examples, spec, reporter)
+    lengths, traces = _measure_tokens(request, examples, spec, reporter)
     cutoff = request.cutoff_len or request.resolved.values.cutoff_len
     return Audit(
         examples.name,
         "tokens",
         summarise_lengths(lengths, request.percentiles),
         advise_cutoff(lengths, cutoff),
-        walked,
+        traces,
         time.monotonic() - started,
     )
 
@@ -138,21 +141,9 @@ def _sample(examples: ExampleSet, request: AuditRequest) -> ExampleSet:
     return examples.select(np.sort(random.choice(len(examples), most, replace=False)))
 
 
-def _characters(examples: ExampleSet, spec: PromptSpec) -> NDArray[np.int64]:
-    """The texts of each example; the template around them is the tokenizer's."""
-    if isinstance(examples, TimelineExamples):
-        return count_characters(examples, spec).astype(np.int64)
-    return np.array([_text_characters(render(example, spec)) for example in examples], dtype=np.int64)
-
-
-def _text_characters(text: RenderedText) -> int:
-    turns = sum(len(question) + len(answer) for question, answer in text.turns)
-    return len(text.system) + turns + len(text.instruction) + len(text.input)
-
-
 def _measure_tokens(
     request: AuditRequest, examples: ExampleSet, spec: PromptSpec, reporter: Reporter
-) -> tuple[NDArray[np.int64], list[WalkedExample]]:
+) -> tuple[NDArray[np.int64], list[ExampleTrace]]:
     from movielora.model.base import find_base
     from movielora.model.tokenizer import load_tokenizer
 
@@ -165,17 +156,18 @@ def _measure_tokens(
     tokens = tokenize_examples(examples, template, tokenizer, cutoff_len=_NO_CUTOFF, reporter=reporter)
     cutoff = request.cutoff_len or config.cutoff_len
     shown = range(min(request.show_examples, len(examples)))
-    walked = [_walk(examples[row], template, tokenizer, cutoff) for row in shown]
-    return tokens.lengths.astype(np.int64) + ANSWER_TOKENS, walked
+    traces = [_trace(examples[row], template, tokenizer, cutoff) for row in shown]
+    return tokens.lengths.astype(np.int64) + ANSWER_TOKENS, traces
 
 
-def _walk(example: Example, template: PromptTemplate, tokenizer: Any, cutoff: int) -> WalkedExample:
+def _trace(example: Example, template: PromptTemplate, tokenizer: Any, cutoff: int) -> ExampleTrace:
+    """From the example's texts to the token ids that training reads."""
     text = render(example, template.spec)
     pieces = template.rendered_pieces(text)
     cut = tokenize_records([example], template, tokenizer, cutoff_len=cutoff, reporter=SILENT)
     ids, dropped = cut.prompt(0).tolist(), int(cut.dropped_lines[0])
     answer = (template.yes_id if example.label else template.no_id, template.end_id)
-    return WalkedExample(
+    return ExampleTrace(
         place=example.place,
         instruction=text.instruction,
         input=text.input,

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from movielora.console import output
 from movielora.prompt.lengths import CutoffAdvice, LengthSummary
-from movielora.training.audit import Audit, WalkedExample
+from movielora.training.audit import Audit, ExampleTrace
 
 _BAR = 40
 
@@ -18,9 +18,7 @@ def show_audit(found: Audit) -> None:
     for example in found.examples:
         _show_example(console, example)
     lengths = found.lengths
-    console.print(
-        f"[bold]{lengths.samples:,} examples[/] of {escape(found.name)}, in {found.unit}", soft_wrap=True
-    )
+    console.print(f"[bold]{lengths.samples:,} examples[/] of {escape(found.name)}, in {found.unit}", soft_wrap=True)
     console.print(f"min {lengths.least:,}   mean {lengths.mean:,.1f}   max {lengths.most:,}")
     console.print("   ".join(f"p{name} {value:,.0f}" for name, value in lengths.percentiles.items()))
     console.print()
@@ -52,7 +50,7 @@ def _show_advice(console: Console, advice: CutoffAdvice, samples: int) -> None:
     console.print(table)
 
 
-def _show_example(console: Console, example: WalkedExample) -> None:
+def _show_example(console: Console, example: ExampleTrace) -> None:
     console.print(f"[bold]{escape(example.place)}[/]", soft_wrap=True)
     for title, text in (("instruction", example.instruction), ("input", example.input), ("prompt", example.prompt)):
         console.print(f"[cyan]{title}[/]")
