@@ -16,6 +16,7 @@ from typing import Any, Literal
 from movielora.errors import OutputError
 from movielora.examples.example import Example
 from movielora.examples.example_set import ExampleSet
+from movielora.examples.importers.rendered_text import known_films
 from movielora.progress import Phase, Reporter
 from movielora.prompt.template import NO, YES
 from movielora.scoring.answer_position import AnswerScores
@@ -28,17 +29,20 @@ Mode = Literal["score", "generate"]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """How a column's scores come about: the adapter on or off, and the question (the example itself by default)."""
+class Condition:
+    """The condition that a column is scored under: the adapter on or off, the example as it is or perturbed.
+
+    `perturbation` makes another example of an example and its row.
+    """
 
     adapter_on: bool
-    question: Callable[[Example, int], Example] | None = None
+    perturbation: Callable[[Example, int], Example] | None = None
 
 
-BASE, ADAPTER = Asked(adapter_on=False), Asked(adapter_on=True)
+ADAPTER_OFF, ADAPTER_ON = Condition(adapter_on=False), Condition(adapter_on=True)
 CONTROLS = {
-    "history_shuffled": Asked(adapter_on=True, question=shuffle_history),
-    "candidate_alone": Asked(adapter_on=True, question=drop_history),
+    "history_shuffled": Condition(adapter_on=True, perturbation=shuffle_history),
+    "candidate_alone": Condition(adapter_on=True, perturbation=drop_history),
 }
 
 
@@ -55,7 +59,7 @@ def predict(
     scorer: Scorer,
     examples: ExampleSet,
     output: Path,
-    columns: Mapping[str, Asked],
+    columns: Mapping[str, Condition],
     *,
     mode: Mode,
     chunk_size: int,
@@ -86,19 +90,20 @@ def _score_chunk(
     chunk: Sequence[Example],
     first_row: int,
     mode: Mode,
-    columns: Mapping[str, Asked],
+    columns: Mapping[str, Condition],
     phase: Phase,
 ) -> tuple[list[str], int]:
     """The chunk's lines, and how many of its rows lost history to the cutoff."""
     steps = _PartSteps(phase, len(columns))
     plain = scorer.tokenize(chunk)
     answers: dict[str, list[dict[str, Any]]] = {}
-    for name, asked in columns.items():
+    for name, condition in columns.items():
         examples = plain
-        if asked.question is not None:
-            examples = scorer.tokenize([asked.question(example, first_row + n) for n, example in enumerate(chunk)])
-        scores, _ = scorer.score_tokens(examples, adapter=asked.adapter_on, on_batch=steps.advance)
-        texts = scorer.generate(examples, adapter=asked.adapter_on) if mode == "generate" else None
+        if condition.perturbation is not None:
+            perturbed = [condition.perturbation(example, first_row + n) for n, example in enumerate(chunk)]
+            examples = scorer.tokenize(perturbed)
+        scores, _ = scorer.score_tokens(examples, adapter=condition.adapter_on, on_batch=steps.advance)
+        texts = scorer.generate(examples, adapter=condition.adapter_on) if mode == "generate" else None
         answers[name] = [_answer(scores, index, texts) for index in range(len(chunk))]
     lines = [
         json.dumps(
@@ -124,21 +129,24 @@ def _answer(scores: AnswerScores, index: int, texts: Sequence[str] | None) -> di
         "prediction": YES if log_odds > 0 else NO,
     }
     if texts is not None:
-        said = extract_answer(texts[index])
-        answer |= {"text": texts[index], "prediction": None if said is None else YES if said else NO}
+        generated = extract_answer(texts[index])
+        answer |= {"text": texts[index], "prediction": None if generated is None else YES if generated else NO}
     return answer
 
 
 def described(example: Example) -> dict[str, Any]:
-    """What a line says of its example: ids and time, and its films; if it is text, its texts."""
+    """What a line holds of its example: ids and time, its films, and its texts if it is text.
+
+    A text that no films can be read from has no `candidate_title` and no `history_titles`.
+    """
     known: dict[str, Any] = {"user_id": example.user, "movie_id": example.item, "timestamp": example.time}
     if example.text is not None:
         known |= {"instruction": example.text.instruction, "input": example.text.input}
-    else:
-        films = example.history or ()
+    films, candidate = known_films(example)
+    if candidate is not None:
         ratings = [film.rating for film in films]
         known |= {
-            "candidate_title": example.candidate,
+            "candidate_title": candidate,
             "history_titles": [film.title for film in films],
             "history_ratings": None if None in ratings else ratings,
         }

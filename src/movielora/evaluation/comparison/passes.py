@@ -11,8 +11,7 @@ from movielora.evaluation.comparison.request import AdapterAndBase, CompareReque
 from movielora.evaluation.saved.folder import ComparisonFolder, write_lines
 from movielora.examples.example_set import ExampleSet
 from movielora.progress import Reporter
-from movielora.scoring import predict as asking
-from movielora.scoring.predict import Asked, is_complete, predict
+from movielora.scoring.predict import ADAPTER_OFF, ADAPTER_ON, CONTROLS, Condition, is_complete, predict
 from movielora.scoring.predictions import read_predictions
 from movielora.scoring.score_table import ADAPTER, BASE, Roles, free_name
 from movielora.scoring.scorer import ScorerSetup
@@ -23,26 +22,26 @@ class Pass:
     """One load of the base with an adapter: the columns it scores, by name, and the files it writes."""
 
     adapter: Path
-    columns: Mapping[str, Asked]
+    columns: Mapping[str, Condition]
     output: Path
     eval_output: Path
 
     @property
-    def eval_columns(self) -> dict[str, Asked]:
+    def eval_columns(self) -> dict[str, Condition]:
         """Controls are not scored on the evaluation split: nothing is fitted for them."""
-        return {name: asked for name, asked in self.columns.items() if name not in asking.CONTROLS}
+        return {name: condition for name, condition in self.columns.items() if name not in CONTROLS}
 
 
 def plan_passes(kind: AdapterAndBase | TwoRuns, folder: ComparisonFolder) -> tuple[list[Pass], Roles]:
     """The passes that a comparison needs, and the columns that play its roles."""
     if isinstance(kind, AdapterAndBase):
-        columns = {BASE: asking.BASE, ADAPTER: asking.ADAPTER, **(asking.CONTROLS if kind.controls else {})}
+        columns = {BASE: ADAPTER_OFF, ADAPTER: ADAPTER_ON, **(CONTROLS if kind.controls else {})}
         return [Pass(kind.adapter, columns, folder.predictions, folder.eval_predictions)], Roles(BASE, ADAPTER)
     first, second = kind.names()
     first = free_name(first, reserved_columns(), "run")
     second = free_name(second, reserved_columns() | {first}, "run")
     passes = [
-        Pass(run, {name: asking.ADAPTER}, folder.run_predictions(place), folder.run_eval_predictions(place))
+        Pass(run, {name: ADAPTER_ON}, folder.run_predictions(place), folder.run_eval_predictions(place))
         for run, name, place in ((kind.reference, first, "a"), (kind.candidate, second, "b"))
     ]
     return passes, Roles(first, second)

@@ -31,7 +31,10 @@ class Question:
 
 
 def question_of(record: dict[str, Any]) -> Question:
-    """What a line of predictions.jsonl asked, in either record form."""
+    """What a line of predictions.jsonl asked: the films that it names.
+
+    A line of an earlier version names none if its example was text; they are read from that text then.
+    """
     user = None if record.get("user_id") is None else str(record["user_id"])
     titles, ratings = record.get("history_titles"), record.get("history_ratings")
     if isinstance(titles, list):

@@ -6,6 +6,8 @@ The lines look like `3. Heat (1995): 4.5`, and the question holds a line `Candid
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 from movielora.examples.example import Example, Film, OwnText
 
@@ -65,3 +67,18 @@ def known_films(example: Example) -> tuple[tuple[Film, ...], str | None]:
     if example.history is not None or example.text is None:
         return example.history or (), example.candidate
     return parse_films(example.text.input)
+
+
+def reask(example: Example, films: Sequence[int]) -> Example:
+    """The same question about other films: those at the indices `films` of the history, in that order.
+
+    In an example that is text the lines are moved and numbered again; every other word stays as it came.
+    """
+    if example.text is None:
+        shown = example.history or ()
+        return replace(example, history=tuple(shown[index] for index in films))
+    text = example.text
+    lines = text.history.removesuffix("\n").split("\n")
+    moved = [_NUMBERED.sub(f"{number}. ", lines[index]) for number, index in enumerate(films, 1)]
+    end = "\n" if text.history.endswith("\n") else ""
+    return replace(example, text=replace(text, history="\n".join(moved) + end if moved else ""))
