@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ import pytest
 from movielora.cli import main
 from movielora.errors import OutputError
 from movielora.progress import SILENT
+from movielora.prompt.spec import read_prompt_file, write_prompt_file
 from movielora.publishing.merge import MergeRequest, merge
 
 
@@ -70,6 +75,58 @@ def test_an_occupied_folder_is_left_alone(trained: Any, tmp_path: Path) -> None:
         merge(MergeRequest(trained[1].run_dir, tmp_path), SILENT)
     assert caught.value.next_step
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def _start_merge(run: Path, target: Path, *, limit_bytes: int = -1) -> subprocess.Popen[str]:
+    """`movielora merge` as a process of its own, which can write no file of more than `limit_bytes`."""
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit_bytes},) * 2)\n"
+        "from movielora.cli import main; main()"
+    )
+    words = ["merge", str(run), "--output-dir", str(target), "--rows", "4"]
+    return subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True)
+
+
+def test_a_killed_merge_leaves_no_model_and_the_same_command_works_again(trained: Any, tmp_path: Path) -> None:
+    run, target = trained[1].run_dir, tmp_path / "place" / "merged"
+    with _start_merge(run, target) as process:
+        until = time.monotonic() + 120
+        while not list(tmp_path.glob("place/.merged.partial-*/model.safetensors")) and time.monotonic() < until:
+            time.sleep(0.001)
+        process.kill()
+    (left,) = target.parent.iterdir()
+    assert left.name.startswith(".merged.partial-")
+    merge(MergeRequest(run, target, rows=4), SILENT)
+    assert [path.name for path in target.parent.iterdir()] == ["merged"]
+
+
+def test_a_merge_that_fails_leaves_nothing(trained: Any, tmp_path: Path) -> None:
+    target = tmp_path / "place" / "merged"
+    with _start_merge(trained[1].run_dir, target, limit_bytes=50_000) as process:
+        _, said = process.communicate(timeout=240)
+    assert process.returncode == 2
+    assert f"{target} cannot be written" in said
+    assert "Traceback" not in said
+    assert list(target.parent.iterdir()) == []
+
+
+def test_the_merged_folder_holds_the_adapters_prompt_and_is_open_to_others(trained: Any, tmp_path: Path) -> None:
+    """An empty folder, and a link to one, are places to write to."""
+    run = tmp_path / "run"
+    shutil.copytree(trained[1].run_dir, run, ignore=shutil.ignore_patterns("checkpoint-*"))
+    spec = read_prompt_file(run)
+    assert spec is not None
+    write_prompt_file(run, replace(spec, instruction="Judge.", replaces=("instruction",)))
+    (tmp_path / "merged").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "merged")
+    merge(MergeRequest(run, tmp_path / "link", rows=4), SILENT)
+    merged = tmp_path / "merged"
+    assert read_prompt_file(merged) == replace(spec, instruction="Judge.", replaces=("instruction",))
+    assert not {".owner.json"} & {path.name for path in merged.iterdir()}
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain.txt").touch()
+    assert merged.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert (merged / "prompt.json").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
 
 
 def test_data_that_has_gone_does_not_hinder_the_merge(trained: Any, tmp_path: Path) -> None:

@@ -85,9 +85,9 @@ class PromptSpec:
         return {"schema": SCHEMA, **asdict(self), "wording": asdict(self.wording) | lines}
 
 
-def write_prompt_file(folder: Path, spec: PromptSpec) -> None:
-    """Write `prompt.json` in `folder`, complete or not at all. Raises OSError."""
-    write_json_atomically(folder / PROMPT_NAME, spec.to_json())
+def write_prompt_file(folder: Path, spec: PromptSpec, *, private: bool = True) -> None:
+    """Write `prompt.json` in `folder`, complete or not at all; `private`: for this user only. Raises OSError."""
+    write_json_atomically(folder / PROMPT_NAME, spec.to_json(), private=private)
 
 
 def read_prompt_file(folder: Path) -> PromptSpec | None:

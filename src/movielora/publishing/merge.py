@@ -1,11 +1,15 @@
 """The recipe of `movielora merge`: add the adapter to 16-bit weights, and check that the answers stay the same.
 
-W + scale · B A (Hu et al. 2021, arXiv:2106.09685) is summed in fp32 and rounded once to bf16.
+W + scale · B A (Hu et al. 2021, arXiv:2106.09685) is summed in fp32 and rounded once to bf16. The folder is complete or
+absent: it is written and scored under a working name (`storage/complete_folder.py`), and renamed at the end.
 """
 
 from __future__ import annotations
 
 import gc
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +23,10 @@ from movielora.machine.process_settings import settings_undone
 from movielora.model.base import Placement, load_base
 from movielora.model.lora import base_of_adapter, load_adapter
 from movielora.progress import Reporter
+from movielora.prompt.spec import write_prompt_file
 from movielora.scoring.score_change import ScoreChange, log_odds, rows_for_change, score_change
 from movielora.scoring.scorer import ScorerSetup, config_of_run
+from movielora.storage.complete_folder import make_working_folder, publish, remove_abandoned, working_path
 
 MERGED_DTYPE = "bfloat16"
 # Rounding to bf16 moves log-odds by hundredths.
@@ -58,9 +64,10 @@ class Merged:
 
 @settings_undone()
 def merge(request: MergeRequest, reporter: Reporter) -> Merged:
-    """Score, merge, save, load what was saved, score again.
+    """Score, merge, save, load what was saved, score again; `output_dir` then has model, tokenizer and `prompt.json`.
 
-    Raises ModelError for an adapter that cannot be merged, OutputError if `output_dir` holds something already.
+    After an error nothing is at `output_dir`. Raises ModelError for an adapter that cannot be merged, OutputError if
+    `output_dir` holds something already or cannot be written.
     """
     base_of_adapter(request.run)
     _refuse_occupied(request.output_dir)
@@ -70,23 +77,57 @@ def merge(request: MergeRequest, reporter: Reporter) -> Merged:
         resolved, adapter=request.run, batch_size=resolved.values.per_device_eval_batch_size, own_kernels=False
     )
     examples = _rows(request, setup, resolved, reporter)
-    before = None
-    if examples:
-        before = log_odds(setup.load(request.run, reporter), examples, reporter, "Scoring before")
-        gc.collect()
-    with reporter.phase("Merging"):
-        _merge_and_save(setup, request)
-    change = None
-    if before is not None:
-        merged = setup.with_base(str(request.output_dir)).load(None, reporter)
-        change = score_change(before, log_odds(merged, examples, reporter, "Scoring after"))
-        if change.mean_absolute > _SUSPICIOUS:
-            reporter.warn(f"the merged model answers differently: {change.sentence()}; keep base and adapter apart")
+    before, change = None, None
+    with _new_folder(request.output_dir) as working:
+        if examples:
+            before = log_odds(setup.load(request.run, reporter), examples, reporter, "Scoring before")
+            gc.collect()
+        with reporter.phase("Merging"):
+            _merge_and_save(setup, request, working)
+        if before is not None:
+            merged = setup.with_base(str(working)).load(None, reporter)
+            change = score_change(before, log_odds(merged, examples, reporter, "Scoring after"))
+            if change.mean_absolute > _SUSPICIOUS:
+                reporter.warn(f"the merged model answers differently: {change.sentence()}; keep base and adapter apart")
     size = sum(file.stat().st_size for file in request.output_dir.glob("*.safetensors"))
     return Merged(request.output_dir, setup.source, size, change)
 
 
-def _merge_and_save(setup: ScorerSetup, request: MergeRequest) -> None:
+@contextmanager
+def _new_folder(output_dir: Path) -> Iterator[Path]:
+    """Yield a working folder that becomes `output_dir` at the end; after an error it is removed. Raises OutputError.
+
+    Unlike other complete folders it is not private: a server that runs as another user loads it.
+    """
+    target = output_dir.resolve()  # a rename would replace a link, not what it names
+    working = working_path(target.parent, target.name)
+    with _output_errors(output_dir):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned([target.parent], target.name)
+        make_working_folder(working)
+    try:
+        yield working
+        with _output_errors(output_dir):
+            publish(working, target)
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+
+
+@contextmanager
+def _output_errors(output_dir: Path) -> Iterator[None]:
+    """Raises OutputError for a write that fails inside: the weights' library reports it by an error of its own."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(
+            f"{output_dir} cannot be written: {reason}", "free space, or choose another --output-dir"
+        ) from None
+
+
+def _merge_and_save(setup: ScorerSetup, request: MergeRequest, folder: Path) -> None:
     import torch
 
     # On the CPU, in fp32: memory is larger there, and the sum is rounded once.
@@ -97,18 +138,17 @@ def _merge_and_save(setup: ScorerSetup, request: MergeRequest) -> None:
             # PEFT leaves a layer of another form (`cpu/lora.py`) unmerged, without a warning.
             layer.lora_variant.clear()
     merged = model.merge_and_unload().to(torch.bfloat16)
-    try:
-        merged.save_pretrained(request.output_dir)
-        setup.prompts.tokenizer.save_pretrained(request.output_dir)
-    except OSError as error:
-        raise OutputError(
-            f"{request.output_dir} cannot be written: {error.strerror}", "free space, or choose another --output-dir"
-        ) from None
+    with _output_errors(request.output_dir):
+        merged.save_pretrained(folder)
+        setup.prompts.tokenizer.save_pretrained(folder)
+        write_prompt_file(folder, setup.prompts.template.spec, private=False)
 
 
 def _refuse_occupied(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(f"{folder} exists already and is not empty", "choose a new --output-dir")
+    if folder.is_mount():
+        raise OutputError(f"{folder} is a mount point, which cannot be renamed to", "name a new folder in it")
 
 
 def _rows(request: MergeRequest, setup: ScorerSetup, resolved: ResolvedConfig, reporter: Reporter) -> list[Example]:
