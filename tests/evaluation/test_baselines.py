@@ -12,12 +12,15 @@ from movielora.errors import DataError
 from movielora.evaluation.baselines import catalogue
 from movielora.evaluation.baselines.catalogue import BASELINES
 from movielora.evaluation.baselines.fit import fit_baselines
+from movielora.evaluation.baselines.row_facts import row_facts
+from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.features.split import SplitFeatures, split_features
 from movielora.evaluation.features.training_counts import Tally
 from movielora.evaluation.metrics.formulas import all_metrics
 from movielora.examples.example import Example, Film
 from movielora.examples.example_set import ListedExamples
 from movielora.examples.load import ExampleLoader
+from movielora.progress import SILENT
 from movielora.scoring.log_odds import Bools, probability
 
 
@@ -137,6 +140,41 @@ def test_every_file_of_baselines_is_listed() -> None:
     assert len({baseline.key for baseline in BASELINES}) == len(BASELINES) == 9
     assert holding == set(catalogue._FILES)
     assert listed <= holding
+
+
+def test_the_threshold_of_likes_is_that_of_a_split_that_has_one(tmp_path: Path) -> None:
+    """Training rows from elsewhere bring no meta.json; the test split's says what a Yes is."""
+    said = Listening()
+    test, train = tmp_path / "prepared" / "test_raw.jsonl", tmp_path / "elsewhere" / "train.jsonl"
+    for path in (test, train):
+        path.parent.mkdir()
+        write_split(path, [(1, 1, [3.0, 4.0], "Yes"), (2, 2, [5.0, 2.0], "No")])
+    files = SplitFiles(test, train)
+    assert files.rating_threshold(said) == 4.0
+    assert [text.split(":")[0] for text in said.notes] == ["No meta.json beside the splits has a rating_threshold"]
+    (test.parent / "meta.json").write_text('{"rating_threshold": 3.0}')
+    assert files.rating_threshold(said) == row_facts(files).data["rating_threshold"] == 3.0
+    assert row_facts(files).columns["like_share"].tolist() == [1.0, 0.5]
+    (train.parent / "meta.json").write_text('{"rating_threshold": 3.5}')
+    assert files.rating_threshold(said) == 3.5
+    assert said.warnings == ["films count as liked from 3.5 stars, as in train, although in test from 3"]
+    assert len(said.notes) == 1
+
+
+class Listening:
+    """A reporter that keeps what is reported."""
+
+    phase = SILENT.phase
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
 
 def test_an_unknown_answer_is_named() -> None:

@@ -37,7 +37,7 @@ class ExampleColumns:
 
 
 def read_columns(examples: ExampleSet) -> ExampleColumns:
-    """Raises DataError as the examples' importer does."""
+    """The columns of `examples`, a row each, in their order. Raises DataError as the examples' importer does."""
     if isinstance(examples, TimelineExamples):
         return _of_timelines(examples)
     found = list(examples)

@@ -20,6 +20,7 @@ Labels = NDArray[np.int8]
 
 
 def label_array(labels: Iterable[bool | None]) -> Labels:
+    """Answers as numbers: `YES_LABEL`, `NO_LABEL`, or `UNKNOWN_LABEL` for None; (examples,)."""
     known = {True: YES_LABEL, False: NO_LABEL, None: UNKNOWN_LABEL}
     return np.array([known[label] for label in labels], dtype=np.int8)
 
@@ -53,7 +54,7 @@ class ListedExamples:
 
     @classmethod
     def of(cls, name: str, examples: Iterator[Example]) -> ListedExamples:
-        """Raises DataError if there are none."""
+        """All of `examples`, in memory. Raises DataError if there are none."""
         found = list(examples)
         if not found:
             raise DataError(f"{name} holds no records", "movielora prepare --help shows how to make a dataset")

@@ -17,11 +17,11 @@ RESERVED_NAMES = frozenset({BASE, ADAPTER, *_FIELDS, "history_ratings", "instruc
 
 @dataclass(frozen=True)
 class Scores:
-    """One column. `answered` is False where generated text held no answer; `text_agrees` (None if nothing was
-    generated) is True where the text says what the log-odds say."""
+    """One column. `answered` is False if generated text held no answer; `text_agrees` (None if nothing was
+    generated) is True if the text says what the log-odds say."""
 
     log_odds: Floats  # (rows,)
-    answer_mass: Floats  # (rows,), NaN where none was measured
+    answer_mass: Floats  # (rows,), NaN if none was measured
     answered: Bools  # (rows,)
     text_agrees: Bools | None = None  # (rows,)
 

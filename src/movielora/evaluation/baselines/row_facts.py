@@ -34,7 +34,7 @@ _CACHE = ".movielora-reference"
 
 @dataclass(frozen=True)
 class RowFacts:
-    """Facts of every row of the test file, NaN or None where unknown. The columns, (rows,) each:
+    """Facts of every row of the test file, NaN or None if unknown. The columns, (rows,) each:
 
     `history_length` films shown, `like_share` of the films shown, `user_count` and `movie_count` training answers of
     the user and about the candidate, `user_like_rate` smoothed. `candidates` are titles, `movie_ids` texts. `data` is
@@ -55,7 +55,7 @@ def row_facts(files: SplitFiles, reporter: Reporter = SILENT, loader: ExampleLoa
 
     Raises DataError if a file cannot be read or holds a broken record.
     """
-    liked_at = files.rating_threshold()
+    liked_at = files.rating_threshold(reporter)
     loader = loader or ExampleLoader()
     hashes = {name: loader.content_hash(path) for name, path in files.present().items()}
     facts = [_VERSION, [*BY_KEY], liked_at, loader.history_len, hashes]

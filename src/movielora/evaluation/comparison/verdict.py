@@ -63,6 +63,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verdict:
+    """The conclusion of a comparison: a sentence for people, and its `outcome` as a word for programs.
+
+    `against_reference` and `against_baseline` are how the candidate did against each, as a word.
+    """
+
     sentence: str
     outcome: str
     against_reference: str

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from movielora.dataset.names import META
+from movielora.progress import SILENT, Reporter
+from movielora.storage.atomic import read_json
+from movielora.storage.fields import number
 
 _LIKED_AT = 4.0
 
@@ -26,10 +30,25 @@ class SplitFiles:
         named = {"train": self.train, "eval": self.eval, "test": self.test}
         return {name: path for name, path in named.items() if path is not None}
 
-    def rating_threshold(self) -> float:
-        """The stars from which an answer is Yes, as `meta.json` beside the files says; 4 if it does not."""
-        try:
-            meta = json.loads((self.folder / "meta.json").read_text(encoding="utf-8"))
-            return float(meta["rating_threshold"])
-        except (OSError, ValueError, KeyError, TypeError):
+    def rating_threshold(self, reporter: Reporter = SILENT) -> float:
+        """The stars from which a film counts as liked, as the `meta.json` beside a split says: train, test or eval.
+
+        Warns if they differ, and names the default of 4 if there is none.
+        """
+        present = self.present()
+        found = {split: _threshold_beside(present[split]) for split in ("train", "test", "eval") if split in present}
+        known = {split: stars for split, stars in found.items() if stars is not None}
+        if not known:
+            reporter.note(
+                f"No {META} beside the splits has a rating_threshold: a film counts as liked from {_LIKED_AT:g} stars"
+            )
             return _LIKED_AT
+        split, stars = next(iter(known.items()))
+        others = [f"{name} from {other:g}" for name, other in known.items() if other != stars]
+        if others:
+            reporter.warn(f"films count as liked from {stars:g} stars, as in {split}, although in {', '.join(others)}")
+        return stars
+
+
+def _threshold_beside(path: Path) -> float | None:
+    return number((read_json(path.parent / META) or {}).get("rating_threshold"))

@@ -16,14 +16,14 @@ _LAST = 5
 
 @dataclass(frozen=True)
 class SplitFeatures:
-    """The rows of one split. A user or film that the file does not name is None; a column of ratings is NaN where
+    """The rows of one split. A user or film that the file does not name is None; a column of ratings is NaN if
     the history has no stars, or no films."""
 
     labels: Bools  # (rows,)
     users: list[str | None]
     movie_ids: list[str | None]
     titles: list[str | None]  # the candidate's
-    timestamps: Floats  # (rows,), unix seconds, NaN where unknown
+    timestamps: Floats  # (rows,), unix seconds, NaN if unknown
     history_length: Ints  # (rows,)
     has_ratings: Bools  # (rows,): the history, if any, has stars
     like_share: Floats  # (rows,): share of the history at or above `liked_at` stars
@@ -45,14 +45,14 @@ def split_features(examples: ExampleSet, liked_at: float) -> SplitFeatures:
 
 
 def require_answers(examples: ExampleSet) -> None:
-    """Raises DataError naming the first example whose answer is unknown."""
+    """Check that every answer is known. Raises DataError naming the first example whose answer is not."""
     unknown = np.flatnonzero(examples.labels == UNKNOWN_LABEL)
     if len(unknown):
         raise DataError(f"{examples[int(unknown[0])].place} has no answer", "compare rows whose answers are known")
 
 
 def features_of(columns: ExampleColumns, liked_at: float) -> SplitFeatures:
-    """The same of columns without unknown answers."""
+    """The features of `columns`, none of whose answers is unknown; a film is liked from `liked_at` stars."""
     like_share, mean, last_mean, spread = _history_figures(columns, liked_at)
     unrated = np.r_[0, np.cumsum(np.isnan(columns.ratings))]
     return SplitFeatures(

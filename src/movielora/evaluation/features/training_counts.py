@@ -23,6 +23,7 @@ class Tally:
 
     @classmethod
     def of(cls, names: list[str], labels: Bools) -> Tally:
+        """Count the training rows: `names` is the film or user of each, `labels` (rows,) its answer."""
         count: dict[str, int] = {}
         liked: dict[str, int] = {}
         for name, label in zip(names, labels.tolist(), strict=True):

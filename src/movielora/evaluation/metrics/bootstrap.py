@@ -103,7 +103,7 @@ def interval(draws: Floats) -> tuple[float, float] | None:
 
 
 def _user_terms(labels: Bools, log_odds: Floats, resampling: Resampling) -> Floats:
-    """(units, 2): each user's own AUC where it is defined, and 1 where it is; zeros if rows are resampled."""
+    """(units, 2): each user's own AUC and a 1, or two zeros if it is undefined; zeros if rows are resampled."""
     if resampling.unit == "rows":
         return np.zeros((resampling.units, 2))
     values = user_aucs(labels, log_odds, resampling.owner)[1]

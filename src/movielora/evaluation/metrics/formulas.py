@@ -1,6 +1,6 @@
 """Compute the metrics of scores: every figure that movielora prints about answers comes from here.
 
-Scores are log-odds, logit(Yes) − logit(No), as float64 of shape (rows,); labels are bool, True where the user liked
+Scores are log-odds, logit(Yes) − logit(No), as float64 of shape (rows,); labels are bool, True if the user liked
 the film. **The answer is Yes if log-odds are greater than the threshold** (0 is P(Yes) = .5); a tie, log-odds exactly
 at the threshold, is No.
 
@@ -136,7 +136,7 @@ def weighted_auc(labels: Bools, log_odds: Floats, weights: Floats) -> Floats:
 
 
 def user_aucs(labels: Bools, log_odds: Floats, users: Ints) -> tuple[Ints, Floats]:
-    """Each user's own AUC, NaN where a user has one answer only: the user ids, ascending, and (users,) values.
+    """Each user's own AUC, NaN if a user has one answer only: the user ids, ascending, and (users,) values.
 
     The rank form with mid-ranks inside each user, all users at once: AUC = (R − m(m+1)/2) / (m·k), where R is the
     rank sum of the m liked among m + k rows.

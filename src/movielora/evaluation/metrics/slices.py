@@ -31,7 +31,7 @@ _LIKE_RATE = (0.2, 0.4, 0.6, 0.8)
 @dataclass(frozen=True)
 class Slicing:
     """One way to cut the rows. `members[i]` are the slices of row i, by their place in `names`: one for most ways,
-    several for genre, none where unknown."""
+    several for genre, none if unknown."""
 
     key: str
     title: str

@@ -20,11 +20,12 @@ from movielora.examples.importers.rendered_text import own_text
 
 
 def is_alpaca(raw: dict[str, Any]) -> bool:
+    """Whether a JSON object is of this form: it has an `input` or an `instruction`."""
     return "input" in raw or "instruction" in raw
 
 
 def read_alpaca(raw: dict[str, Any], place: str) -> Example:
-    """Raises DataError naming the field that is wrong."""
+    """The example of a record, its text as it came. Raises DataError naming `place` and the field that is wrong."""
     label, user = read_answer(raw, place), read_identifier(raw, "user_id", place)
     item, time = read_identifier(raw, "movie_id", place), read_timestamp(raw, "timestamp", place)
     instruction = read_optional_text(raw, "instruction", place) or ""

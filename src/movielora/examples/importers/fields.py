@@ -20,7 +20,7 @@ def without_lone_surrogates(text: str) -> str:
 
 
 def read_text(raw: dict[str, Any], field: str, place: str) -> str:
-    """Raises DataError if the field is absent or no text."""
+    """The text of a field, without lone surrogates. Raises DataError if the field is absent or no text."""
     value = raw.get(field)
     if not isinstance(value, str):
         raise DataError(f"{place}: `{field}` must be text, not {type(value).__name__}")

@@ -22,11 +22,12 @@ from movielora.examples.importers.fields import (
 
 
 def is_title_list(raw: dict[str, Any]) -> bool:
+    """Whether a JSON object is of this form: it has `history_titles` and `candidate_title`."""
     return "history_titles" in raw and "candidate_title" in raw
 
 
 def read_title_list(raw: dict[str, Any], place: str) -> Example:
-    """Raises DataError naming the field that is wrong."""
+    """The example of a record, its films as structure. Raises DataError naming `place` and the field that is wrong."""
     label, user = read_answer(raw, place), read_identifier(raw, "user_id", place)
     item, time = read_identifier(raw, "movie_id", place), read_timestamp(raw, "timestamp", place)
     titles = raw["history_titles"]
