@@ -18,9 +18,7 @@ def show_audit(found: Audit) -> None:
     for example in found.examples:
         _show_example(console, example)
     lengths = found.lengths
-    console.print(
-        f"[bold]{lengths.samples:,} examples[/] of {escape(found.name)}, in {found.unit}", soft_wrap=True
-    )
+    console.print(f"[bold]{lengths.samples:,} examples[/] of {escape(found.name)}, in {found.unit}", soft_wrap=True)
     console.print(f"min {lengths.least:,}   mean {lengths.mean:,.1f}   max {lengths.most:,}")
     console.print("   ".join(f"p{name} {value:,.0f}" for name, value in lengths.percentiles.items()))
     console.print()
