@@ -1,4 +1,4 @@
-"""The house as a graph: no module imports itself by way of others, and no folder holds more than can be read."""
+"""The import graph: no module imports itself by way of others, and no folder holds more than can be read."""
 
 from __future__ import annotations
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+import movielora
 from movielora.config import Config, resolve_config
 from movielora.config.keys import InferenceConfig
 from movielora.config.named_values import METRIC_DIRECTIONS, NO_EFFECT
@@ -110,6 +112,18 @@ def test_inference_key_is_taken_from_its_block(tmp_path: Path, key: str, given: 
     resolved = resolve_config(write(tmp_path, yaml.safe_dump({"inference": {key: given}})))
     assert getattr(resolved.values.inference, key) == given
     assert resolved.origins[f"inference.{key}"] == "file"
+
+
+# These take one value only: there is nothing to read.
+_CONSTANTS = {"stage", "finetuning_type", "trust_remote_code"}
+
+
+@pytest.mark.parametrize("key", sorted(set(Config.model_fields) - set(NO_EFFECT) - _CONSTANTS - {"inference"}))
+def test_a_key_that_nothing_reads_must_say_that_it_has_no_effect(key: str) -> None:
+    sources = Path(movielora.__file__).parent
+    reading = re.compile(rf"\.{key}\b")
+    readers = [path for path in sources.rglob("*.py") if reading.search(path.read_text(encoding="utf-8"))]
+    assert readers, f"nothing reads `{key}`: give it its effect, or a line in NO_EFFECT"
 
 
 def test_all_keys_at_once(tmp_path: Path) -> None:

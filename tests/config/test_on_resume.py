@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
@@ -43,6 +43,46 @@ def test_the_fixed_keys_are_those_of_the_run_s_identity(tmp_path: Path) -> None:
     compared = run_identity(Config(), TrainingSplits(rows, None), "Qwen/Qwen3-0.6B")
     named = {rule.part for rule in rules(Config).values() if rule and rule.rule == "fixed"}
     assert named == set(compared) == set(get_args(Part))
+
+
+# A value of each fixed key that is not its default, and what the other keys must be for it to count.
+OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
+    "dataset_dir": ("elsewhere", {}),
+    "dataset": ("other_train", {}),
+    "eval_dataset": ("other_eval", {}),
+    "train_file": ("other.json", {}),
+    "eval_file": ("other.json", {}),
+    "cutoff_len": (512, {}),
+    "prompt_history_len": (3, {}),
+    "system_prompt": ("Say Yes.", {}),
+    "instruction": ("Guess.", {}),
+    "model_name_or_path": ("Qwen/Qwen3-1.7B", {}),
+    "lora_rank": (8, {}),
+    "lora_alpha": (8, {}),
+    "lora_target": ("qv", {}),
+    "use_rslora": (True, {}),
+}
+_FILES = {"dataset_dir", "dataset", "eval_dataset", "train_file", "eval_file"}
+
+
+def _fixed() -> list[str]:
+    return [key for key, rule in rules(Config).items() if rule and rule.rule == "fixed"]
+
+
+@pytest.mark.parametrize("key", _fixed())
+def test_another_value_of_a_fixed_key_is_another_identity(tmp_path: Path, key: str) -> None:
+    """A key that is declared fixed and that `training/identity.py` forgets would be compared nowhere."""
+    assert key in OTHER, f"give `{key}` a value here, and its part to training/identity.py"
+    value, others = OTHER[key]
+    rule = rules(Config)[key]
+    assert rule is not None
+    before, after = Config(**others), Config(**others, **{key: value})
+    identities = []
+    for number, config in enumerate((before, after)):
+        rows = tmp_path / f"{number if key in _FILES else 0}.json"  # such a key names other data
+        rows.write_text(f'[{{"instruction": "i", "input": "{rows.stem}", "output": "Yes"}}]')
+        identities.append(run_identity(config, TrainingSplits(rows, rows), config.model_name_or_path))
+    assert identities[0][str(rule.part)] != identities[1][str(rule.part)]
 
 
 def test_what_was_said_of_each_key_before_is_said_still() -> None:

@@ -39,7 +39,7 @@ def test_a_history_that_is_text_cannot_be_shortened_and_says_so() -> None:
     assert render(TEXT, PromptSpec(history_len=2)).input == "1. A: 4\n2. B: 3\nAnd C?"
     with pytest.raises(DataError) as caught:
         render(TEXT, PromptSpec(history_len=1))
-    assert caught.value.message.startswith("row 2 is text that shows 2 films, and `prompt_history_len` is 1")
+    assert caught.value.message.startswith("row 2 is text that shows 2 films, and the prompt shows at most 1")
 
 
 def test_own_texts_stay_unless_the_config_replaces_them() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from movielora.dataset.dataset import Dataset
 from movielora.dataset.find import PreparedSplit, prepared_split
 from movielora.dataset.meta import read_meta
 from movielora.dataset.names import FILMS, INTERACTIONS
+from movielora.examples.example import Example
 from movielora.examples.example_set import ExampleSet, ListedExamples
 from movielora.examples.importers.records import read_records
 from movielora.examples.timeline_examples import TimelineExamples
@@ -21,12 +22,18 @@ from movielora.storage.hashing import file_sha256
 class ExampleLoader:
     """Opens splits, reading a dataset that several of them belong to once.
 
-    `history_len`: films shown at most, None for as many as a prepared dataset was made with.
+    `history_len`: the newest films of a history that are kept; None keeps as many as a prepared dataset was made with,
+    and all that a foreign record brings.
     """
 
     history_len: int | None = None
     reporter: Reporter = SILENT
-    _datasets: dict[Path, Dataset] | None = None
+    _datasets: dict[Path, Dataset] = field(default_factory=dict)
+    _splits: dict[Path, PreparedSplit | None] = field(default_factory=dict)
+
+    def showing(self, history_len: int | None) -> ExampleLoader:
+        """A loader that keeps other films of the same datasets, which are not read again."""
+        return replace(self, history_len=history_len)
 
     def open(self, path: Path) -> ExampleSet:
         """The examples that `path` names: a file of records, or a split of a prepared dataset.
@@ -34,7 +41,7 @@ class ExampleLoader:
         Raises DataError if there is nothing there, or it is damaged.
         """
         prepared = self.open_prepared(path)
-        return ListedExamples.of(str(path), read_records(path)) if prepared is None else prepared
+        return ListedExamples.of(str(path), map(self._newest, read_records(path))) if prepared is None else prepared
 
     def open_prepared(self, path: Path) -> TimelineExamples | None:
         """The split of a prepared dataset that `path` names; None for a file of records. Raises DataError as `open`."""
@@ -63,19 +70,25 @@ class ExampleLoader:
 
     def dataset_history_len(self, path: Path) -> int | None:
         """The history length that the dataset of `path` was prepared with; None for a file of records."""
-        prepared = prepared_split(path)
+        prepared = self._unedited(path)
         return None if prepared is None else read_meta(prepared.folder).history_len
 
     def _unedited(self, path: Path) -> PreparedSplit | None:
         """None if `path` is no prepared split, or its exported file was edited since: then the file is read."""
-        prepared = prepared_split(path)
-        if prepared is None or not prepared.is_edited():
-            return prepared
-        self.reporter.warn(f"{path} was edited since it was prepared: the file is read, not the dataset's columns")
-        return None
+        if path not in self._splits:
+            self._splits[path] = prepared_split(path)
+            if (found := self._splits[path]) is not None and found.is_edited():
+                self.reporter.warn(f"{path} was edited since it was prepared: the file is read, not the columns")
+                self._splits[path] = None
+        return self._splits[path]
+
+    def _newest(self, example: Example) -> Example:
+        """The example with the films that are kept; text stays as it came, and rendering it refuses too many."""
+        if self.history_len is None or example.history is None or len(example.history) <= self.history_len:
+            return example
+        return replace(example, history=example.history[-self.history_len :])
 
     def _dataset(self, folder: Path) -> Dataset:
-        self._datasets = {} if self._datasets is None else self._datasets
         if folder not in self._datasets:
             with self.reporter.phase(f"Reading {folder.name}"):
                 self._datasets[folder] = Dataset.open(folder)

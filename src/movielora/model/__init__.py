@@ -1,1 +1,1 @@
-"""Base weights, attention choice, LoRA, the tiny embedded base, Yes/No scoring."""
+"""Base weights, 4-bit, LoRA, the tiny embedded base, the answer layer, the prefix cache, the memory estimate."""

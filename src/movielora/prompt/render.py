@@ -78,9 +78,9 @@ def _refuse_longer_text(example: Example, spec: PromptSpec) -> None:
     lines = example.text.history.removesuffix("\n").count("\n") + 1 if example.text and example.text.history else 0
     if spec.history_len is not None and lines > spec.history_len:
         raise DataError(
-            f"{example.place} is text that shows {lines} films, and `prompt_history_len` is {spec.history_len}: "
+            f"{example.place} is text that shows {lines} films, and the prompt shows at most {spec.history_len}: "
             "films cannot be chosen from text",
-            "leave prompt_history_len out, or prepare the dataset with movielora",
+            f"--set prompt_history_len={lines}, or give the films as `history_titles`",
         )
 
 

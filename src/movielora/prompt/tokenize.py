@@ -41,6 +41,8 @@ def tokenize_examples(
     Raises DataError naming an example that does not fit even without history.
     """
     if isinstance(examples, TimelineExamples):
+        if template.spec.history_len not in (None, examples.history_len):
+            raise ValueError(f"{examples.history_len} films are kept and {template.spec.history_len} are to be shown")
         joined = tokenize_columns(examples, template, tokenizer, cutoff_len=cutoff_len, reporter=reporter)
         if joined is not None:
             return joined

@@ -77,7 +77,7 @@ def predict(
     with reporter.phase(f"Scoring {output.stem}", total, "rows") as phase:
         phase.update(done)
         while row < total:
-            chunk = [scorer.shown(examples[place]) for place in range(row, min(row + chunk_size, total))]
+            chunk = [examples[place] for place in range(row, min(row + chunk_size, total))]
             lines, cut = _score_chunk(scorer, chunk, row, mode, columns, phase)
             rows_cut += cut
             _append(output, lines)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import ResolvedConfig, resolve_config
+from movielora.errors import ConfigError
 from movielora.examples.example import Example
 from movielora.model.base import Placement, choose_placement, find_base, load_base
 from movielora.model.lora import base_of_adapter, load_adapter
@@ -25,6 +26,7 @@ from movielora.prompt.spec import PromptSpec, read_prompt_file
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.text_tokens import tokenize_records
 from movielora.prompt.token_sets import PromptTokens
+from movielora.runs.paths import RunPaths
 from movielora.scoring.answer_position import AnswerScores, score
 from movielora.scoring.kernels import warn_of_other_kernels
 
@@ -49,13 +51,6 @@ class Prompts:
         return tokenize_records(
             examples, self.template, self.tokenizer, cutoff_len=self.cutoff_len, reporter=SILENT, name="rows"
         )
-
-    def shown(self, example: Example) -> Example:
-        """The example with only the films of its history that the prompt shows."""
-        length = self.template.spec.history_len
-        if length is None or example.history is None or len(example.history) <= length:
-            return example
-        return replace(example, history=example.history[-length:])
 
 
 @dataclass(frozen=True)
@@ -173,10 +168,6 @@ class Scorer:
         """Token ids of `examples`. Raises DataError naming one that does not fit `cutoff_len`."""
         return self._prompts.tokenize(examples)
 
-    def shown(self, example: Example) -> Example:
-        """The example with only the films of its history that the prompt shows."""
-        return self._prompts.shown(example)
-
     def score_tokens(
         self,
         examples: PromptTokens,
@@ -218,13 +209,39 @@ def config_of_run(run: Path) -> ResolvedConfig:
 
 
 def spec_of(resolved: ResolvedConfig, adapter: Path | None, system_prompt: str | None = None) -> PromptSpec:
-    """The prompt spec that is saved with the adapter; the config's if there is none. `system_prompt` replaces its text.
+    """The prompt spec that the adapter was trained with: its own prompt.json, else its own config's, else `resolved`'s.
 
-    Raises DataError if the saved one is damaged or of another version.
+    `system_prompt` replaces its text. Raises ConfigError if `resolved` asks for another prompt than the saved one,
+    DataError if the saved one is damaged or of another version.
     """
     saved = None if adapter is None else read_prompt_file(adapter)
+    if saved is not None:
+        _refuse_other_prompt(resolved, saved, adapter)
+    elif adapter is not None and (adapter / "config.yaml").is_file():
+        resolved = config_of_run(adapter)
     spec = saved or PromptSpec.of_config(resolved.values)
     return spec if system_prompt is None else spec.replacing("system", system_prompt)
+
+
+def _refuse_other_prompt(resolved: ResolvedConfig, saved: PromptSpec, adapter: Path | None) -> None:
+    """A config file that is a run's own says nothing of another run; `--set` is meant for every adapter."""
+    asked = resolved.values
+    of_a_run = resolved.path is not None and RunPaths(resolved.path.parent).record.is_file()
+    wanted = {
+        "prompt_history_len": (asked.prompt_history_len, saved.history_len),
+        "system_prompt": (asked.system_prompt, saved.system),
+        "instruction": (asked.instruction, saved.instruction),
+    }
+    other = [
+        f"`{key}: {value}`"
+        for key, (value, trained) in wanted.items()
+        if value not in (None, trained) and (resolved.origins.get(key) == "--set" or not of_a_run)
+    ]
+    if other:
+        raise ConfigError(
+            f"{', '.join(other)} is not what the adapter in {adapter} was trained with (its prompt.json)",
+            "leave it out; --system-prompt TEXT asks with another system text",
+        )
 
 
 def adapter_of_config(resolved: ResolvedConfig) -> Path:

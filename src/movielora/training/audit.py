@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from movielora.config import ResolvedConfig
 from movielora.dataset.find import find_eval_file, find_test_file, find_train_file
-from movielora.errors import ConfigError, DataError
+from movielora.errors import ConfigError, DataError, RequestError
 from movielora.examples.example import Example
 from movielora.examples.example_set import ExampleSet
 from movielora.examples.load import ExampleLoader
@@ -101,9 +101,9 @@ def audit(request: AuditRequest, reporter: Reporter) -> Audit:
     if wrong or not request.percentiles:
         raise ConfigError(f"--percentiles {wrong[0] if wrong else ''}: give numbers from 0 to 100, such as 50,95")
     path = _split_file(request)
-    loader = ExampleLoader(request.resolved.values.prompt_history_len, reporter)
-    spec = PromptSpec.of_config(request.resolved.values, loader.dataset_history_len(path))
-    examples = _sample(loader.open(path), request)
+    loader = ExampleLoader(reporter=reporter)
+    spec = PromptSpec.of_config(request.resolved.values, _history_len(request, loader, path))
+    examples = _sample(loader.showing(spec.history_len).open(path), request)
     if request.char_only:
         if request.show_examples or request.cutoff_len:
             reporter.warn("--show-examples and --cutoff-len need the tokenizer, which --char-only leaves out")
@@ -130,6 +130,14 @@ def _split_file(request: AuditRequest) -> Path:
     if path is None:
         raise DataError("the config has no evaluation file", "set eval_file, or eval_strategy: steps")
     return path
+
+
+def _history_len(request: AuditRequest, loader: ExampleLoader, path: Path) -> int | None:
+    """What the dataset that the config trains on was prepared with: its prompt is asked of every split."""
+    try:
+        return loader.dataset_history_len(find_train_file(request.resolved))
+    except RequestError:  # an audit of test rows needs no training data
+        return loader.dataset_history_len(path)
 
 
 def _sample(examples: ExampleSet, request: AuditRequest) -> ExampleSet:

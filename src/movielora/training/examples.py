@@ -45,8 +45,10 @@ def load_examples(
     cache_dir = Path(config.preprocessing_cache_dir)
     if clear_token_cache:
         reporter.note(f"Removed {clear_cache(cache_dir)} token caches from {cache_dir}")
-    loader = ExampleLoader(config.prompt_history_len, reporter)
-    template = PromptTemplate(tokenizer, PromptSpec.of_config(config, loader.dataset_history_len(files.train)))
+    loader = ExampleLoader(reporter=reporter)
+    spec = PromptSpec.of_config(config, loader.dataset_history_len(files.train))
+    loader = loader.showing(spec.history_len)  # of the evaluation's dataset too, which may be prepared otherwise
+    template = PromptTemplate(tokenizer, spec)
 
     def load(path: Path) -> PromptTokens:
         examples = tokenize_split(

@@ -8,7 +8,7 @@ from typing import Any
 from movielora.config import ResolvedConfig
 from movielora.dataset.find import TrainingSplits, find_dataset
 from movielora.examples.load import ExampleLoader
-from movielora.progress import SILENT
+from movielora.progress import SILENT, Reporter
 from movielora.training.loop.batch import settle_batch
 from movielora.training.steps import planned_steps
 
@@ -37,12 +37,12 @@ class TrainingPlan:
         }
 
 
-def plan_training(resolved: ResolvedConfig) -> TrainingPlan:
+def plan_training(resolved: ResolvedConfig, reporter: Reporter = SILENT) -> TrainingPlan:
     """Read the data, count the steps, write nothing. Raises what `train` would raise about config and data."""
     resolved = settle_batch(resolved, None, SILENT)
     config = resolved.values
     files = find_dataset(resolved)
-    loader = ExampleLoader(config.prompt_history_len)
+    loader = ExampleLoader(config.prompt_history_len, reporter)
     count = len(loader.open(files.train))
     if files.evaluation:
         loader.open(files.evaluation)

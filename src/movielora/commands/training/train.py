@@ -41,7 +41,7 @@ def train(
     resolved = resolve_config(config, overrides)
     reporter = reporting.reporter()
     if dry_run:
-        plan = plan_training(resolved)
+        plan = plan_training(resolved, reporter)
         output.emit_json(plan.to_json()) if as_json else show_plan(plan)
         return
     mode = _mode(resume=resume or resume_from_checkpoint is not None, overwrite=overwrite, extra_epochs=extra_epochs)

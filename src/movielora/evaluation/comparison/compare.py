@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +64,11 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     for each in passes:
         base_of_adapter(each.adapter)  # a missing adapter is reported before anything is loaded
     specs = [spec_of(kind.resolved, each.adapter, request.system_prompt) for each in passes]
-    loader = ExampleLoader(longest_history(specs), reporter)
-    examples = first_examples(loader.open(files.test), request.most_rows)
-    require_answers(examples)
-    on_eval = None
-    if request.calibrate and files.eval:
-        on_eval = spread_examples(loader.open(files.eval), request.most_rows)
+    # Each adapter is shown what it was trained with; baselines see the candidate's films, and it is the last.
+    loaders = [ExampleLoader(reporter=reporter)]
+    loaders = [loaders[0].showing(spec.history_len) for spec in specs]
+    rows = [_open_rows(each, files, request) for each in loaders]
+    loader, (examples, on_eval) = loaders[-1], rows[-1]
     with reporter.phase("Loading tokenizer"):
         setup = _setup(request, kind, kind.base_precision)
         setups = [setup.with_spec(spec) for spec in specs]
@@ -79,8 +77,8 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
         request, kind, setups, columns, files, loader, rows=len(examples), eval_rows=len(on_eval or ())
     )
     with open_folder(folder, inputs, overwrite=request.overwrite):
-        for each, own in zip(passes, setups, strict=True):
-            score_pass(request, kind, own, each, examples, on_eval, reporter)
+        for each, own, (shown, shown_on_eval) in zip(passes, setups, rows, strict=True):
+            score_pass(request, kind, own, each, shown, shown_on_eval, reporter)
         join_passes(passes, folder)
         facts = row_facts(files, reporter, loader)
         comparison = _measure(request, kind, roles, files, facts, folder, passes[-1], specs[-1], reporter)
@@ -90,10 +88,15 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
         return comparison
 
 
-def longest_history(specs: Sequence[PromptSpec]) -> int | None:
-    """The most films that one of the prompts shows; None if one of them shows all that an example brings."""
-    lengths = [spec.history_len for spec in specs if spec.history_len is not None]
-    return max(lengths) if len(lengths) == len(specs) else None
+def _open_rows(
+    loader: ExampleLoader, files: SplitFiles, request: CompareRequest
+) -> tuple[ExampleSet, ExampleSet | None]:
+    """The test rows, and the evaluation rows if a temperature and a threshold are to be fitted."""
+    examples = first_examples(loader.open(files.test), request.most_rows)
+    require_answers(examples)
+    if not request.calibrate or not files.eval:
+        return examples, None
+    return examples, spread_examples(loader.open(files.eval), request.most_rows)
 
 
 def examples_to_show(request: CompareRequest, comparison: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,103 @@
+"""Opening a split: the columns of a prepared dataset, its exported file if that was edited, or any file of records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from movielora.dataset.options import PrepareOptions
+from movielora.examples.columns import read_columns
+from movielora.examples.example_set import ListedExamples
+from movielora.examples.load import ExampleLoader
+from movielora.examples.timeline_examples import TimelineExamples
+from movielora.preparation.prepare import prepare
+from movielora.progress import SILENT
+from movielora.sources.synthetic import SyntheticSize, write_synthetic_movielens
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.phase = SILENT.phase
+
+    def note(self, text: str) -> None:
+        return
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    size = SyntheticSize(users=6, films=30, least_ratings=8, mean_ratings=12)
+    write_synthetic_movielens(tmp_path / "ratings", size)
+    prepare(tmp_path / "ratings", tmp_path / "d", PrepareOptions(history_len=4), SILENT)
+    return tmp_path / "d"
+
+
+def edit(path: Path) -> None:
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["train.json", "train.jsonl", "train", "eval.json", "test_raw.jsonl", "test"])
+def test_a_split_is_named_as_its_file_is_or_would_be_named(folder: Path, name: str) -> None:
+    examples = ExampleLoader().open(folder / name)
+    assert isinstance(examples, TimelineExamples)
+    there = (folder / name).is_file()
+    split = {"test_raw": "test"}.get(Path(name).stem, Path(name).stem)
+    assert examples.name == (str(folder / name) if there else f"{folder}, {split}")
+
+
+def test_columns_and_their_export_are_the_same_examples(folder: Path) -> None:
+    """`test_raw.jsonl` brings films as lists; edited, it is read as records."""
+    columns = list(ExampleLoader().open(folder / "test_raw.jsonl"))
+    edit(folder / "test_raw.jsonl")
+    listener = Listener()
+    records = ExampleLoader(reporter=listener).open(folder / "test_raw.jsonl")
+    assert isinstance(records, ListedExamples)
+    assert listener.warnings == [
+        f"{folder / 'test_raw.jsonl'} was edited since it was prepared: the file is read, not the columns"
+    ]
+    for one, two in zip(columns, records, strict=True):
+        assert [(film.title, film.rating) for film in one.history or ()] == [
+            (film.title, film.rating) for film in two.history or ()
+        ]
+        assert (one.candidate, one.label, one.user, one.item, one.time) == (
+            two.candidate, two.label, two.user, two.item, two.time,
+        )  # fmt: skip
+
+
+def test_an_edit_is_reported_once_and_changes_the_content_hash(folder: Path) -> None:
+    path = folder / "test_raw.jsonl"
+    before = ExampleLoader().content_hash(path)
+    assert before != ExampleLoader().content_hash(folder / "train.json")
+    edit(path)
+    listener = Listener()
+    loader = ExampleLoader(reporter=listener)
+    for _ in range(2):
+        loader.open(path)
+        assert loader.content_hash(path) != before
+        assert loader.showing(2).dataset_history_len(path) is None
+    assert len(listener.warnings) == 1
+    assert loader.dataset_history_len(folder / "train.json") == 4
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_loader_keeps_the_newest_films_of_columns_and_of_records(folder: Path, edited: bool) -> None:
+    whole = list(ExampleLoader().open(folder / "test_raw.jsonl"))
+    if edited:
+        edit(folder / "test_raw.jsonl")
+    kept = ExampleLoader(2).open(folder / "test_raw.jsonl")
+    for one, two in zip(kept, whole, strict=True):
+        titles = [film.title for film in two.history or ()]
+        assert [film.title for film in one.history or ()] == titles[-2:]
+    assert read_columns(kept).history_length.tolist() == [2] * len(whole)
+
+
+def test_a_foreign_file_in_a_prepared_folder_is_read_as_it_is(folder: Path) -> None:
+    row = {"history_titles": ["A"], "candidate_title": "B", "label": "Yes"}
+    (folder / "train.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    examples = ExampleLoader().open(folder / "train.jsonl")
+    assert (len(examples), examples[0].candidate) == (1, "B")
