@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 # By design: what each file of a list offers under the same name, and short names of array types.
-SAME_BY_DESIGN = {"BASELINES", "SOURCE", "read", "Floats", "Integers"}
+SAME_BY_DESIGN = {"BASELINES", "SOURCE", "FORM", "read", "Floats", "Integers"}
 
 SOURCES = Path(__file__).parents[1] / "src" / "movielora"
 

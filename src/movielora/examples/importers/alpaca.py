@@ -16,6 +16,7 @@ from movielora.examples.importers.fields import (
     read_timestamp,
     read_turns,
 )
+from movielora.examples.importers.form import Form
 from movielora.examples.importers.rendered_text import own_text
 
 
@@ -34,3 +35,6 @@ def read_alpaca(raw: dict[str, Any], place: str) -> Example:
         raise DataError(f"{place}: `instruction` and `input` are both empty")
     text = own_text(question, instruction, read_optional_text(raw, "system", place), read_turns(raw, "history", place))
     return Example(None, None, label, place, user, item, time, text)
+
+
+FORM = Form("an alpaca record has `input` and `output` (with `instruction`, `system`)", is_alpaca, read_alpaca)

@@ -8,11 +8,6 @@ from typing import Any
 
 from movielora.errors import DataError
 
-RECORD_FORMS = (
-    "a training record has `input` and `output` (with `instruction`, `system`), "
-    "a test record `history_titles`, `candidate_title` and `label`"
-)
-
 
 def without_lone_surrogates(text: str) -> str:
     """`\\ud83c` by itself, which JSON can hold and UTF-8 cannot, becomes a question mark."""
@@ -49,7 +44,9 @@ def read_answer(raw: dict[str, Any], place: str) -> bool:
     """True for Yes, from `output` or `label`. Raises DataError if there is neither, or it is no Yes or No."""
     field = "output" if "output" in raw else "label"
     if field not in raw:
-        raise DataError(f"{place} has no answer: neither `output` nor `label`", RECORD_FORMS)
+        raise DataError(
+            f"{place} has no answer: neither `output` nor `label`", "write Yes or No into `output` or `label`"
+        )
     value = raw[field]
     answer = value.strip().lower() if isinstance(value, str) else None
     if answer not in ("yes", "no"):

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import json
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from movielora.errors import DataError
 from movielora.examples.example import Example
-from movielora.examples.importers.alpaca import is_alpaca, read_alpaca
-from movielora.examples.importers.fields import RECORD_FORMS, read_answer
-from movielora.examples.importers.title_lists import is_title_list, read_title_list
+from movielora.examples.importers import alpaca, title_lists
+from movielora.examples.importers.fields import read_answer
+from movielora.examples.importers.form import Form
 
 _MAKE = "movielora prepare --help shows how to make a dataset"
 _FIX = "fix that line: JSONL holds one record a line, JSON a list of records"
 
 
-@dataclass(frozen=True)
-class Form:
-    """A form of record: whether a JSON object is of it, and how it becomes an Example (raises DataError)."""
-
-    matches: Callable[[dict[str, Any]], bool]
-    read: Callable[[dict[str, Any], str], Example]
-
-
 # The first that matches reads the record. A new form is a file beside this one and a line here.
-FORMS = (
-    Form(is_title_list, read_title_list),
-    Form(is_alpaca, read_alpaca),
+FORMS: tuple[Form, ...] = (
+    title_lists.FORM,
+    alpaca.FORM,
 )
+_IN_WORDS = "; ".join(form.in_words for form in FORMS)
 
 
 def read_records(path: Path) -> Iterator[Example]:
@@ -45,11 +37,11 @@ def read_records(path: Path) -> Iterator[Example]:
 
 def _to_example(raw: Any, place: str) -> Example:
     if not isinstance(raw, dict):
-        raise DataError(f"{place} is no record but {json.dumps(raw)[:60]}", RECORD_FORMS)
+        raise DataError(f"{place} is no record but {json.dumps(raw)[:60]}", _IN_WORDS)
     form = next((form for form in FORMS if form.matches(raw)), None)
     if form is None:
         read_answer(raw, place)  # a record without an answer is reported first: it may be no record at all
-        raise DataError(f"{place} has neither record form", RECORD_FORMS)
+        raise DataError(f"{place} has none of the known forms", _IN_WORDS)
     return form.read(raw, place)
 
 

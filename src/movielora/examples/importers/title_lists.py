@@ -19,6 +19,7 @@ from movielora.examples.importers.fields import (
     read_timestamp,
     without_lone_surrogates,
 )
+from movielora.examples.importers.form import Form
 
 
 def is_title_list(raw: dict[str, Any]) -> bool:
@@ -61,3 +62,10 @@ def _ratings(raw: dict[str, Any], titles: int, place: str) -> list[float] | list
             "give one rating a title",
         )
     return [float(rating) for rating in ratings]
+
+
+FORM = Form(
+    "a record of titles has `history_titles`, `candidate_title` and `label` (with `history_ratings`)",
+    is_title_list,
+    read_title_list,
+)
