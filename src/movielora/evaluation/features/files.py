@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from movielora.dataset.names import META
+from movielora.storage.atomic import read_json
 
 _LIKED_AT = 4.0
 
@@ -29,7 +31,6 @@ class SplitFiles:
     def rating_threshold(self) -> float:
         """The stars from which an answer is Yes, as `meta.json` beside the files says; 4 if it does not."""
         try:
-            meta = json.loads((self.folder / "meta.json").read_text(encoding="utf-8"))
-            return float(meta["rating_threshold"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return float((read_json(self.folder / META) or {})["rating_threshold"])
+        except (ValueError, KeyError, TypeError):
             return _LIKED_AT
