@@ -145,13 +145,13 @@ def _refuse_foreign(output_dir: Path, target: Path) -> None:
     """Raise OutputError naming the files that a dataset would replace or be confused with, and that are not ours."""
     working = working_folders((target,), target.name)  # moved in, but not yet with the meta.json that lists them
     listings = [recorded_files(read_json(folder / META)) for folder in (target, *working)]
-    edited = [name for name in _NAMES if os.path.lexists(target / name) and not _is_ours(target / name, listings)]
-    if not edited:
+    foreign = [name for name in _NAMES if os.path.lexists(target / name) and not _is_ours(target / name, listings)]
+    if not foreign:
         return
     written = recorded_files(read_json(target / META))
-    found = ", ".join(f"{name} (edited since)" if name in written else name for name in edited)
+    found = ", ".join(f"{name} (edited since)" if name in written else name for name in foreign)
     raise OutputError(
-        f"{output_dir} holds files that are not as movielora wrote them, and are never replaced: {found}.",
+        f"{output_dir} holds files that movielora did not write, or not as they are; they are never replaced: {found}.",
         "Move them away, or give another --output-dir.",
     )
 
