@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from movielora.dataset.dataset import Dataset
+from movielora.dataset.find import prepared_split
 from movielora.dataset.options import PrepareOptions
 from movielora.errors import DataError, OutputError
 from movielora.preparation.prepare import prepare
@@ -56,8 +60,9 @@ def test_json_is_one_object_and_nothing_else_on_stdout(source: Path, tmp_path: P
         "split",
         "history_len",
         "rating_threshold",
+        "nothing_to_do",
     ]
-    assert said["output_dir"] == str(out)
+    assert (said["output_dir"], said["nothing_to_do"]) == (str(out), False)
     assert (said["split"], said["history_len"], said["rating_threshold"]) == ("user-timeline", 15, 4.0)
     assert sorted(path.name for path in out.iterdir()) == FILES
     assert said["counts"]["train"] == len(json.loads((out / "train.json").read_text()))
@@ -118,11 +123,216 @@ def test_another_preparation_replaces_the_dataset_and_keeps_foreign_files(source
     run("--source", source, "--output-dir", out)
     (out / "notes.txt").write_text("mine")
     before = (out / "test_raw.jsonl").read_bytes()
-    assert run("--source", source, "--output-dir", out, "--history-len", "5", "--export", "jsonl").returncode == 0
+    words = ("--source", source, "--output-dir", out, "--history-len", "5", "--export", "jsonl")
+    everything = everything_below(out)
+    refused = run(*words)
+    assert refused.returncode == 2
+    assert f"{out} was prepared with other settings: --history-len 15 and not 5, --export json" in refused.stderr
+    assert "next:  --overwrite replaces it" in refused.stderr
+    assert everything_below(out) == everything
+    assert run(*words, "--overwrite").returncode == 0
     jsonl = [name.replace(".json", ".jsonl") if name in ("train.json", "eval.json") else name for name in FILES]
     assert sorted(path.name for path in out.iterdir()) == sorted([*jsonl, "notes.txt"])
     assert (out / "test_raw.jsonl").read_bytes() != before
     assert json.loads((out / "meta.json").read_text())["history_len"] == 5
+
+
+def test_the_same_again_is_nothing_to_do(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    words = ("--source", source, "--output-dir", out)
+    run(*words)
+    (tmp_path / "dataset_info.json").write_text('{"set_train": {"file_name": "mine.json"}}')
+    before, times = everything_below(tmp_path), [path.stat().st_mtime_ns for path in (out, *sorted(out.iterdir()))]
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    assert f"Nothing to do: {out} holds the dataset of these ratings and settings already." in done.stdout
+    assert "Next: movielora audit" in done.stdout
+    said = json.loads(run(*words, "--export", "json", "--json").stdout)  # what is not given means json here
+    assert (said["nothing_to_do"], said["counts"]) == (True, json.loads((out / "meta.json").read_text())["counts"])
+    assert everything_below(tmp_path) == before
+    assert [path.stat().st_mtime_ns for path in (out, *sorted(out.iterdir()))] == times
+    (out / "train.json").unlink()
+    (tmp_path / "dataset_info.json").unlink()
+    assert run(*words).returncode == 0  # what is missing is made again, without --overwrite
+    assert (out / "train.json").read_bytes() == before["set/train.json"]
+    (tmp_path / "dataset_info.json").unlink()
+    assert run(*words).returncode == 0
+    assert "set_train" in json.loads((tmp_path / "dataset_info.json").read_text())
+
+
+def test_a_zip_of_the_same_ratings_is_the_same_source_and_other_ratings_are_refused(
+    source: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "set"
+    run("--source", source, "--output-dir", out)
+    packed = shutil.make_archive(str(tmp_path / "ratings"), "zip", source)
+    assert "Nothing to do" in run("--source", packed, "--output-dir", out).stdout
+    other = tmp_path / "other"
+    shutil.copytree(source, other)
+    with (other / "ratings.csv").open("a") as file:
+        file.write("1,1,4.0,999999999\n")
+    before = everything_below(out)
+    done = run("--source", other, "--output-dir", out)
+    assert done.returncode == 2
+    assert f"{out} was prepared from other ratings than those of {other}." in done.stderr
+    assert everything_below(out) == before
+    assert run("--source", other, "--output-dir", out, "--overwrite").returncode == 0
+    assert everything_below(out) != before
+
+
+FOREIGN = {
+    "train.json": "[]",
+    "eval.jsonl": "{}",
+    "test_raw.jsonl": "mine",
+    "meta.json": '{"schema_version": 2, "name": "mine"}',
+}
+
+
+@pytest.mark.parametrize("more", [(), ("--export", "none"), ("--overwrite",)], ids=" ".join)
+def test_a_folder_with_somebodys_own_files_is_refused_by_their_names(
+    source: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    out = tmp_path / "set"
+    out.mkdir()
+    for name, text in FOREIGN.items():
+        (out / name).write_text(text)
+    (out / "movies.jsonl").write_text("mine")
+    before = everything_below(tmp_path)
+    done = run("--source", source, "--output-dir", out, *more)
+    assert done.returncode == 2
+    assert "never replaced: train.json, eval.jsonl, test_raw.jsonl, meta.json." in done.stderr
+    assert "next:  Move them away" in done.stderr
+    assert "Reading" not in done.stderr  # nothing was begun
+    assert everything_below(tmp_path) == before
+    for name in FOREIGN:
+        (out / name).rename(tmp_path / name)
+    assert run("--source", source, "--output-dir", out, *more).returncode == 0
+    assert (out / "movies.jsonl").read_text() == "mine"
+
+
+@pytest.mark.parametrize("more", [(), ("--history-len", "5", "--overwrite")], ids=" ".join)
+def test_an_edited_export_and_a_file_beside_it_are_never_replaced(
+    source: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    out = tmp_path / "set"
+    run("--source", source, "--output-dir", out)
+    with (out / "eval.json").open("a") as file:
+        file.write(" ")
+    (out / "train.jsonl").write_text("mine")
+    (out / "films.parquet").rename(tmp_path / "films.parquet")
+    (out / "films.parquet").symlink_to(tmp_path / "films.parquet")
+    before = everything_below(tmp_path)
+    done = run("--source", source, "--output-dir", out, *more)
+    assert done.returncode == 2
+    assert "never replaced: train.jsonl, eval.json (edited since), films.parquet (edited since)." in done.stderr
+    assert everything_below(tmp_path) == before
+
+
+def test_a_dataset_of_the_version_before_is_replaced_on_request_only(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small"
+    shutil.copytree(Path(__file__).parents[1] / "fixtures" / "dataset_v1" / "small", out)
+    before = everything_below(tmp_path)
+    words = ("--source", source, "--output-dir", out)
+    done = run(*words)
+    assert done.returncode == 2
+    assert f"{out} was prepared by an earlier movielora, without columns." in done.stderr
+    assert everything_below(tmp_path) == before
+    (out / "eval.json").write_text("edited")
+    assert "never replaced: eval.json (edited since)." in run(*words, "--overwrite").stderr
+    (out / "eval.json").write_bytes(before["small/eval.json"] or b"")
+    assert run(*words, "--overwrite").returncode == 0
+    assert sorted(path.name for path in out.iterdir()) == sorted([*FILES, "movies.jsonl"])
+    assert (out / "movies.jsonl").read_bytes() == before["small/movies.jsonl"]  # its meta.json does not list it
+
+
+def test_a_file_that_is_edited_while_prepare_works_is_kept(source: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    out = tmp_path / "set"
+    prepare(source, out, PrepareOptions(), SILENT)
+    real = importlib.import_module("movielora.preparation.prepare")._write_columns
+
+    def edit(*arguments: Any) -> None:
+        (out / "train.json").write_text("edited")
+        real(*arguments)
+
+    monkeypatch.setattr("movielora.preparation.prepare._write_columns", edit)
+    before = everything_below(tmp_path) | {"set/train.json": b"edited"}
+    with pytest.raises(OutputError, match=r"never replaced: train\.json \(edited since\)"):
+        prepare(source, out, PrepareOptions(history_len=5), SILENT, overwrite=True)
+    assert everything_below(tmp_path) == before
+
+
+@pytest.mark.parametrize("others", [True, False], ids=["over an earlier one", "into an empty folder"])
+def test_two_at_once_do_not_replace_each_other(source: Path, tmp_path: Path, monkeypatch: Any, others: bool) -> None:
+    out = tmp_path / "set"
+    if others:
+        prepare(source, out, PrepareOptions(), SILENT)
+    real = importlib.import_module("movielora.preparation.prepare")._write_columns
+    faster: list[PrepareOptions] = [PrepareOptions(history_len=7)]
+
+    def overtake(*arguments: Any) -> None:
+        if faster:
+            prepare(source, out, faster.pop(), SILENT, overwrite=True)
+        real(*arguments)
+
+    monkeypatch.setattr("movielora.preparation.prepare._write_columns", overtake)
+    with pytest.raises(OutputError, match="Another process wrote a dataset"):
+        prepare(source, out, PrepareOptions(history_len=5), SILENT, overwrite=True)
+    assert json.loads((out / "meta.json").read_text())["history_len"] == 7
+    assert sorted(path.name for path in out.iterdir()) == FILES
+
+
+@pytest.mark.parametrize("moves", range(7))
+def test_a_kill_between_any_two_moves_is_finished_by_the_next_prepare(source: Path, tmp_path: Path, moves: int) -> None:
+    """The old dataset has an export, the new one does not; at no moment is an old file taken for an edited one."""
+    out = tmp_path / "set"
+    prepare(source, out, PrepareOptions(), SILENT)
+    new = PrepareOptions(history_len=5, export="none")
+    prepare(source, tmp_path / "new", new, SILENT)
+    words = ("--source", str(source), "--output-dir", str(out), "--history-len", "5", "--export", "none")
+    command = [sys.executable, "-c", KILLED_WHILE_MOVING, str(moves), "prepare", *words, "--overwrite"]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert killed.returncode == (-signal.SIGKILL if moves < 6 else 0), killed.stderr
+    for path in out.glob("*.json"):
+        if path.name != "meta.json" and (split := prepared_split(path)) is not None:
+            assert not split.is_edited()
+    done = run(*words, *(("--overwrite",) if moves == 0 else ()))
+    assert done.returncode == 0, done.stderr
+    assert ("Moved the rest of a dataset" in done.stderr) == (0 < moves < 6)
+    if moves > 0:
+        assert "Nothing to do" in done.stdout
+    assert everything_below(out) == everything_below(tmp_path / "new")
+    Dataset.open(out).verify()
+
+
+# A `prepare` that dies before its n-th step of moving a dataset in: 2 columns, 3 old files removed, and meta.json.
+KILLED_WHILE_MOVING = """
+import os, signal, sys
+from pathlib import Path
+from movielora.cli import main
+left = int(sys.argv.pop(1))
+rename, unlink = Path.rename, Path.unlink
+def step(do):
+    def count(path, *arguments, **named):
+        global left
+        mine = path.name in ("interactions.parquet", "films.parquet", "meta.json") and do is rename
+        if mine or (do is unlink and path.name in ("train.json", "eval.json", "test_raw.jsonl")):
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+        return do(path, *arguments, **named)
+    return count
+Path.rename, Path.unlink = step(rename), step(unlink)
+main()
+"""
+
+
+def test_a_link_that_leads_nowhere_is_named(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "set").symlink_to(tmp_path / "gone")
+    for out in (tmp_path / "set", tmp_path / "set" / "deep"):
+        done = run("--source", source, "--output-dir", out)
+        assert done.returncode == 2
+        assert f"{tmp_path / 'set'} is a link to {tmp_path / 'gone'}, which is not there." in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
 BAD_LINES = {
@@ -194,7 +404,7 @@ def test_a_full_disk_leaves_the_earlier_dataset_as_it_was(source: Path, tmp_path
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
-    words = ("--source", source, "--output-dir", out, "--history-len", "3", "--export", export)
+    words = ("--source", source, "--output-dir", out, "--history-len", "3", "--export", export, "--overwrite")
     done = run(*words, preexec_fn=little_room)
     assert done.returncode == 2
     assert f"{out} cannot be written: File too large." in done.stderr
@@ -213,7 +423,8 @@ main()
 @contextmanager
 def half_way(source: Path, target: Path, written: str) -> Iterator[subprocess.Popen[bytes]]:
     """A `prepare` that has begun to write the file that the pattern `written` finds, and never ends by itself."""
-    command = [sys.executable, "-c", STANDING_STILL, "prepare", "--source", str(source), "--output-dir", str(target)]
+    words = ["prepare", "--source", str(source), "--output-dir", str(target), "--seed", "5", "--overwrite"]
+    command = [sys.executable, "-c", STANDING_STILL, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             while process.poll() is None and not list(target.parent.parent.glob(written)):
@@ -242,7 +453,7 @@ def test_what_a_killed_one_left_is_removed_and_told(source: Path, tmp_path: Path
         living = run("--source", source, "--output-dir", target)
         assert "Removed" not in living.stderr
     [left] = tmp_path.glob("d/**/.set.partial-*")
-    done = run("--source", source, "--output-dir", target, "--json")
+    done = run("--source", source, "--output-dir", target, "--json", "--overwrite")
     assert f"Removed {left}: left by a `prepare` that was killed" in done.stderr
     json.loads(done.stdout)
     assert not left.exists()
@@ -304,13 +515,13 @@ def test_a_large_dataset_is_not_exported_and_that_is_noted(
 ) -> None:
     from movielora.console.reporting import reporter
 
-    monkeypatch.setattr("movielora.preparation.prepare.MOST_EXPORTED", 100)
+    monkeypatch.setattr("movielora.dataset.options.MOST_EXPORTED", 100)
     meta = prepare(source, tmp_path / "set", PrepareOptions(), reporter()).meta
     examples = sum(meta["counts"].values())
     assert f"No JSON files for other tools: {examples:,} examples are many" in capsys.readouterr().err
     assert (meta["export"], meta["options"]["export"]) == ("none", None)
     assert sorted(meta["files"]) == ["films.parquet", "interactions.parquet"]
-    asked = prepare(source, tmp_path / "set", PrepareOptions(export="json"), SILENT).meta
+    asked = prepare(source, tmp_path / "set", PrepareOptions(export="json"), SILENT, overwrite=True).meta
     assert sorted(path.name for path in (tmp_path / "set").iterdir()) == FILES
     assert asked["content_sha256"] == meta["content_sha256"]
 

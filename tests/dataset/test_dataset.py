@@ -176,13 +176,17 @@ def test_a_damaged_folder_is_refused_in_one_sentence(folder: Path, damage: Calla
     assert caught.value.next_step
 
 
-def test_the_next_step_makes_the_dataset_again(folder: Path, source: Path) -> None:
+def test_the_next_step_makes_the_dataset_again(folder: Path, source: Path, tmp_path: Path) -> None:
     cut("films.parquet")(folder)
     with pytest.raises(DataError) as caught:
         Dataset.open(folder)
     options = "--history-len 3 --max-per-user 20 --max-eval 4"
     command = f"movielora prepare --source {source} --output-dir {folder} {options}"
-    assert caught.value.next_step == f"Prepare it again: {command}"
+    damaged = folder / "films.parquet"
+    assert caught.value.next_step == f"Move {damaged} away and prepare it again: {command}"
+    damaged.rename(tmp_path / "films.parquet")
+    prepare(source, folder, OPTIONS)
+    Dataset.open(folder).verify()
 
 
 def test_verify_finds_a_changed_byte(folder: Path) -> None:
@@ -193,6 +197,17 @@ def test_verify_finds_a_changed_byte(folder: Path) -> None:
     dataset = Dataset.open(folder)
     with pytest.raises(DataError, match=r"films\.parquet is damaged: its hash differs"):
         dataset.verify()
+
+
+def test_films_that_are_listed_with_larger_ids_than_the_rated_ones() -> None:
+    ratings = random_ratings().with_columns(pl.col("user_id", "movie_id").cast(pl.Int32))
+    rated = sorted(ratings["movie_id"].unique().to_list())
+    films = films_of(ratings, {5 * 10**9: Movie("Far away", ())})
+    assert films.ids.tolist() == [*rated, 5 * 10**9]
+    assert films.ids.dtype == np.int64
+    assert films_of(ratings, {95: Movie("Near", ())}).ids.dtype == np.int32  # the file stays as it was
+    timelines = build_timelines(ratings, films)
+    assert sorted(set(films.ids[timelines.item].tolist())) == rated
 
 
 def test_edited_exports_are_named_and_removed_ones_are_not(folder: Path) -> None:
@@ -211,7 +226,7 @@ def test_without_an_export_there_is_no_json_and_no_entry_of_it(source: Path, fol
     info = folder.parent / "dataset_info.json"
     others = {"mine": {"file_name": "mine.json"}}
     info.write_text(json.dumps(json.loads(info.read_text()) | others))
-    prepare(source, folder, PrepareOptions(history_len=3, export="none"))
+    prepare(source, folder, PrepareOptions(history_len=3, export="none"), overwrite=True)
     assert sorted(path.name for path in folder.iterdir()) == ["films.parquet", "interactions.parquet", "meta.json"]
     assert json.loads(info.read_text()) == others
     assert Dataset.open(folder).edited_exports() == ()
@@ -229,5 +244,11 @@ def test_only_a_folder_with_columns_is_prepared(folder: Path, tmp_path: Path) ->
     assert not is_prepared(tmp_path)
     set_meta(schema_version=1)(folder)
     assert not is_prepared(folder)
+    set_meta(schema_version=2)(folder)
+    assert is_prepared(folder)
+    (folder / "interactions.parquet").unlink()
+    assert is_prepared(folder)  # a dataset that lost its columns is damaged, which `Dataset.open` reports
+    set_meta(files={"train.json": {}})(folder)
+    assert not is_prepared(folder)  # another program's meta.json, which has a schema_version too
     shutil.rmtree(folder)
     assert not is_prepared(folder)

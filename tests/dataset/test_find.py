@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from movielora.config import resolve_config
-from movielora.dataset.find import TrainingSplits, find_dataset, find_eval_file, find_test_file, find_train_file
+from movielora.dataset.find import (
+    TrainingSplits,
+    find_dataset,
+    find_eval_file,
+    find_test_file,
+    find_train_file,
+    prepared_split,
+)
 from movielora.errors import ConfigError, DataError, RequestError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -158,7 +165,7 @@ def test_a_path_is_looked_for_above_the_config_too(tmp_path: Path) -> None:
         ({"x": {"file_name": "gone.json"}}, "entry `x` names data/gone.json, which does not exist"),
         ({"x": {"file_name": "t.json"}}, "data/dataset_info.json: entry `x` names no `file_name_eval`"),
         ({"x": "t.json"}, "data/dataset_info.json: entry `x` must be an object with `file_name`"),
-        (["x"], "data/dataset_info.json must hold a JSON object"),
+        (["x"], "data/dataset_info.json holds a JSON list, not an object of datasets."),
         ({"y": {}}, "dataset `x` is not there: data/dataset_info.json has no entry `x`, and no data/x/train.json"),
     ],
 )
@@ -168,11 +175,35 @@ def test_a_wrong_entry_is_named(entries: Any, said: str) -> None:
     assert said in refusal("dataset=x").message
 
 
-@pytest.mark.parametrize("content", [b"{broken", b"\xff", b"[" * 100_000])
-def test_a_dataset_info_that_is_no_json_is_named(content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"{\nbroken", "data/dataset_info.json, line 2: this is not JSON ("),
+        (b"\xff", "data/dataset_info.json is not UTF-8 text."),
+        (b"[" * 100_000, "data/dataset_info.json is not JSON that can be read ("),
+        (b"1" * 5_000, "data/dataset_info.json is not JSON that can be read ("),
+    ],
+)
+def test_a_dataset_info_that_is_no_json_is_named(content: bytes, wanted: str) -> None:
     make("data/dataset_info.json")
     Path("data/dataset_info.json").write_bytes(content)
-    assert refusal("dataset=x").message.startswith("data/dataset_info.json cannot be read as JSON: ")
+    assert refusal("dataset=x").message.startswith(wanted)
+
+
+def test_a_byte_order_mark_in_dataset_info_is_read_by_training_and_by_prepare() -> None:
+    from movielora.dataset.registry import read_dataset_info
+
+    make("data/t.json", "data/e.json")
+    entry = {"file_name": "t.json", "file_name_eval": "e.json"}
+    Path("data/dataset_info.json").write_text(json.dumps({"x": entry}), encoding="utf-8-sig")
+    assert found("dataset=x") == ("data/t.json", "data/e.json")
+    assert read_dataset_info(Path("data/new")) == {"x": entry}
+
+
+def test_a_meta_json_of_another_program_does_not_make_its_files_a_dataset_of_movielora() -> None:
+    make("my/train.json")
+    Path("my/meta.json").write_text('{"schema_version": 7, "files": {"train.json": {}}}')
+    assert prepared_split(Path("my/train.json")) is None
 
 
 def test_missing_files_are_named_with_the_command_that_makes_them() -> None:

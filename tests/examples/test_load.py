@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from movielora.dataset.dataset import Dataset
 from movielora.dataset.options import PrepareOptions
+from movielora.errors import DataError
 from movielora.examples.columns import read_columns
 from movielora.examples.example_set import ListedExamples
 from movielora.examples.load import ExampleLoader
@@ -82,6 +84,26 @@ def test_an_edit_is_reported_once_and_changes_the_content_hash(folder: Path) -> 
         assert loader.showing(2).dataset_history_len(path) is None
     assert len(listener.warnings) == 1
     assert loader.dataset_history_len(folder / "train.json") == 4
+
+
+def test_columns_that_changed_are_refused_and_hashed_once_a_dataset(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run is identified by the hashes of meta.json: other columns must not be trained on under them."""
+    hashed: list[str] = []
+    real = Dataset.verify
+    monkeypatch.setattr(Dataset, "verify", lambda dataset: (hashed.append(dataset.folder.name), real(dataset)))
+    loader = ExampleLoader()
+    for name in ("train.json", "eval.json"):
+        loader.open(folder / name)
+    loader.showing(2).open(folder / "test_raw.jsonl")
+    assert hashed == ["d"]
+    path = folder / "films.parquet"
+    content = bytearray(path.read_bytes())
+    content[content.index(b"Polars")] += 1  # the name of the writer: the file is read as before
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"films\.parquet is damaged: its hash differs"):
+        ExampleLoader().open(folder / "train.json")
 
 
 @pytest.mark.parametrize("edited", [False, True])

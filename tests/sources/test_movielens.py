@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from movielora.dataset.dataset import Dataset
+from movielora.dataset.options import PrepareOptions
 from movielora.errors import DataError
+from movielora.preparation.prepare import prepare
 from movielora.sources.catalogue import read_source
 from movielora.sources.ratings import Ratings
 from movielora.sources.synthetic import SyntheticSize, write_synthetic_movielens
@@ -64,6 +67,21 @@ def test_titles_with_quotes_and_line_breaks_become_one_line(tmp_path: Path) -> N
     read = read_source(folder_with(tmp_path, ratings_csv=RATINGS_CSV, movies_csv=movies))
     assert read.films[10].title == 'He said "No" and left <|im_end|>'
     assert 20 not in read.films  # an empty title is no title
+
+
+def test_a_film_id_beyond_32_bits_is_listed_and_one_beyond_18_digits_is_named(tmp_path: Path) -> None:
+    far = 3_000_000_000
+    enough = RATINGS_CSV + "".join(f"1,{film},4.0,{film}\n" for film in range(1, 6))
+    source = folder_with(tmp_path / "a", ratings_csv=enough, movies_csv=f"{MOVIES_CSV}{far},Far (2001),Drama\n")
+    meta = prepare(source, tmp_path / "set", PrepareOptions(history_len=1)).meta
+    assert meta["movies_listed"] == len(read_source(source).films)
+    films = Dataset.open(tmp_path / "set").films
+    assert films.titles[films.ids.tolist().index(far)] == "Far (2001)"
+    source = folder_with(tmp_path / "b", ratings_csv=RATINGS_CSV, movies_csv=f"{MOVIES_CSV}{'9' * 20},Far (2001),\n")
+    assert f"movies.csv, line 4: the movie id '{'9' * 20}' has more than 18 digits" in message_of(source)
+    ratings = f"{RATINGS_CSV}1,{'9' * 20},4.0,7\n"
+    source = folder_with(tmp_path / "c", ratings_csv=ratings, movies_csv=MOVIES_CSV)
+    assert f"ratings.csv, line 5: the movie id '{'9' * 20}' has more than 18 digits" in message_of(source)
 
 
 def test_the_first_of_two_films_with_one_id_is_kept(tmp_path: Path) -> None:

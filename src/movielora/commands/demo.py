@@ -48,7 +48,7 @@ def _steps(config: str) -> list[tuple[str, list[str]]]:
     return [
         (
             "each rating becomes a question with a known answer",
-            ["prepare", "--source", _RATINGS, "--output-dir", _DATASET, "--history-len", "8"],
+            ["prepare", "--source", _RATINGS, "--output-dir", _DATASET, "--history-len", "8", "--overwrite"],
         ),
         ("how many tokens an example takes, before training", ["audit", "--config", config]),
         (

@@ -81,7 +81,10 @@ def split_codes(timelines: Timelines, splits: Splits, history_len: int) -> npt.N
 
 
 def read_films(path: Path) -> Films:
-    """Raises PolarsError, OSError, or ValueError if the file does not hold films in ascending order."""
+    """The films of `films.parquet`.
+
+    Raises PolarsError, OSError, or ValueError if the file does not hold films in ascending order.
+    """
     frame = pl.read_parquet(path, columns=["item", "title", "genres"])
     item = frame["item"]
     if item.dtype != pl.String and not item.dtype.is_integer():

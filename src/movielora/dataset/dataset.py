@@ -85,6 +85,9 @@ def read_dataset_films(folder: Path) -> Films:
 def _reading(folder: Path, name: str, meta: DatasetMeta) -> Iterator[Path]:
     try:
         yield folder / name
+    except FileNotFoundError as error:
+        again = f"Prepare it again: {remake_command(meta.values, folder)}"
+        raise DataError(f"{folder / name} cannot be read: {error.strerror}.", again) from error
     except OSError as error:
         raise DataError(
             f"{folder / name} cannot be read: {error.strerror or error}.", "Check its permissions."
@@ -110,6 +113,7 @@ def is_edited(path: Path, facts: FileFacts) -> bool:
 
 
 def _damaged(folder: Path, name: str, problem: str, meta: DatasetMeta) -> DataError:
-    return DataError(
-        f"{folder / name} is damaged: {problem}.", f"Prepare it again: {remake_command(meta.values, folder)}"
-    )
+    # `prepare` replaces no file that is not as it was written
+    damaged = folder if name == META else folder / name
+    command = remake_command(meta.values, folder)
+    return DataError(f"{folder / name} is damaged: {problem}.", f"Move {damaged} away and prepare it again: {command}")

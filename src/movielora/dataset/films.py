@@ -32,10 +32,6 @@ class Films:
     def __len__(self) -> int:
         return len(self.titles)
 
-    @property
-    def has_text_ids(self) -> bool:
-        return self.ids.dtype == object
-
     def places(self, ids: pl.Series) -> Places:
         """The place of each id.
 
@@ -47,7 +43,7 @@ class Films:
 
 def films_of(ratings: pl.DataFrame, listed: Mapping[Any, Movie]) -> Films:
     """The films that are listed or rated; one that is rated and not listed is named by `untitled`."""
-    ids = distinct_ids(pl.concat([ratings["movie_id"].unique(), _series(list(listed), ratings["movie_id"].dtype)]))
+    ids = distinct_ids(_all_ids(ratings["movie_id"].unique(), list(listed)))
     movies = [listed.get(movie_id) or Movie(untitled(movie_id), ()) for movie_id in ids.tolist()]
     return Films(ids, [movie.title for movie in movies], [movie.genres for movie in movies])
 
@@ -96,5 +92,10 @@ def _number_places(distinct: npt.NDArray[Any], ids: npt.NDArray[Any]) -> Places:
     return places
 
 
-def _series(ids: list[Any], dtype: Any) -> pl.Series:
-    return pl.Series(ids, dtype=pl.Int64 if dtype.is_integer() else dtype).cast(dtype)
+def _all_ids(rated: pl.Series, listed: list[Any]) -> pl.Series:
+    """Both together, of the type of the rated ones, or Int64 if a listed one does not fit it."""
+    if not rated.dtype.is_integer():
+        return pl.concat([rated, pl.Series(listed, dtype=rated.dtype)])
+    together = pl.concat([rated.cast(pl.Int64), pl.Series(listed, dtype=pl.Int64)])
+    narrow = together.cast(rated.dtype, strict=False)
+    return together if narrow.null_count() else narrow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from movielora.config import ResolvedConfig
 from movielora.dataset.meta import is_prepared, read_meta
 from movielora.dataset.names import DATASET_INFO, TEST
+from movielora.dataset.registry import read_entries
 from movielora.dataset.splits import SPLITS
 from movielora.errors import ConfigError, DataError
 
@@ -61,6 +61,11 @@ def is_there(path: Path) -> bool:
     return os.path.isfile(path) or prepared_split(path) is not None  # noqa: PTH113 (Path's raises if a name is too long)
 
 
+def split_beside(path: Path, split: str) -> Path | None:
+    """The file, or split of a prepared dataset, that is named SPLIT.json or SPLIT.jsonl in the folder of `path`."""
+    return next((found for suffix in ("json", "jsonl") if is_there(found := path.parent / f"{split}.{suffix}")), None)
+
+
 def find_dataset(resolved: ResolvedConfig) -> TrainingSplits:
     """The splits that training reads. Raises DataError naming what is missing and where it was looked for."""
     return TrainingSplits(find_train_file(resolved), find_eval_file(resolved))
@@ -87,7 +92,7 @@ def find_eval_file(resolved: ResolvedConfig) -> Path | None:
     if config.eval_dataset:
         return _from_dataset(resolved, config.eval_dataset, "file_name", "eval")
     if config.train_file:
-        return _beside(find_train_file(resolved))
+        return _eval_file_beside(find_train_file(resolved))
     return _from_dataset(resolved, config.dataset, "file_name_eval", "eval")
 
 
@@ -108,11 +113,10 @@ def _existing(path: Path, key: str) -> Path:
     return path
 
 
-def _beside(train: Path) -> Path:
-    """eval.json or eval.jsonl in the folder of a training file that is named alone."""
-    for name in ("eval.json", "eval.jsonl"):
-        if is_there(train.parent / name):
-            return train.parent / name
+def _eval_file_beside(train: Path) -> Path:
+    """eval.json or eval.jsonl in the folder of a training file that no evaluation file is named with."""
+    if (found := split_beside(train, "eval")) is not None:
+        return found
     raise DataError(
         f"`train_file: {train}` has no eval.json beside it",
         f"name one: --set eval_file=FILE, or train without: {_NO_EVALUATION}",
@@ -123,7 +127,7 @@ def _from_dataset(resolved: ResolvedConfig, dataset: str, field: str, split: str
     info = resolved.locate(f"{resolved.values.dataset_dir}/{DATASET_INFO}")
     folder = dataset.removesuffix("_train").removesuffix("_eval")
     if info.is_file():
-        entries = _entries(info)
+        entries = read_entries(info)
         if dataset in entries:
             return _named_in_entry(info, dataset, entries[dataset], field)
         if folder in entries:  # `X_train` may also mean both files of the entry `X`
@@ -139,16 +143,6 @@ def _from_dataset(resolved: ResolvedConfig, dataset: str, field: str, split: str
         f"dataset `{dataset}` is not there: {where}, and no {resolved.values.dataset_dir}/{folder}/{split}.json",
         "movielora demo makes it" if folder == "synthetic" else _PREPARE,
     )
-
-
-def _entries(info: Path) -> dict[str, Any]:
-    try:
-        entries = json.loads(info.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{info} cannot be read as JSON: {error}", "fix or remove it") from None
-    if not isinstance(entries, dict):
-        raise DataError(f"{info} must hold a JSON object: one entry a dataset", "fix or remove it")
-    return entries
 
 
 def _named_in_entry(info: Path, dataset: str, entry: Any, field: str) -> Path:

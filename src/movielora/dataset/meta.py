@@ -10,9 +10,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from movielora.dataset.names import META
+from movielora.dataset.names import INTERACTIONS, META
 from movielora.dataset.options import PrepareOptions
 from movielora.errors import DataError
+from movielora.storage.atomic import read_json
 
 SCHEMA_VERSION = 2
 _PREPARE = "movielora prepare --source ratings/ --output-dir"
@@ -53,14 +54,18 @@ def read_meta(folder: Path) -> DatasetMeta:
     """
     path = folder / META
     values = _read_object(path)
-    again = f"Prepare it again: {remake_command(values, folder)}"
+    command = remake_command(values, folder)
+    again = f"Move {folder} away and prepare it again: {command}"
     version = values.get("schema_version", 1)
     if version == 1:
-        raise DataError(f"{folder} was prepared by an older movielora and holds JSON files but no columns.", again)
+        raise DataError(
+            f"{folder} was prepared by an older movielora and holds JSON files but no columns.",
+            f"Prepare it again: {command} --overwrite",
+        )
     if version != SCHEMA_VERSION:
         raise DataError(
             f"{path} has schema_version {version!r}; this movielora reads {SCHEMA_VERSION}.",
-            f"Update movielora. {again}",
+            f"Update movielora. Or: {again}",
         )
     try:
         return DatasetMeta(
@@ -71,7 +76,7 @@ def read_meta(folder: Path) -> DatasetMeta:
             ratings=_at_least(values, "ratings", 1),
             counts={name: _at_least(_object(values, "counts"), name, 0) for name in _object(values, "counts")},
             content_sha256=_text(values, "content_sha256"),
-            files={name: _file_facts(_object(values, "files"), name) for name in _object(values, "files")},
+            files=_all_facts(values),
             values=values,
         )
     except ValueError as error:
@@ -79,12 +84,27 @@ def read_meta(folder: Path) -> DatasetMeta:
 
 
 def is_prepared(folder: Path) -> bool:
-    """Whether `folder` holds a dataset of this or a newer schema, sound or not (one that `Dataset.open` is for)."""
-    try:
-        values = json.loads((folder / META).read_bytes())
-    except (OSError, ValueError, RecursionError):
+    """Whether `folder` holds a dataset of this or a newer schema, sound or not (one that `Dataset.open` is for).
+
+    `meta.json` is a name that other programs use too: it must list the columns, or they must be there.
+    """
+    values = read_json(folder / META)
+    if values is None or values.get("schema_version", 1) == 1:
         return False
-    return isinstance(values, dict) and values.get("schema_version", 1) != 1
+    files = values.get("files")
+    return (isinstance(files, dict) and INTERACTIONS in files) or (folder / INTERACTIONS).is_file()
+
+
+def recorded_files(values: Mapping[str, Any] | None) -> dict[str, FileFacts]:
+    """The files that a `meta.json` of movielora's lists, of this schema or of 1; empty if another program wrote it."""
+    if values is None or not isinstance(values.get("movielora_version"), str):
+        return {}
+    if values.get("schema_version", 1) not in (1, SCHEMA_VERSION):
+        return {}
+    try:
+        return _all_facts(values)
+    except ValueError:
+        return {}
 
 
 def remake_command(values: Mapping[str, Any], folder: Path) -> str:
@@ -103,11 +123,13 @@ def remake_command(values: Mapping[str, Any], folder: Path) -> str:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    again = f"Prepare it again: {_PREPARE} {shlex.quote(str(path.parent))}"
+    command = f"{_PREPARE} {shlex.quote(str(path.parent))}"
+    again = f"Move {path.parent} away and prepare it again: {command}"
     try:
         values = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise DataError(f"{path.parent} is not a prepared dataset: there is no {path}.", again) from None
+        message = f"{path.parent} is not a prepared dataset: there is no {path}."
+        raise DataError(message, f"Prepare it: {command}") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
     except (ValueError, RecursionError) as error:
@@ -143,6 +165,11 @@ def _text(values: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"`{key}` is not text")
     return value
+
+
+def _all_facts(values: Mapping[str, Any]) -> dict[str, FileFacts]:
+    files = _object(values, "files")
+    return {name: _file_facts(files, name) for name in files}
 
 
 def _file_facts(files: Mapping[str, Any], name: str) -> FileFacts:

@@ -16,6 +16,8 @@ MOST_EXPORTED = 1_000_000
 
 @dataclass(frozen=True)
 class PrepareOptions:
+    """What `prepare` makes of the ratings. Raises ConfigError naming every option that is out of its range."""
+
     history_len: int = 15
     """Films shown before the candidate; a user needs more ratings than this to give an example."""
     rating_threshold: float = 4.0
@@ -35,6 +37,10 @@ class PrepareOptions:
     export: Export | None = None
     """JSON files for other tools, beside the columns. `json`: an array with one record a line; `jsonl`: the records
     only; `none`: no JSON. Not given: `json` up to a million examples, else none."""
+
+    def export_form(self, examples: int) -> Export:
+        """The form in which a dataset of this many examples is exported: as asked for, else by its size."""
+        return self.export or ("json" if examples <= MOST_EXPORTED else "none")
 
     def __post_init__(self) -> None:
         problems = tuple(_problems(self))

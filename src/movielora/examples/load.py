@@ -91,5 +91,7 @@ class ExampleLoader:
     def _dataset(self, folder: Path) -> Dataset:
         if folder not in self._datasets:
             with self.reporter.phase(f"Reading {folder.name}"):
-                self._datasets[folder] = Dataset.open(folder)
+                dataset = Dataset.open(folder)
+                dataset.verify()  # runs and comparisons are identified by the hashes of meta.json
+                self._datasets[folder] = dataset
         return self._datasets[folder]

@@ -1,8 +1,9 @@
 """The examples as JSON files for other tools, rendered block by block so that memory holds one block.
 
-All text comes from `movielora.prompt.template`. Of the 1,000 characters of a training record only the films, the
-answer, two ids and the time change, so its JSON is made once as a pattern, and each film with its rating is rendered
-and escaped once; JSON escapes character by character, so the pieces joined are the JSON of the whole.
+All text comes from `movielora.prompt.render` and `movielora.prompt.spec`. Of the 1,000 characters of a training record
+only the films, the answer, two ids and the time change, so its JSON is made once as a pattern, and each film with its
+rating is rendered and escaped once; JSON escapes character by character, so the pieces joined are the JSON of the
+whole.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from movielora.dataset.films import Films
+from movielora.dataset.meta import FileFacts
 from movielora.dataset.names import split_file
 from movielora.dataset.options import PrepareOptions
 from movielora.dataset.splits import SPLITS, Splits
@@ -42,18 +44,19 @@ def export_json(
     splits: Splits,
     options: PrepareOptions,
     reporter: Reporter,
-) -> list[str]:
-    """Write the examples of each split into `folder`; the names of the files. Raises OSError."""
+) -> dict[str, FileFacts]:
+    """Write the examples of each split into `folder`; the files by name. Raises OSError."""
     writer = ExampleWriter(timelines, films, options.history_len, options.rating_threshold)
-    names = []
+    written = {}
     total = sum(len(events) for events in splits.events.values())
     with reporter.phase("Writing examples", total, "examples") as phase:
         for split in SPLITS:
-            names.append(split_file(split, form))
-            with RecordFile(folder / names[-1]) as file:
+            name = split_file(split, form)
+            with RecordFile(folder / name) as file:
                 write = writer.write_raw if split == "test" else writer.write_training
                 write(file, splits.events[split], phase)
-    return names
+            written[name] = FileFacts(file.size, file.sha256)
+    return written
 
 
 class ExampleWriter:
@@ -71,7 +74,7 @@ class ExampleWriter:
         self._write(file, events, phase, self._training_lines)
 
     def write_raw(self, file: RecordFile, events: Integers, phase: Phase) -> None:
-        """The same in the test form."""
+        """Append the examples at `events`, in order, in the test form."""
         self._write(file, events, phase, self._raw_lines)
 
     def _write(

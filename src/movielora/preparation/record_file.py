@@ -41,6 +41,7 @@ class RecordFile:
 
     @property
     def sha256(self) -> str:
+        """The SHA-256 of the bytes written, in hexadecimal."""
         return self._hash.hexdigest()
 
     def add(self, lines: Sequence[str]) -> None:

@@ -23,6 +23,21 @@ def read_source(path: Path, scratch: Path | None = None, reporter: Reporter = SI
     Raises:
         DataError: there is nothing there, no source or more than one claims it, or a file holds a mistake.
     """
+    return _source_of(path).read(path, scratch, reporter)
+
+
+def hash_source(path: Path, reporter: Reporter = SILENT) -> dict[str, str]:
+    """The SHA-256 of each file of ratings at `path`, by its name: what `read_source` gives as `hashes`.
+
+    Raises:
+        DataError: there is nothing there, no source or more than one claims it, or it cannot be read.
+    """
+    source = _source_of(path)
+    with reporter.phase(f"Checking {path.name}"):
+        return source.hash_files(path)
+
+
+def _source_of(path: Path) -> Source:
     try:
         if not path.exists():
             raise DataError(f"{path} does not exist.", _GET_ONE)
@@ -36,4 +51,4 @@ def read_source(path: Path, scratch: Path | None = None, reporter: Reporter = SI
         problem = "holds no ratings" if path.is_dir() else "is neither a folder nor a zip nor a file of ratings"
         looked_for = ", ".join(f"{source.looked_for} ({source.name})" for source in SOURCES)
         raise DataError(f"{path} {problem}: looked for {looked_for}.", _GET_ONE)
-    return claims[0].read(path, scratch, reporter)
+    return claims[0]

@@ -14,14 +14,16 @@ _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 def whole_number(file: SourceFile, line: int, field: str, text: str) -> int:
-    """Raises DataError."""
+    """A whole number of at most 18 digits, which any 64-bit column holds. Raises DataError."""
+    if re.fullmatch(r"[+-]?[0-9]{19,}", text.strip()):
+        raise file.mistake(line, f"the {field} {text[:40]!r} has more than 18 digits.")
     if not _WHOLE_NUMBER.fullmatch(text.strip()):
         raise file.mistake(line, f"the {field} {text[:40]!r} is not a whole number.")
     return int(text)
 
 
 def stars(file: SourceFile, line: int, text: str) -> float:
-    """Raises DataError."""
+    """A rating, from 0 to 5 stars. Raises DataError."""
     rating = _number(file, line, "rating", text)
     if not LOWEST_STARS <= rating <= HIGHEST_STARS:
         raise file.mistake(line, f"the rating {text[:40]!r} is not between 0 and 5 stars.")

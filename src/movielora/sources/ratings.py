@@ -42,10 +42,12 @@ class Source:
 
     `is_mine` says whether a path that exists, file or folder, looks like this form (it may raise OSError); `read` reads
     it, unpacking what must be unpacked below the scratch folder (None: the system's), or raises DataError naming file,
-    line and field. `looked_for` completes "looked for": the file names that `is_mine` goes by.
+    line and field. `hash_files` gives the `hashes` that reading would, without reading. `looked_for` completes "looked
+    for": the file names that `is_mine` goes by.
     """
 
     name: str
     looked_for: str
     is_mine: Callable[[Path], bool]
     read: Callable[[Path, Path | None, Reporter], Ratings]
+    hash_files: Callable[[Path], dict[str, str]]

@@ -16,7 +16,8 @@ import polars as pl
 
 from movielora.errors import DataError
 from movielora.progress import Reporter
-from movielora.sources.fields import HIGHEST_STARS, LATEST_SECONDS, LOWEST_STARS, seconds, stars
+from movielora.sources.fields import seconds, stars
+from movielora.sources.rating_table import read_table, read_whole
 from movielora.sources.ratings import COLUMNS, Movie, Ratings, Source
 from movielora.sources.source_file import SourceFile, decode_utf8
 from movielora.sources.titles import one_line
@@ -53,16 +54,20 @@ def read(path: Path, scratch: Path | None, reporter: Reporter) -> Ratings:
     with reporter.phase("Reading ratings", None, "ratings") as phase:
         frame = _read_ratings(ratings_file)
         phase.advance(len(frame))
-    files = [ratings_file, items_file] if has_items else [ratings_file]
-    hashes = {file.path.name: file_sha256(file.path) for file in files}
-    return _with_number_ids(Ratings("recbole", frame, films, hashes), films)
+    return _with_number_ids(Ratings("recbole", frame, films, _hash_files(path)), films)
+
+
+def _hash_files(path: Path) -> dict[str, str]:
+    ratings = _inter_file(path)
+    files = [file for file in (ratings, ratings.with_suffix(".item")) if file.is_file()]
+    return {file.name: file_sha256(file) for file in files}
 
 
 def _is_mine(path: Path) -> bool:
     return path.suffix == ".inter" if path.is_file() else bool(_inter_files(path))
 
 
-SOURCE = Source(name="RecBole", looked_for="NAME.inter", is_mine=_is_mine, read=read)
+SOURCE = Source(name="RecBole", looked_for="NAME.inter", is_mine=_is_mine, read=read, hash_files=_hash_files)
 
 
 def _inter_files(folder: Path) -> list[Path]:
@@ -95,11 +100,8 @@ def _read_ratings(file: SourceFile) -> pl.DataFrame:
     header = _header(file)
     names = _names(file, header)
     places = [_place(file, names, wanted) for wanted in (_USER, _ITEM, _RATING, _TIME)]
-    frame = _read_whole(file, [header[place] for place in places])
-    if frame is None or not _all_valid(frame):
-        frame = _read_by_row(file, places)
-    if frame.is_empty():
-        raise DataError(f"{file.shown} holds no ratings.", "Fetch the data again.")
+    fields = [header[place] for place in places]
+    frame = read_table(file, lambda: _read_whole(file, fields), lambda: _read_by_row(file, places))
     # a time with a fraction is cut to its second
     return frame.with_columns(pl.col("timestamp").floor().cast(pl.Int64))
 
@@ -107,30 +109,12 @@ def _read_ratings(file: SourceFile) -> pl.DataFrame:
 def _read_whole(file: SourceFile, fields: list[str]) -> pl.DataFrame | None:
     """The four columns under `fields` by polars, or None if it cannot read them."""
     types = dict(zip(fields, _COLUMN_TYPES, strict=True))
-    try:
-        frame = pl.read_csv(
-            file.path,
-            separator="\t",
-            columns=fields,
-            schema_overrides=types,
-            quote_char=None,
-            infer_schema_length=1,
-        )
-    except pl.exceptions.PolarsError:
-        return None
-    return frame.select(pl.col(old).alias(new) for old, new in zip(fields, COLUMNS, strict=True))
-
-
-def _all_valid(frame: pl.DataFrame) -> bool:
-    if any(frame.null_count().row(0)):
-        return False
-    in_range = pl.col("rating").is_between(LOWEST_STARS, HIGHEST_STARS).all()
-    in_time = pl.col("timestamp").is_between(-LATEST_SECONDS, LATEST_SECONDS).all()
-    return bool(frame.select(in_range & in_time).item())
+    form = {"separator": "\t", "quote_char": None, "infer_schema_length": 1}
+    return read_whole(file.path, fields, columns=fields, schema_overrides=types, **form)
 
 
 def _read_by_row(file: SourceFile, places: list[int]) -> pl.DataFrame:
-    """The same, read slowly; raises DataError at the first mistake."""
+    """The ratings, read slowly; raises DataError at the first mistake."""
     users: list[str] = []
     items: list[str] = []
     ratings, times = array("d"), array("d")
@@ -166,14 +150,7 @@ def _read_films(file: SourceFile) -> dict[str, Movie]:
 
 def _header(file: SourceFile) -> list[str]:
     """The fields of the first line, as `rating:float`."""
-    try:
-        with file.path.open("rb") as stream:
-            first = stream.readline(1 << 16)
-    except OSError as error:
-        raise DataError(f"{file.shown} cannot be read: {error.strerror}.", "Check its permissions.") from error
-    if not first.strip():
-        raise DataError(f"{file.shown} is empty.", "Fetch the data again.")
-    return decode_utf8(file, first).rstrip("\r\n").split("\t")
+    return file.first_line().split("\t")
 
 
 def _names(file: SourceFile, header: list[str]) -> list[str]:

@@ -29,6 +29,21 @@ class SourceFile:
             raise DataError(f"{self.shown} is empty.", "Fetch the data again.")
         return content
 
+    def first_line(self) -> str:
+        """The first line, without its line break.
+
+        Raises:
+            DataError: the file cannot be read, begins with an empty line, or is not UTF-8.
+        """
+        try:
+            with self.path.open("rb") as stream:
+                first = stream.readline(1 << 16)
+        except OSError as error:
+            raise DataError(f"{self.shown} cannot be read: {error.strerror}.", "Check its permissions.") from error
+        if not first.strip():
+            raise DataError(f"{self.shown} is empty.", "Fetch the data again.")
+        return decode_utf8(self, first).rstrip("\r\n")
+
     def mistake(self, line: int, problem: str) -> DataError:
         """The error for a mistake in line `line` (from 1)."""
         return DataError(f"{self.shown}, line {line}: {problem}", "Fix that line, or fetch the data again.")

@@ -114,20 +114,29 @@ def remove_signature(folder: Path) -> None:
 
 
 def remove_abandoned(parents: Iterable[Path], name: str) -> list[Path]:
-    """Remove the working folders for `name` whose process is gone; returns those removed.
-
-    In doubt a folder stays: one whose signature is missing or cannot be read, and one that another machine signed,
-    whose processes cannot be seen from here. A parent that cannot be listed is skipped.
-    """
-    pattern = re.compile(rf"\.{re.escape(name)}\.partial-\d+-[0-9a-f]+")
+    """Remove the working folders for `name` whose process is gone (`abandoned_folders`); returns those removed."""
     removed = []
-    for folder in (found for parent in parents for found in _folders(parent)):
-        if pattern.fullmatch(folder.name) is None or _may_live(folder):
-            continue
+    for folder in abandoned_folders(parents, name):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             removed.append(folder)
     return removed
+
+
+def abandoned_folders(parents: Iterable[Path], name: str) -> list[Path]:
+    """The working folders for `name` whose process is gone.
+
+    In doubt a folder is not among them: one whose signature is missing or cannot be read, and one that another machine
+    signed, whose processes cannot be seen from here. A parent that cannot be listed is skipped.
+    """
+    found = working_folders(parents, name)
+    return [folder for folder in found if not _may_live(folder)]
+
+
+def working_folders(parents: Iterable[Path], name: str) -> list[Path]:
+    """The working folders for `name`, of processes that live or are gone; a parent that cannot be listed is skipped."""
+    pattern = re.compile(rf"\.{re.escape(name)}\.partial-\d+-[0-9a-f]+")
+    return [folder for parent in parents for folder in _folders(parent) if pattern.fullmatch(folder.name)]
 
 
 def _sign(folder: Path) -> None:

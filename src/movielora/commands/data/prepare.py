@@ -40,6 +40,9 @@ def prepare(
         Export | None,
         Option(help="JSON for other tools: an array, a record a line, or none.", show_default="json up to 1M examples"),
     ] = _DEFAULT.export,
+    overwrite: Annotated[
+        bool, Option("--overwrite", help="Replace a dataset of other settings or ratings that movielora wrote there.")
+    ] = False,
     file_format: Annotated[Export | None, Option("--format", hidden=True)] = None,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
     mirror: Annotated[str, Option("--download-url", hidden=True, envvar="MOVIELORA_DOWNLOAD_URL")] = GROUPLENS,
@@ -59,7 +62,7 @@ def prepare(
         source = fetch(download, DOWNLOAD_DIR, listener, base_url=mirror)
     elif source is None or download is not None:
         raise ConfigError("Give either --source or --download.", "For example: --download ml-latest-small")
-    prepared = run_prepare(source, output_dir, options, listener)
+    prepared = run_prepare(source, output_dir, options, listener, overwrite=overwrite)
     if as_json:
         emit_json(prepare_view.prepared_json(prepared))
     else:

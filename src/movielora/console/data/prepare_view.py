@@ -27,11 +27,22 @@ _JSON_KEYS = (
 
 def prepared_json(prepared: Prepared) -> dict[str, Any]:
     """What `--json` prints."""
-    return {"output_dir": str(prepared.output_dir), **{key: prepared.meta[key] for key in _JSON_KEYS}}
+    facts = {key: prepared.meta[key] for key in _JSON_KEYS}
+    return {"output_dir": str(prepared.output_dir), **facts, "nothing_to_do": prepared.nothing_to_do}
 
 
 def show_prepared(prepared: Prepared) -> None:
-    """Print the splits, notes, the dataset's name and the next command."""
+    """Print the splits, notes, the dataset's name and the next command; or that there was nothing to do."""
+    if prepared.nothing_to_do:
+        text = f"Nothing to do: {prepared.output_dir} holds the dataset of these ratings and settings already."
+        stdout().print(text, markup=False, soft_wrap=True)
+    else:
+        _show_dataset(prepared)
+    stdout().print(f"\nIn a config: [bold]dataset: {escape(prepared.dataset)}[/]", soft_wrap=True)
+    stdout().print(f"Next: {_next_command(prepared.dataset)}", markup=False, soft_wrap=True)
+
+
+def _show_dataset(prepared: Prepared) -> None:
     meta = prepared.meta
     table = plain_table("split", "examples", "Yes")
     for name, count in meta["counts"].items():
@@ -41,13 +52,10 @@ def show_prepared(prepared: Prepared) -> None:
     notes.columns[1].justify, notes.columns[1].no_wrap = "left", False
     for sentence in _sentences(meta):
         notes.add_row("·", sentence)
-    dataset = escape(prepared.dataset)
     console = stdout()
     console.print(f"\n[bold]{escape(str(prepared.output_dir))}[/]", soft_wrap=True)
     console.print(Group(table, ""))
     console.print(notes, style="dim")
-    console.print(f"\nIn a config: [bold]dataset: {dataset}[/]", soft_wrap=True)
-    console.print(f"Next: {_next_command(prepared.dataset)}", markup=False, soft_wrap=True)
 
 
 def _next_command(dataset: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from movielora.dataset.find import find_dataset, find_test_file, is_there
+from movielora.dataset.find import find_dataset, find_test_file, split_beside
 from movielora.errors import OutputError, RequestError
 from movielora.evaluation.comparison.request import AdapterAndBase, CompareRequest, ExternalOnly, TwoRuns
 from movielora.evaluation.features.files import SplitFiles
@@ -33,7 +33,7 @@ def split_files(request: CompareRequest, reporter: Reporter) -> SplitFiles:
     """The test file, and the splits that baselines and calibration are fitted on if they can be found."""
     if isinstance(request.kind, ExternalOnly):
         test = request.kind.test_file
-        return SplitFiles(test, _beside(test, "train"), _beside(test, "eval"))
+        return SplitFiles(test, split_beside(test, "train"), split_beside(test, "eval"))
     resolved = request.kind.resolved
     test = request.test_file or find_test_file(resolved)
     try:
@@ -41,11 +41,7 @@ def split_files(request: CompareRequest, reporter: Reporter) -> SplitFiles:
     except RequestError as error:
         reporter.warn(f"baselines that need training are left out: {error}")
         return SplitFiles(test)
-    return SplitFiles(test, found.train, found.evaluation or _beside(found.train, "eval"))
-
-
-def _beside(path: Path, split: str) -> Path | None:
-    return next((found for suffix in ("json", "jsonl") if is_there(found := path.parent / f"{split}.{suffix}")), None)
+    return SplitFiles(test, found.train, found.evaluation or split_beside(found.train, "eval"))
 
 
 def first_examples(examples: ExampleSet, most: int | None) -> ExampleSet:

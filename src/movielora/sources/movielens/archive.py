@@ -6,6 +6,7 @@ and while unpacking, so a small archive cannot fill the disk.
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 import shutil
 import tempfile
@@ -48,30 +49,57 @@ def unpack_members(
         DataError: it is no sound zip, holds no ratings, needs a password, or unpacks to more than MovieLens can be.
     """
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=scratch) as folder:
-        try:
-            with zipfile.ZipFile(archive) as opened:
-                layout, ratings, movies = _wanted(archive, opened)
-                files = [
-                    SourceFile(Path(folder) / name, f"{archive}: {member.filename}")
-                    for name, member in ((layout.ratings, ratings), (layout.movies, movies))
-                ]
-                with reporter.phase("Unpacking", (ratings.file_size + movies.file_size) // 1000, "kB") as phase:
-                    unpacked = 0
-                    phase.update(unpacked)
-                    for file, member in zip(files, (ratings, movies), strict=True):
-                        _check_size(file, member)
-                        with opened.open(member) as packed, file.path.open("wb") as out:
-                            while chunk := packed.read(_CHUNK):
-                                out.write(chunk)
-                                unpacked += len(chunk)
-                                phase.update(unpacked // 1000)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise DataError(f"{archive} is not a sound zip: {error}.", _AGAIN) from error
-        except (RuntimeError, NotImplementedError) as error:  # a password, or a method that zipfile does not know
-            raise DataError(f"{archive} cannot be unpacked: {error}.", "Unpack it, and give the folder.") from error
-        except PermissionError as error:
-            raise DataError(f"{archive} cannot be read: {error.strerror}.", "Check its permissions.") from error
+        with _opened(archive) as opened:
+            layout, ratings, movies = _wanted(archive, opened)
+            files = [
+                SourceFile(Path(folder) / name, f"{archive}: {member.filename}")
+                for name, member in ((layout.ratings, ratings), (layout.movies, movies))
+            ]
+            with reporter.phase("Unpacking", (ratings.file_size + movies.file_size) // 1000, "kB") as phase:
+                unpacked = 0
+                phase.update(unpacked)
+                for file, member in zip(files, (ratings, movies), strict=True):
+                    _refuse_bomb(file.shown, member)
+                    _refuse_full_disk(file, member)
+                    with opened.open(member) as packed, file.path.open("wb") as out:
+                        while chunk := packed.read(_CHUNK):
+                            out.write(chunk)
+                            unpacked += len(chunk)
+                            phase.update(unpacked // 1000)
         yield layout, files[0], files[1]
+
+
+def member_hashes(archive: Path) -> dict[str, str]:
+    """The SHA-256 of the ratings and of the films of `archive`, by the names of their layout; nothing is written.
+
+    Raises:
+        DataError: as `unpack_members`.
+    """
+    hashes = {}
+    with _opened(archive) as opened:
+        layout, ratings, movies = _wanted(archive, opened)
+        for name, member in ((layout.ratings, ratings), (layout.movies, movies)):
+            _refuse_bomb(f"{archive}: {member.filename}", member)
+            digest = hashlib.sha256()
+            with opened.open(member) as packed:
+                while chunk := packed.read(_CHUNK):
+                    digest.update(chunk)
+            hashes[name] = digest.hexdigest()
+    return hashes
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
+    """The zip, opened; its faults and those of its members as DataError."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            yield opened
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(f"{archive} is not a sound zip: {error}.", _AGAIN) from error
+    except (RuntimeError, NotImplementedError) as error:  # a password, or a method that zipfile does not know
+        raise DataError(f"{archive} cannot be unpacked: {error}.", "Unpack it, and give the folder.") from error
+    except PermissionError as error:
+        raise DataError(f"{archive} cannot be read: {error.strerror}.", "Check its permissions.") from error
 
 
 def _wanted(archive: Path, opened: zipfile.ZipFile) -> tuple[Layout, zipfile.ZipInfo, zipfile.ZipInfo]:
@@ -94,15 +122,18 @@ def _wanted(archive: Path, opened: zipfile.ZipFile) -> tuple[Layout, zipfile.Zip
     )
 
 
-def _check_size(file: SourceFile, member: zipfile.ZipInfo) -> None:
+def _refuse_bomb(shown: str, member: zipfile.ZipInfo) -> None:
     # zipfile never yields more than `file_size` bytes of a member, so the declared size is a true bound
     bomb = member.file_size > _RATIO_MATTERS_FROM and member.file_size > _MOST_RATIO * max(1, member.compress_size)
     if bomb or member.file_size > _MOST_BYTES:
         raise DataError(
-            f"{file.shown} would unpack from {member.compress_size:,} to {member.file_size:,} bytes, "
+            f"{shown} would unpack from {member.compress_size:,} to {member.file_size:,} bytes, "
             "which no MovieLens does.",
             "Unpack it yourself if you trust it, and give the folder.",
         )
+
+
+def _refuse_full_disk(file: SourceFile, member: zipfile.ZipInfo) -> None:
     free = shutil.disk_usage(file.path.parent).free
     if member.file_size > free:
         raise DataError(

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 
 from movielora.errors import DataError
+from movielora.sources.fields import whole_number
 from movielora.sources.movielens.layouts import Layout
 from movielora.sources.ratings import Movie
 from movielora.sources.source_file import SourceFile, decode_old, decode_utf8
@@ -50,11 +51,9 @@ def read_movies(file: SourceFile, layout: Layout) -> dict[int, Movie]:
         rows = _plain_rows(file, decode_old(content), layout.movie_separator)
     movies: dict[int, Movie] = {}
     for line, id_text, title, genres in rows:
-        movie_id = id_text.strip()
-        if not (movie_id.isascii() and movie_id.isdigit()):
-            raise file.mistake(line, f"the movie id {id_text[:40]!r} is not a whole number.")
+        movie_id = whole_number(file, line, "movie id", id_text)
         if one_line(title):
-            movies.setdefault(int(movie_id), Movie(one_line(title), genres))
+            movies.setdefault(movie_id, Movie(one_line(title), genres))
     return movies
 
 

@@ -1,8 +1,4 @@
-"""Reading ratings: `ratings.csv`, `ratings.dat` and `u.data`, millions of lines in seconds.
-
-Polars reads the file whole. If it fails or a value is out of range, the file is read again row by row, which either
-names the line and field of the first mistake or finds none (quoted numbers, spaces, huge ids).
-"""
+"""Reading ratings: `ratings.csv`, `ratings.dat` and `u.data`, millions of lines in seconds."""
 
 from __future__ import annotations
 
@@ -13,10 +9,10 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from movielora.errors import DataError
-from movielora.sources.fields import HIGHEST_STARS, LOWEST_STARS, stars, whole_number
+from movielora.sources.fields import stars, whole_number
 from movielora.sources.movielens.layouts import Layout
 from movielora.sources.movielens.movie_files import column_place
+from movielora.sources.rating_table import read_table, read_whole
 from movielora.sources.ratings import COLUMNS
 from movielora.sources.source_file import SourceFile, decode_utf8
 
@@ -32,23 +28,11 @@ def read_ratings(file: SourceFile, layout: Layout) -> pl.DataFrame:
     """
     if layout.name == "csv":
         _check_header(file)
-    frame = _read_whole(file, layout)
-    if frame is None or not _all_valid(frame):
-        frame = _read_by_row(file, layout)
-    if frame.is_empty():
-        raise DataError(f"{file.shown} holds no ratings.", "Fetch the data again.")
-    return frame
+    return read_table(file, lambda: _read_whole(file, layout), lambda: _read_by_row(file, layout))
 
 
 def _check_header(file: SourceFile) -> None:
-    try:
-        with file.path.open("rb") as stream:
-            first = stream.readline(1 << 16)
-    except OSError as error:
-        raise DataError(f"{file.shown} cannot be read: {error.strerror}.", "Check its permissions.") from error
-    if not first:
-        raise DataError(f"{file.shown} is empty.", "Fetch the data again.")
-    _header_places(file, next(csv.reader([decode_utf8(file, first)]), []))
+    _header_places(file, next(csv.reader([file.first_line()]), []))
 
 
 def _header_places(file: SourceFile, header: list[str]) -> list[int]:
@@ -58,27 +42,16 @@ def _header_places(file: SourceFile, header: list[str]) -> list[int]:
 
 def _read_whole(file: SourceFile, layout: Layout) -> pl.DataFrame | None:
     """All ratings by polars, or None if it cannot read them."""
-    try:
-        if layout.name == "csv":
-            types = dict(zip(_CSV_NAMES, _FAST_TYPES, strict=True))
-            frame = pl.read_csv(file.path, columns=list(_CSV_NAMES), schema_overrides=types)
-            return frame.select(pl.col(old).alias(new) for old, new in zip(_CSV_NAMES, COLUMNS, strict=True))
-        # polars separates by one byte; a comma in a field shifts the columns and is found by the row reader
-        content = file.read_bytes().replace(layout.rating_separator.encode(), b",")
-        schema = dict(zip(COLUMNS, _FAST_TYPES, strict=True))
-        return pl.read_csv(io.BytesIO(content), has_header=False, schema=schema)
-    except pl.exceptions.PolarsError:
-        return None
-
-
-def _all_valid(frame: pl.DataFrame) -> bool:
-    if any(frame.null_count().row(0)):
-        return False
-    return bool(frame.select(pl.col("rating").is_between(LOWEST_STARS, HIGHEST_STARS).all()).item())
+    if layout.name == "csv":
+        types = dict(zip(_CSV_NAMES, _FAST_TYPES, strict=True))
+        return read_whole(file.path, _CSV_NAMES, columns=list(_CSV_NAMES), schema_overrides=types)
+    # polars separates by one byte; a comma in a field shifts the columns and is found by the row reader
+    content = io.BytesIO(file.read_bytes().replace(layout.rating_separator.encode(), b","))
+    return read_whole(content, COLUMNS, has_header=False, schema=dict(zip(COLUMNS, _FAST_TYPES, strict=True)))
 
 
 def _read_by_row(file: SourceFile, layout: Layout) -> pl.DataFrame:
-    """The same columns, read slowly; raises `DataError` at the first mistake."""
+    """The ratings, read slowly; raises `DataError` at the first mistake."""
     users, movies, ratings, times = array("q"), array("q"), array("d"), array("q")
     for line, (user, movie, rating, time) in _rows(file, layout):
         users.append(whole_number(file, line, "user id", user))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from movielora.errors import DataError
 from movielora.progress import Reporter
-from movielora.sources.movielens.archive import is_archive, unpack_members
+from movielora.sources.movielens.archive import is_archive, member_hashes, unpack_members
 from movielora.sources.movielens.layouts import LAYOUTS, Layout
 from movielora.sources.movielens.movie_files import read_movies
 from movielora.sources.movielens.rating_files import read_ratings
@@ -43,13 +43,26 @@ def read(path: Path, scratch: Path | None, reporter: Reporter) -> Ratings:
     return Ratings(layout.name, ratings, movies, hashes)
 
 
+def _hash_files(path: Path) -> dict[str, str]:
+    if path.is_dir() or path.name in _RATINGS_NAMES:
+        _, *files = _files_of_folder(path if path.is_dir() else path.parent)
+        return {file.path.name: file_sha256(file.path) for file in files}
+    return member_hashes(path)
+
+
 def _is_mine(path: Path) -> bool:
     if path.is_dir():
         return bool(_found_below(path))
     return path.is_file() and (path.name in _RATINGS_NAMES or is_archive(path))
 
 
-SOURCE = Source(name="MovieLens", looked_for=", ".join((*_RATINGS_NAMES, "a zip of one")), is_mine=_is_mine, read=read)
+SOURCE = Source(
+    name="MovieLens",
+    looked_for=", ".join((*_RATINGS_NAMES, "a zip of one")),
+    is_mine=_is_mine,
+    read=read,
+    hash_files=_hash_files,
+)
 
 
 @contextmanager
