@@ -42,27 +42,28 @@ def _movielora(options: argparse.Namespace) -> dict[str, Any]:
     import peft
     from transformers import AutoModelForCausalLM
 
+    from movielora.examples.example_set import ListedExamples
     from movielora.examples.importers.records import read_records
     from movielora.model.base import Placement, load_base
     from movielora.model.lora import load_adapter
     from movielora.model.tokenizer import load_tokenizer
     from movielora.progress import SILENT
     from movielora.prompt.template import PromptTemplate
-    from movielora.scoring.predict import ADAPTER, BASE, predict
+    from movielora.scoring.predict import ADAPTER_OFF, ADAPTER_ON, predict
     from movielora.scoring.scorer import Prompts, Scorer
 
     base, count = _base(options), _rows(options)
     adapter, rows_file = random_adapter(base), dataset() / "test_raw.jsonl"
     _ = (peft.PeftModel, AutoModelForCausalLM.from_pretrained)  # imported before the clock starts, as for the peer
     started = time.perf_counter()
-    records = list(islice(read_records(rows_file), count))
+    examples = ListedExamples.of(str(rows_file), islice(read_records(rows_file), count))
     tokenizer = load_tokenizer(str(base))
     model = load_adapter(load_base(str(base), Placement("cpu", _dtype(options), False, "sdpa")), adapter)
     scorer = Scorer(model, 16, Prompts(tokenizer, PromptTemplate(tokenizer), 4096))
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "predictions.jsonl"
-        columns = {"base": BASE, "adapter": ADAPTER}
-        predict(scorer, records, output, columns, mode="score", chunk_size=512, total=count, reporter=SILENT)
+        columns = {"base": ADAPTER_OFF, "adapter": ADAPTER_ON}
+        predict(scorer, examples, output, columns, mode="score", chunk_size=512, reporter=SILENT)
         rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     seconds = time.perf_counter() - started
     return {"seconds": seconds, "result": {who: [row[who]["log_odds"] for row in rows] for who in ("base", "adapter")}}
@@ -74,11 +75,13 @@ def _peer(options: argparse.Namespace) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from movielora.examples.importers.records import read_records
+    from movielora.prompt.render import render
+    from movielora.prompt.spec import PromptSpec
 
     base, count = _base(options), _rows(options)
     adapter, rows_file = random_adapter(base), dataset() / "test_raw.jsonl"
     started = time.perf_counter()
-    records = list(islice(read_records(rows_file), count))
+    records = [render(example, PromptSpec()) for example in islice(read_records(rows_file), count)]
     tokenizer = AutoTokenizer.from_pretrained(base)
     yes, no = tokenizer.convert_tokens_to_ids(["Yes", "No"])
     found: dict[str, list[float]] = {}
