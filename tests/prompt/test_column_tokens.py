@@ -145,6 +145,24 @@ def test_rows_come_in_the_order_asked_for_and_selected_rows_are_the_same_prompts
     assert_same(tokens_of(small().select(np.array([2, 3])), tiny_tokenizer), _rows(found, [2, 3]))
 
 
+def test_another_split_of_the_dataset_takes_the_pieces_that_are_known(tiny_tokenizer: Any) -> None:
+    examples = small()
+    train, evaluation = examples.select(np.arange(6)), examples.select(np.arange(6, len(examples)))
+    template = PromptTemplate(tiny_tokenizer)
+    first = tokenize_examples(train, template, tiny_tokenizer, cutoff_len=_NO_CUTOFF, reporter=SILENT)
+    found = tokenize_examples(evaluation, template, tiny_tokenizer, cutoff_len=_NO_CUTOFF, reporter=SILENT, like=first)
+    assert isinstance(first, ColumnTokens)
+    assert isinstance(found, ColumnTokens)
+    assert found.piece_ids is first.piece_ids
+    assert_same(found, tokens_of(evaluation, tiny_tokenizer))
+    other = tokenize_examples(
+        small(), template, tiny_tokenizer, cutoff_len=_NO_CUTOFF, reporter=SILENT, like=first
+    )  # equal columns, and yet another dataset
+    assert isinstance(other, ColumnTokens)
+    assert other.piece_ids is not first.piece_ids
+    assert_same(other, tokens_of(small(), tiny_tokenizer))
+
+
 def _rows(tokens: ColumnTokens, rows: list[int]) -> PromptTokens:
     from movielora.prompt.token_sets import TokenizedExamples
 

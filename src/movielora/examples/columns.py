@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from movielora.examples.example_set import ExampleSet, Labels
+from movielora.examples.example_set import ExampleSet, Labels, offsets_of
 from movielora.examples.importers.rendered_text import known_films
 from movielora.examples.timeline_examples import TimelineExamples
 
@@ -50,13 +50,13 @@ def read_columns(examples: ExampleSet) -> ExampleColumns:
         titles=[candidate for _, candidate in films],
         times=np.array([np.nan if example.time is None else float(example.time) for example in found]),
         ratings=np.array(list(chain.from_iterable(ratings)), dtype=np.float64),
-        offsets=_offsets(np.array([len(one) for one in ratings], dtype=np.int64)),
+        offsets=offsets_of(np.array([len(one) for one in ratings], dtype=np.int64)),
     )
 
 
 def _of_timelines(examples: TimelineExamples) -> ExampleColumns:
     timelines, films, events = examples.timelines, examples.films, examples.events
-    offsets = _offsets(examples.history_counts(np.arange(len(examples))))
+    offsets = offsets_of(examples.history_counts(np.arange(len(examples))))
     counts = np.diff(offsets)
     positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts) + np.repeat(events - counts, counts)
     items = timelines.item[events]
@@ -69,10 +69,6 @@ def _of_timelines(examples: TimelineExamples) -> ExampleColumns:
         ratings=timelines.rating[positions],
         offsets=offsets,
     )
-
-
-def _offsets(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
 
 
 def _text(identifier: int | str | None) -> str | None:

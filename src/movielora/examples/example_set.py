@@ -25,6 +25,18 @@ def label_array(labels: Iterable[bool | None]) -> Labels:
     return np.array([known[label] for label in labels], dtype=np.int8)
 
 
+def offsets_of(lengths: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64]:
+    """Where pieces of these lengths, laid end to end, start; and the end (n + 1)."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+
+
+def sample_rows(count: int, most: int | None, seed: int) -> Rows:
+    """`most` of `count` row numbers, drawn without replacement, ascending; all of them if `most` is None."""
+    if most is None or most >= count:
+        return np.arange(count, dtype=np.int64)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False)).astype(np.int64)
+
+
 class ExampleSet(Protocol):
     """Examples by row, from 0. `name` is what errors and progress call them; `labels` is (rows,)."""
 

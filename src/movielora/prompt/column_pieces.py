@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from movielora.examples.example_set import Rows
+from movielora.examples.example_set import Rows, offsets_of
 from movielora.examples.timeline_examples import TimelineExamples
 from movielora.prompt.render import rating_text
 from movielora.prompt.spec import PromptSpec
-from movielora.prompt.token_sets import Offsets, offsets_of
+from movielora.prompt.token_sets import Offsets
 from movielora.sources.titles import one_line
 
 EMPTY, OPENING, CLOSING, FIRST_NUMBER = 0, 1, 2, 3

@@ -12,7 +12,7 @@ fails gets plain tokenizing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.examples.example import Example, Film
-from movielora.examples.example_set import Labels, Rows
+from movielora.examples.example_set import Labels, Rows, offsets_of
 from movielora.examples.timeline_examples import TimelineExamples
 from movielora.progress import Reporter
 from movielora.prompt.column_pieces import ColumnPieces, PromptLengths, cut_title
 from movielora.prompt.render import fixed_text, rating_text
 from movielora.prompt.template import PromptTemplate
-from movielora.prompt.token_sets import ANSWER_TOKENS, Ids, Offsets, gather, offsets_of, too_long
+from movielora.prompt.token_sets import ANSWER_TOKENS, Ids, Offsets, gather, too_long
 
 # Examples whose joined ids are compared with plain tokenizing before joining is trusted, and titles that start and end
 # as tokenizers differ, which no title of the sample may do.
@@ -63,8 +63,8 @@ class PieceIds:
     def join(self, chosen: NDArray[np.integer]) -> tuple[Ids, Offsets]:
         """`chosen` (prompts, pieces) are piece numbers; the ids of each prompt end to end, and the prompts' offsets."""
         lengths = self.lengths[chosen]
-        ids, _ = gather(self.ids, self.offsets[:-1][chosen].ravel(), lengths.ravel())
-        return ids, offsets_of(lengths.sum(axis=1))
+        ids, offsets = gather(self.ids, self.offsets[:-1][chosen].ravel(), lengths.ravel())
+        return ids, offsets[:: chosen.shape[1]]
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,11 @@ class ColumnTokens:
         """How many rows lost history to the cutoff."""
         return int(np.count_nonzero(self.dropped_lines))
 
+    def are_of_dataset(self, examples: TimelineExamples) -> bool:
+        """Whether `examples` are of the same dataset and history length, so that their prompts have these pieces."""
+        own = self.pieces.examples
+        return own.timelines is examples.timelines and own.history_len == examples.history_len
+
     def prompt(self, row: int) -> Ids:
         """The ids of one prompt."""
         return self.prompts(np.array([row], dtype=np.int64))[0]
@@ -99,19 +104,30 @@ class ColumnTokens:
 
 
 def tokenize_columns(
-    examples: TimelineExamples, template: PromptTemplate, tokenizer: Any, *, cutoff_len: int, reporter: Reporter
+    examples: TimelineExamples,
+    template: PromptTemplate,
+    tokenizer: Any,
+    *,
+    cutoff_len: int,
+    reporter: Reporter,
+    like: ColumnTokens | None = None,
 ) -> ColumnTokens | None:
     """The prompts of `examples`, each shortened to fit `cutoff_len` tokens with its answer.
+
+    `like`: prompts of the same dataset and template, whose pieces are these examples' too; joining is proven for them.
 
     None if this tokenizer merges across pieces: its prompts have to be tokenized whole. Raises DataError naming an
     example that does not fit even without history.
     """
     with reporter.phase(f"Tokenizing {examples.name}", unit="examples") as phase:
-        opening, closing = _opening_and_closing(template)
-        pieces = ColumnPieces.of(examples, template.spec, opening, closing, template.clean)
-        piece_ids = PieceIds.of_parts(pieces, tokenizer)
-        if not (_joins(pieces, piece_ids, template, tokenizer) and _joins_difficult_titles(template, tokenizer)):
-            return None
+        if like is not None:
+            pieces, piece_ids = replace(like.pieces, examples=examples), like.piece_ids
+        else:
+            opening, closing = _opening_and_closing(template)
+            pieces = ColumnPieces.of(examples, template.spec, opening, closing, template.clean)
+            piece_ids = PieceIds.of_parts(pieces, tokenizer)
+            if not (_joins(pieces, piece_ids, template, tokenizer) and _joins_difficult_titles(template, tokenizer)):
+                return None
         lengths, dropped = _fit(pieces, piece_ids, cutoff_len - ANSWER_TOKENS)
         phase.advance(len(examples))
     return ColumnTokens(pieces, piece_ids, lengths, dropped, template.answer_ids)

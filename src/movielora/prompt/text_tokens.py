@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 
 from movielora.errors import DataError
 from movielora.examples.example import Example
-from movielora.examples.example_set import label_array
+from movielora.examples.example_set import label_array, offsets_of
 from movielora.machine.garbage_collector import collector_paused
 from movielora.progress import Reporter
 from movielora.prompt.template import PromptPieces, PromptTemplate
-from movielora.prompt.token_sets import ANSWER_TOKENS, TokenizedExamples, concatenate, offsets_of, too_long
+from movielora.prompt.token_sets import ANSWER_TOKENS, TokenizedExamples, concatenate, too_long
 
 # Records tokenized at once, while as many are read; ids are kept as 32-bit arrays, about 2 kB an example instead of
 # 16 kB of Python ints.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.errors import DataError
-from movielora.examples.example_set import Labels, Rows
+from movielora.examples.example_set import Labels, Rows, offsets_of
 
 Ids = NDArray[np.uint32]
 Offsets = NDArray[np.int64]
@@ -97,11 +97,6 @@ def gather(flat: Ids, starts: Offsets, lengths: NDArray[np.int64]) -> tuple[Ids,
     """The pieces `flat[starts[i] : starts[i] + lengths[i]]` end to end, and the offsets of each (pieces + 1)."""
     offsets = offsets_of(lengths)
     return flat[np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])], offsets
-
-
-def offsets_of(lengths: Sequence[int] | NDArray[np.integer]) -> Offsets:
-    """Where pieces of these lengths, laid end to end, start; and the end (n + 1)."""
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
 
 
 def joined_offsets(parts: Sequence[TokenizedExamples]) -> Offsets:

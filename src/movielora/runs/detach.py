@@ -96,7 +96,7 @@ def start_detached(
 
 
 def _scope_before(reporter: Reporter) -> list[str]:
-    """Where logind ends the user's processes at logout, a scope of its own keeps the run; the user must be told."""
+    """Where logind ends the user's processes at logout, a scope of its own keeps the run; the user must know."""
     if not logind.kills_at_logout():
         return []
     before = logind.scope_command(f"movielora-{secrets.token_hex(4)}")

@@ -15,7 +15,7 @@ from movielora.config import ResolvedConfig
 from movielora.dataset.find import find_eval_file, find_test_file, find_train_file
 from movielora.errors import ConfigError, DataError, RequestError
 from movielora.examples.example import Example
-from movielora.examples.example_set import ExampleSet
+from movielora.examples.example_set import ExampleSet, sample_rows
 from movielora.examples.load import ExampleLoader
 from movielora.machine.process_settings import settings_undone
 from movielora.progress import SILENT, Reporter
@@ -142,11 +142,9 @@ def _history_len(request: AuditRequest, loader: ExampleLoader, path: Path) -> in
 
 def _sample(examples: ExampleSet, request: AuditRequest) -> ExampleSet:
     """A seeded sample over the whole split: its first examples would be those of the first users."""
-    most = request.max_samples
-    if most is None or most >= len(examples):
+    if request.max_samples is None:
         return examples
-    random = np.random.default_rng(request.resolved.values.seed)
-    return examples.select(np.sort(random.choice(len(examples), most, replace=False)))
+    return examples.select(sample_rows(len(examples), request.max_samples, request.resolved.values.seed))
 
 
 def _measure_tokens(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from movielora.config import Config
 from movielora.dataset.find import TrainingSplits
 from movielora.errors import DataError
+from movielora.examples.example_set import sample_rows
 from movielora.examples.load import ExampleLoader
 from movielora.progress import Reporter
 from movielora.prompt.spec import PromptSpec
@@ -50,15 +51,16 @@ def load_examples(
     loader = loader.showing(spec.history_len)  # of the evaluation's dataset too, which may be prepared otherwise
     template = PromptTemplate(tokenizer, spec)
 
-    def load(path: Path) -> PromptTokens:
+    def load(path: Path, like: PromptTokens | None = None) -> PromptTokens:
         examples = tokenize_split(
-            path, loader, template, tokenizer, cutoff_len=config.cutoff_len, cache_dir=cache_dir, reporter=reporter
-        )
+            path, loader, template, tokenizer,
+            cutoff_len=config.cutoff_len, cache_dir=cache_dir, reporter=reporter, like=like,
+        )  # fmt: skip
         check_truncation(examples, path, config, reporter)
         return examples
 
     train = load(files.train)
-    evaluation = load(files.evaluation) if files.evaluation else None
+    evaluation = load(files.evaluation, like=train) if files.evaluation else None
     return TrainingExamples(
         template.spec,
         train,
@@ -66,13 +68,6 @@ def load_examples(
         evaluation,
         sample_rows(len(evaluation or ()), config.max_eval_samples, config.seed),
     )
-
-
-def sample_rows(count: int, most: int | None, seed: int) -> NDArray[np.int64]:
-    """`most` of `count` row numbers, drawn without replacement, ascending; all of them if `most` is None."""
-    if most is None or most >= count:
-        return np.arange(count, dtype=np.int64)
-    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False)).astype(np.int64)
 
 
 def check_truncation(examples: PromptTokens, path: Path, config: Config, reporter: Reporter) -> None:

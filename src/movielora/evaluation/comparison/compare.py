@@ -65,8 +65,8 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
         base_of_adapter(each.adapter)  # a missing adapter is reported before anything is loaded
     specs = [spec_of(kind.resolved, each.adapter, request.system_prompt) for each in passes]
     # Each adapter is shown what it was trained with; baselines see the candidate's films, and it is the last.
-    loaders = [ExampleLoader(reporter=reporter)]
-    loaders = [loaders[0].showing(spec.history_len) for spec in specs]
+    opened = ExampleLoader(reporter=reporter)
+    loaders = [opened.showing(spec.history_len) for spec in specs]
     rows = [_open_rows(each, files, request) for each in loaders]
     loader, (examples, on_eval) = loaders[-1], rows[-1]
     with reporter.phase("Loading tokenizer"):
