@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from movielora.errors import ModelError, first_line
+from movielora.errors import ModelError, first_line, shell_command
 from movielora.model.base import Placement, load_base
 from movielora.model.tokenizer import load_tokenizer
 
@@ -18,6 +19,12 @@ from movielora.model.tokenizer import load_tokenizer
 )
 def test_first_line(said: str, line: str) -> None:
     assert first_line(ValueError(said)) == line
+
+
+def test_a_shell_reads_a_printed_command_back() -> None:
+    words = ["movielora", "resume", "runs/my run", "it's", "$HOME", Path("a;b")]
+    read = subprocess.run(["sh", "-c", f"printf '%s\\n' {shell_command(*words)}"], capture_output=True, text=True)
+    assert read.stdout.splitlines() == [str(word) for word in words]
 
 
 def test_an_error_without_text_is_told_by_its_class(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ a bug and keeps its traceback.
 
 from __future__ import annotations
 
+import shlex
+from os import PathLike
 from typing import ClassVar
 
 
@@ -78,3 +80,11 @@ class WorkError(MovieloraError):
 def first_line(error: BaseException) -> str:
     """What another library's error says, in one line; its class if it says nothing."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def shell_command(*words: str | PathLike[str]) -> str:
+    """Join the words of a command as a shell reads them back: `movielora resume 'runs/my run'`.
+
+    Every command that is printed with a path or a name in it is built here.
+    """
+    return shlex.join(str(word) for word in words)
