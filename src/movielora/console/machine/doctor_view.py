@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from movielora.console.outlook_view import show_outlook
 from movielora.console.output import stdout
 from movielora.doctor.check import Check, overall, verdict
 from movielora.doctor.examine import Diagnosis
@@ -17,7 +18,7 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗",
 
 
 def show_diagnosis(diagnosis: Diagnosis, *, verbose: bool) -> None:
-    """Print warnings and failures, each with its fix; with `verbose` every check. The verdict comes last."""
+    """Print warnings and failures, each with its fix (`verbose`: every check), the verdict, and what training costs."""
     shown = [check for check in diagnosis.checks if verbose or check.status in ("warning", "failure")]
     console = stdout()
     if shown:
@@ -28,6 +29,9 @@ def show_diagnosis(diagnosis: Diagnosis, *, verbose: bool) -> None:
     hidden = len(diagnosis.checks) - len(shown)
     if hidden:
         console.print(Text(f"    {hidden} more with --verbose", "dim"))
+    if diagnosis.outlook:
+        console.print()
+        show_outlook(diagnosis.outlook)
 
 
 def _table(checks: Sequence[Check]) -> Table:
