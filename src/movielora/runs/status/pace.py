@@ -19,7 +19,7 @@ _LEAST_STEPS = 20
 
 @dataclass(frozen=True)
 class Pace:
-    """The rate of one run, evaluations not counted; tokens without padding. `same_data`: it read what is asked about."""
+    """The rate of one run, evaluations not counted; tokens without padding. `same_data`: its data is the same."""
 
     run: str
     examples_per_second: float
