@@ -25,7 +25,7 @@ def board(
     from movielora.console.output import emit_json, stderr, stdout
     from movielora.machine.signals import SignalHandlers
     from movielora.runs.board import serve_board
-    from movielora.runs.find import find_run, list_runs
+    from movielora.runs.lookup.find import find_run, list_runs
 
     chosen = [find_run(run) for run in runs] if runs else list_runs()
     folders = {paths.root.resolve().name: paths.tensorboard for paths in chosen if paths.tensorboard.is_dir()}

@@ -17,7 +17,7 @@ def runs(
     """List the runs under output/, the newest first."""
     from movielora.console.output import emit_json
     from movielora.console.training.runs_view import SHOWN, runs_json, show_runs
-    from movielora.runs.find import list_runs
+    from movielora.runs.lookup.find import list_runs
     from movielora.runs.status.status import read_status
 
     found = list_runs()

@@ -6,7 +6,7 @@ from rich.markup import escape
 
 from movielora.console.output import stdout
 from movielora.console.reporting import format_duration
-from movielora.runs.find import call_name
+from movielora.runs.lookup.find import call_name
 from movielora.runs.paths import RunPaths
 from movielora.runs.stopping import Stopped
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from movielora.runs.find import call_name
+from movielora.runs.lookup.find import call_name
 from movielora.runs.status.status import RunStatus
 
 _RESUMABLE = ("stopped", "failed", "killed", "interrupted")
