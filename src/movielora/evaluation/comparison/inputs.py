@@ -23,7 +23,7 @@ from movielora.prompt.token_cache import prompt_key
 from movielora.runs.paths import RunPaths
 from movielora.scoring.scorer import ScorerSetup
 from movielora.storage.hashing import file_sha256
-from movielora.storage.lock import FolderLock
+from movielora.storage.lock import FolderLock, how_to_free
 
 # A temperature and a threshold need no more rows than this; every n-th is taken, so that all users are among them.
 EVAL_ROWS = 2_000
@@ -115,7 +115,7 @@ def open_folder(folder: ComparisonFolder, inputs: Mapping[str, Any], *, overwrit
     if held is None:
         raise OutputError(
             f"another comparison is running in {folder.root}",
-            "wait until it has ended, or choose another --output-dir",
+            f"wait until it has ended, or choose another --output-dir{how_to_free(folder.lock)}",
         )
     try:
         _continue_or_begin(folder, inputs, overwrite=overwrite)

@@ -138,10 +138,10 @@ def _several(said: str, found: Sequence[RunPaths]) -> MovieloraError:
 
 
 def _none(target: str, root: Path) -> MovieloraError:
-    known = len(runs_elsewhere(root))
+    elsewhere = len(runs_elsewhere(root))
     return NoLiveRunError(
-        f"there is no run {_short(target)!r} under {_seen(root)}, in this folder, or among the {known} runs elsewhere that "
-        f"{index_folder()} lists",
+        f"there is no run {_short(target)!r} under {_seen(root)}, in this folder, or among the {elsewhere} runs "
+        f"elsewhere that {index_folder()} lists",
         "list the runs with: movielora runs --all",
     )
 
