@@ -63,8 +63,8 @@ def check_name(name: str) -> str:
     """`name` when it may name a run: letters, digits, dot, dash, underscore. Raises ConfigError."""
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"a run cannot be named {name[:60]!r}{'…' if len(name) > 60 else ''}: letters, digits, '.', '-' and '_' only, "
-            "100 at most, a letter or digit first",
+            f"a run cannot be named {name[:60]!r}{'…' if len(name) > 60 else ''}: letters, digits, '.', '-' and '_' "
+            "only, 100 at most, a letter or digit first",
             "movielora train --name my-run …",
         )
     return name
