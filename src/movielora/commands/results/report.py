@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import webbrowser
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,16 +13,17 @@ from movielora.console import output, reporting
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command(epilog="Example: movielora report output/demo/comparison --open")
+@app.command(epilog="Example: movielora report demo --open")
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A comparison folder, as compare wrote it.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Name or folder of a run, or a comparison folder.")],
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Build the page of a comparison, one file that works offline, and open it."""
     from movielora.evaluation.report.build import write_report
+    from movielora.evaluation.saved.find import find_comparison
 
-    page = write_report(folder, reporting.reporter())
+    page = write_report(find_comparison(run, "report"), reporting.reporter())
     opened = open_page and webbrowser.open(page.resolve().as_uri())
     if open_page and not opened:
         reporting.reporter().warn("no browser could be opened here; open the page yourself")

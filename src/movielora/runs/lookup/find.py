@@ -78,8 +78,9 @@ def list_runs(root: Path = DEFAULT_ROOT) -> list[RunPaths]:
 
 def runs_elsewhere(root: Path = DEFAULT_ROOT) -> list[RunPaths]:
     """The runs that the index knows and `list_runs` does not, the newest first."""
-    here = {paths.root.resolve() for paths in list_runs(root)}
-    return sorted((paths for paths in remembered() if paths.root not in here), key=started_at, reverse=True)
+    known = remembered()
+    here = {paths.root.resolve() for paths in list_runs(root)} if known else set()
+    return sorted((paths for paths in known if paths.root not in here), key=started_at, reverse=True)
 
 
 def call_name(run_dir: Path | str, name: str, root: Path = DEFAULT_ROOT) -> str:
@@ -138,10 +139,11 @@ def _several(said: str, found: Sequence[RunPaths]) -> MovieloraError:
 
 
 def _none(target: str, root: Path) -> MovieloraError:
-    elsewhere = len(runs_elsewhere(root))
+    count = len(runs_elsewhere(root))
+    elsewhere = f"the {count} {'run' if count == 1 else 'runs'} elsewhere"
     return NoLiveRunError(
-        f"there is no run {_short(target)!r} under {_seen(root)}, in this folder, or among the {elsewhere} runs "
-        f"elsewhere that {index_folder()} lists",
+        f"there is no run {_short(target)!r} under {_seen(root)}, in this folder, or among {elsewhere} that "
+        f"{index_folder()} lists",
         "list the runs with: movielora runs --all",
     )
 

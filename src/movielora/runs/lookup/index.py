@@ -54,9 +54,11 @@ def remembered() -> list[RunPaths]:
     found = []
     for entry in _entries():
         folder = _folder_in(entry)
-        if folder is not None and RunPaths(folder).holds_a_run():
+        if folder is None:  # not ours: it stays
+            continue
+        if RunPaths(folder).holds_a_run():
             found.append(RunPaths(folder))
-        elif folder is None or _is_gone(folder, entry):
+        elif _is_gone(folder, entry):
             with suppress(OSError):
                 entry.unlink()
     return found
