@@ -56,7 +56,7 @@ def test_two_runs_are_named_by_their_names(two_runs: tuple[Invented, dict[str, A
     assert found["roles"] == {"reference": "july [b]", "candidate": "august"}
     assert not {name for name in names_in(found) if name in ("base", "adapter") or "adapter_minus" in name}
     assert set(found["models"]["runs"]) == {"july [b]", "august"}
-    assert found["verdict"].startswith("August beats july [b] (AUC")
+    assert found["verdict"].startswith("august beats july [b] (AUC")
     assert found["calibration"]["fitted_on"] == "eval"
     # The figures are those of the same scores under other names.
     former = as_base_and_adapter["models"]

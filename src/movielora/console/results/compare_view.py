@@ -15,6 +15,7 @@ from movielora.console.output import plain_table, stdout, visible
 from movielora.evaluation.metrics.formulas import LOWER_IS_BETTER
 from movielora.evaluation.saved.comparison_json import entries, entry_of, roles_of
 from movielora.evaluation.saved.sentences import data_warnings, describe_rows
+from movielora.evaluation.saved.written_figures import figure, short, signed_figure
 from movielora.scoring.score_change import ScoreChange
 
 _COLUMNS = {"auc": "AUC", "accuracy": "acc.", "f1": "F1", "uauc": "uAUC", "log_loss": "log loss"}
@@ -82,20 +83,6 @@ def short_title(title: str | None, width: int) -> str:
     return shown if cell_len(shown) <= width else f"{set_cell_size(shown, width - 1)}…"
 
 
-def figure(value: float | None, digits: int = 3) -> str:
-    """`.802`, `1.204`, `−.026`; `–` if the data does not define it."""
-    if value is None:
-        return "–"
-    text = f"{abs(value):.{digits}f}"
-    text = text.removeprefix("0") if text.startswith("0.") else text
-    return f"−{text}" if round(value, digits) < 0 else text
-
-
-def signed_figure(value: float | None, digits: int = 3) -> str:
-    text = figure(value, digits)
-    return text if value is None or text.startswith("−") else f"+{text}"
-
-
 def span(interval: list[float] | None) -> str:
     """`.78–.83`."""
     return "–" if interval is None else f"{figure(interval[0], 2)}–{figure(interval[1], 2)}"
@@ -105,7 +92,7 @@ def difference(entry: dict[str, Any]) -> str:
     """`+.180 (.16 to .20)`."""
     if entry["low"] is None:
         return signed_figure(entry["value"])
-    return f"{signed_figure(entry['value'])} ({figure(entry['low'], 2)} to {figure(entry['high'], 2)})"
+    return f"{signed_figure(entry['value'])} ({short(entry['low'])} to {short(entry['high'])})"
 
 
 def _show_leaders(console: Console, comparison: dict[str, Any]) -> None:
@@ -214,7 +201,7 @@ def show_slices(
     above = None
     for entry in chosen:
         gain = entry["candidate_minus_reference"]["auc"]
-        between = "–" if gain["low"] is None else f"{figure(gain['low'], 2)} to {figure(gain['high'], 2)}"
+        between = "–" if gain["low"] is None else f"{short(gain['low'])} to {short(gain['high'])}"
         table.add_row(
             "" if entry["by"] == above else escape(entry["by_title"]),
             escape(entry["slice"]),

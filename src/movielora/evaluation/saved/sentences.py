@@ -59,16 +59,29 @@ def _about_time(splits: dict[str, Any]) -> list[str]:
             f"{_count(splits['questions_seen_in_training'], 'test row')} ask a user about a film that training asks "
             "the same user about."
         )
-    if splits["users_shared_with_training"] is not None:
-        found.append(
-            f"{splits['users_shared_with_training']:,} of {_count(splits['users']['test'], 'test user')} are also in "
-            "training: this is no test of new users."
-        )
+    found += _about_users(splits)
     if splits["tied_rows"]:
         found.append(
             f"{splits['tied_rows']:.1%} of test rows have the same timestamp as another event of the same user."
         )
     return found
+
+
+def _about_users(splits: dict[str, Any]) -> list[str]:
+    """Are these figures about new users? Nothing without a training split; what is unknown is called unknown.
+
+    Earlier versions counted 0 users of a split that names none.
+    """
+    shared, users = splits["users_shared_with_training"], splits["users"]
+    if "train" not in splits["rows"]:
+        return []
+    if shared is None or not users["train"] or not users["test"]:
+        return ["Whether test users are also in training is unknown: not every row has a user_id."]
+    if not shared:
+        return [f"No test user is in training ({_count(users['test'], 'user')}): every figure is about new users."]
+    rest = users["test"] - shared
+    new = f"the other {rest:,} are new" if rest else "this is no test of new users"
+    return [f"{shared:,} of {_count(users['test'], 'test user')} are also in training: {new}."]
 
 
 def _about_answers(comparison: dict[str, Any]) -> list[str]:
