@@ -47,7 +47,7 @@ def test_external_scores_meet_the_strongest_baseline(
     assert found["difference"]["candidate_minus_best_baseline"] == found["difference"]["candidate_minus_reference"]
     assert "base" not in found
     assert not {"base", "adapter"} & found["models"].keys()
-    assert found["verdict"].startswith("Oracle beats the strongest simple baseline, the ")
+    assert found["verdict"].startswith("oracle beats the strongest simple baseline, the ")
     assert found["verdict_detail"]["outcome"] == "earns_its_keep"
     analysis = load_analysis(tmp_path / "oracle-comparison")
     assert len(analysis.table) == found["samples"]
