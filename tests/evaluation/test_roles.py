@@ -71,13 +71,13 @@ def test_views_page_and_exports_of_two_runs(
 ) -> None:
     made, _ = two_runs
     comparison = json.loads(made.folder.comparison.read_text(encoding="utf-8"))
-    show_comparison(comparison, first_rows(made.folder.predictions, 5, ROLES))
+    show_comparison(comparison, first_rows(made.folder.predictions, 5, ROLES), verbose=True)
     found = analyze(AnalyzeRequest(made.folder.root, bucket="fixed", show_examples=2, export="csv"), SILENT)
     show_analysis(found, filtered=False)
     printed = capsys.readouterr().out
     assert "minus july [b]" in printed
     assert "july [b] wrong, august right" in printed
-    paths = ("page", "exported", "Read the rows")
+    paths = ("page", "exported", "next  ")
     assert [line for line in printed.splitlines() if len(line) > 80 and not line.startswith(paths)] == []
     assert "base" not in printed.replace("baseline", "")
     assert found["columns"].keys() == {"july [b]", "august"}

@@ -25,6 +25,7 @@ def data_warnings(comparison: dict[str, Any]) -> list[str]:
         *_about_time(comparison["data"]["splits"]),
         *_about_answers(comparison),
         *_about_baselines(comparison["data"]),
+        *_about_shares(comparison["data"]["splits"]["positive_rate"]),
     ]
 
 
@@ -38,10 +39,6 @@ def _about_rows(data: dict[str, Any]) -> list[str]:
         )
     if data["rows"] < data["rows_in_test_file"]:
         found.append(f"Only the first {data['rows']:,} of {data['rows_in_test_file']:,} test rows were compared.")
-    rates = data["splits"]["positive_rate"]
-    if len(rates) > 1:
-        shares = ", ".join(f"{name} {rate:.1%}" for name, rate in rates.items())
-        found.append(f"Share of Yes: {shares}.")
     return found
 
 
@@ -91,7 +88,7 @@ def _about_answers(comparison: dict[str, Any]) -> list[str]:
         subject = f"The {name}" if name == key and key in (BASE, ADAPTER) else name
         if counted["unanswered_share"]:
             found.append(
-                f"{subject} gives Yes and No less than half the probability (no answer) in "
+                f"{subject} gives Yes and No under half the probability (no answer) in "
                 f"{counted['unanswered_share']:.1%} of rows."
             )
         if counted["near_threshold"]:
@@ -116,6 +113,11 @@ def _about_baselines(data: dict[str, Any]) -> list[str]:
     if data["best_baseline_chosen_on"] == "test":
         found.append("The strongest baseline was chosen on the test rows, which makes it look slightly better.")
     return found
+
+
+def _about_shares(rates: dict[str, float]) -> list[str]:
+    shares = ", ".join(f"{name} {rate:.1%}" for name, rate in rates.items())
+    return [f"Share of Yes: {shares}."] if len(rates) > 1 else []
 
 
 def _count(number: int, noun: str) -> str:
