@@ -16,7 +16,7 @@ import polars as pl
 
 from movielora.errors import DataError
 from movielora.progress import Reporter
-from movielora.sources.fields import seconds, stars
+from movielora.sources.fields import refuse_repeated, seconds, stars
 from movielora.sources.rating_table import read_table, read_whole
 from movielora.sources.ratings import COLUMNS, Movie, Ratings, Source
 from movielora.sources.source_file import SourceFile, decode_utf8
@@ -161,6 +161,7 @@ def _names(file: SourceFile, header: list[str]) -> list[str]:
         if kind not in _TYPES:
             raise file.mistake(1, f"the field {field[:40]!r} has no type, as in rating:float ({', '.join(_TYPES)}).")
         names.append(name)
+    refuse_repeated(file, names)
     return names
 
 
