@@ -34,6 +34,7 @@ from movielora.evaluation.saved.example_rows import first_rows
 from movielora.evaluation.saved.folder import ComparisonFolder, write_json
 from movielora.examples.example_set import ExampleSet
 from movielora.examples.load import ExampleLoader
+from movielora.examples.shown_candidates import warn_of_shown_candidates
 from movielora.machine.process_settings import settings_undone
 from movielora.model.lora import base_of_adapter
 from movielora.progress import Reporter
@@ -59,6 +60,7 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
         loader = ExampleLoader(reporter=reporter)
         examples = first_examples(loader.open(files.test), request.most_rows)
         require_answers(examples)
+        warn_of_shown_candidates(examples, reporter)
         return compare_external(kind, files, examples, folder, loader, overwrite=request.overwrite, reporter=reporter)
     passes, roles = plan_passes(kind, folder)
     for each in passes:
@@ -69,6 +71,7 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     loaders = [opened.showing(spec.history_len) for spec in specs]
     rows = [_open_rows(each, files, request) for each in loaders]
     loader, (examples, on_eval) = loaders[-1], rows[-1]
+    warn_of_shown_candidates(examples, reporter)
     with reporter.phase("Loading tokenizer"):
         setup = _setup(request, kind, kind.base_precision)
         setups = [setup.with_spec(spec) for spec in specs]
