@@ -52,7 +52,7 @@ def test_above_the_limit_a_stated_sample_is_embedded_and_the_figures_stay(
     assert titles == [analysis.question(row).candidate for row in numbers]
     assert sampled["rows"]["reference"] == [whole["rows"]["reference"][row] for row in numbers]
     assert sampled["ways"][0]["members"] == [whole["ways"][0]["members"][row] for row in numbers]
-    same = set(whole) - {"rows", "titles", "users", "ways", "sampled"}
+    same = set(whole) - {"rows", "titles", "other_titles", "users", "ways", "sampled"}
     assert {key: sampled[key] for key in same} == {key: whole[key] for key in same}
     assert sampled_page.count(f"a random sample of 100 of the {count:,} rows (seed 0)") == 2  # in the data and shown
     assert whole["rows"]["number"] is None

@@ -84,8 +84,11 @@ def small(history_len: int = 3) -> TimelineExamples:
     )
 
 
-def tokens_of(examples: TimelineExamples, tokenizer: Any, cutoff_len: int = _NO_CUTOFF) -> ColumnTokens:
-    found = tokenize_columns(examples, PromptTemplate(tokenizer), tokenizer, cutoff_len=cutoff_len, reporter=SILENT)
+def tokens_of(
+    examples: TimelineExamples, tokenizer: Any, cutoff_len: int = _NO_CUTOFF, spec: PromptSpec | None = None
+) -> ColumnTokens:
+    template = PromptTemplate(tokenizer, spec)
+    found = tokenize_columns(examples, template, tokenizer, cutoff_len=cutoff_len, reporter=SILENT)
     assert found is not None
     return found
 

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from movielora.dataset.folder import EarlierDataset
+from movielora.dataset.meta import recorded_options
 from movielora.dataset.options import PrepareOptions
 from movielora.errors import OutputError
 from movielora.progress import Reporter
@@ -36,8 +37,7 @@ def is_same_dataset(
 
 def _changed_options(earlier: EarlierDataset, options: PrepareOptions) -> list[str]:
     """Each option whose value is another than that of the earlier dataset, as `--seed 13 and not 5`."""
-    named = earlier.meta.get("options")
-    former = named if isinstance(named, dict) else {}
+    former = recorded_options(earlier.meta)
     pairs = {
         field.name: (former.get(field.name, field.default), getattr(options, field.name))
         for field in fields(PrepareOptions)
