@@ -74,6 +74,19 @@ def test_columns_and_their_export_are_the_same_examples(folder: Path) -> None:
     assert read_columns(ExampleLoader().open(folder / "test")).titles == read_columns(records).titles
 
 
+def test_a_dataset_says_how_it_shows_titles_edited_or_not(folder: Path) -> None:
+    for name in ("train.json", "test"):
+        assert ExampleLoader().dataset_titles(folder / name) == "natural"
+    edit(folder / "train.json")
+    assert ExampleLoader().dataset_titles(folder / "train.json") == "natural"
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    assert meta["titles"] == meta["options"].pop("titles") == "natural"
+    (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")  # as an earlier version wrote it
+    assert ExampleLoader().dataset_titles(folder / "train.json") == "as_given"
+    (folder.parent / "mine.json").write_text("[]", encoding="utf-8")
+    assert ExampleLoader().dataset_titles(folder.parent / "mine.json") == "as_given"
+
+
 def test_an_edit_is_reported_once_and_changes_the_content_hash(folder: Path) -> None:
     path = folder / "test_raw.jsonl"
     before = ExampleLoader().content_hash(path)
