@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import yaml
@@ -15,15 +16,10 @@ from pydantic import ValidationError
 from movielora.config.contradictions import ContradictionError
 from movielora.config.keys import Config, InferenceConfig
 from movielora.config.named_values import NO_EFFECT
+from movielora.config.paths import INPUT_PATHS, OUTPUT_PATHS, expand_path, literal_path
+from movielora.config.texts import is_written_as_list, text_kinds, text_of_override
 from movielora.config.yaml_file import YamlFile, dump_inline, dump_yaml, flatten, parse_yaml, read_yaml_file
 from movielora.errors import ConfigError
-
-# Looked for from the working directory, then from the folder above the config's.
-_INPUT_PATHS = frozenset(
-    {"model_name_or_path", "dataset_dir", "train_file", "eval_file", "inference.test_file", "inference.adapter_dir"}
-)
-# Written as seen from the working directory.
-_OUTPUT_PATHS = frozenset({"output_dir", "preprocessing_cache_dir", "inference.infer_output_dir"})
 
 
 @dataclass(frozen=True)
@@ -39,17 +35,18 @@ class ResolvedConfig:
 
         Nothing needs to exist; what exists in neither place is given as seen from the working directory.
         """
-        given = Path(os.path.expanduser(path))  # noqa: PTH111 (Path's raises where there is no such user)
+        given = Path(path)
         if given.is_absolute() or os.path.exists(given) or self.path is None:  # noqa: PTH110 (Path's raises)
             return given
         beside = self.path.resolve().parent.parent / given
         return beside if os.path.exists(beside) else given  # noqa: PTH110
 
     def _pinned(self, key: str, value: Any) -> Any:
-        if key not in _INPUT_PATHS or not isinstance(value, str):
+        """A value as `to_yaml` writes it: one that reads back as this value, from another folder too."""
+        if not isinstance(value, str) or key not in INPUT_PATHS | OUTPUT_PATHS:
             return value
-        found = self.locate(value)
-        return str(found) if found != Path(os.path.expanduser(value)) else value  # noqa: PTH111
+        found = self.locate(value) if key in INPUT_PATHS else Path(value)
+        return literal_path(found if found != Path(value) else value)
 
     def no_effect_notes(self) -> list[str]:
         """One line for each key the user wrote that cannot change anything."""
@@ -90,7 +87,8 @@ def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> Resolved
     file = read_yaml_file(path) if path else YamlFile()
     from_set, set_problems = _read_overrides(overrides)
     origins = dict.fromkeys(file.values, "file") | dict.fromkeys(from_set, "--set")
-    written = {key: _expanded(key, value) for key, value in {**file.values, **from_set}.items()}
+    written = {**_values_of_file(file), **from_set}
+    path_problems = _expand_paths(written, lambda key: _place(key, origins[key], source, file.lines))
 
     known = set(_known_keys())
     unknown = [
@@ -100,7 +98,7 @@ def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> Resolved
     ]
     merged = _nest({key: value for key, value in written.items() if key in known})
     values, wrong = _validate(merged, origins, source, file.lines)
-    problems = [*file.problems, *set_problems, *unknown, *wrong]
+    problems = [*file.problems, *set_problems, *path_problems, *unknown, *wrong]
     if problems:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise ConfigError(
@@ -139,11 +137,22 @@ def _is_list_item_of(key: str, wrong: set[str]) -> bool:
     return any(name.startswith(f"{key}.") for name in wrong)
 
 
-def _expanded(key: str, value: Any) -> Any:
-    """`~/runs` means the user's home in a config as it does in a shell."""
-    if key in _OUTPUT_PATHS and isinstance(value, str):
-        return os.path.expanduser(value)  # noqa: PTH111 (Path's raises where there is no such user)
-    return value
+def _values_of_file(file: YamlFile) -> dict[str, Any]:
+    """The file's values; a key that holds text gets it as it is written, also if YAML reads a number there."""
+    as_text = {key: text for key, text in file.written.items() if text_kinds(key) - {NoneType} == {str}}
+    return {**file.values, **as_text}
+
+
+def _expand_paths(written: dict[str, Any], place: Callable[[str], str]) -> list[str]:
+    """Write out `~` and variables in the paths among `written`; give a problem for each that cannot be."""
+    problems = []
+    for key in (INPUT_PATHS | OUTPUT_PATHS) & written.keys():
+        if isinstance(written[key], str):
+            try:
+                written[key] = expand_path(written[key])
+            except ConfigError as error:
+                problems.append(f"{place(key)}: `{key}: {written[key]}`: {error}; {error.next_step}")
+    return problems
 
 
 def _known_keys() -> list[str]:
@@ -159,6 +168,9 @@ def _read_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]
         key = key.strip()
         if not equals or not key:
             problems.append(f"--set {item}: write it as key=value")
+            continue
+        if text_kinds(key) and not is_written_as_list(key, text):
+            values[key] = text_of_override(key, text)
             continue
         try:
             value = parse_yaml(text)
