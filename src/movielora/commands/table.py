@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from movielora.commands.parameters import expand_paths
+
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 # name → (panel, one line of help, module below `movielora.commands`); in the order of the work. A test compares each
@@ -57,4 +59,5 @@ def load_command(name: str) -> Any:
     command = typer.main.get_command(import_module(f"movielora.commands.{COMMANDS[name][2]}").app)
     command.name = name
     command.context_settings = {**CONTEXT, **command.context_settings}
+    expand_paths(command)
     return command

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from movielora.config.contradictions import ContradictionError
 from movielora.config.keys import Config, InferenceConfig
 from movielora.config.named_values import NO_EFFECT
 from movielora.config.paths import INPUT_PATHS, OUTPUT_PATHS, expand_path, literal_path
+from movielora.config.synonyms import ELSEWHERE, nearest_key, plain_name
 from movielora.config.texts import is_written_as_list, text_kinds, text_of_override
 from movielora.config.yaml_file import YamlFile, dump_inline, dump_yaml, flatten, parse_yaml, read_yaml_file
 from movielora.errors import ConfigError
@@ -90,7 +90,7 @@ def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> Resolved
     written = {**_values_of_file(file), **from_set}
     path_problems = _expand_paths(written, lambda key: _place(key, origins[key], source, file.lines))
 
-    known = set(_known_keys())
+    known = set(known_keys())
     unknown = [
         f"{_place(key, origins[key], source, file.lines)}: {_not_a_key(key, written[key], known)}"
         for key in origins
@@ -106,7 +106,7 @@ def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> Resolved
             "movielora config --schema prints every key with its type and meaning",
             tuple(problems),
         )
-    return ResolvedConfig(values, {key: origins.get(key, "default") for key in _known_keys()}, path)
+    return ResolvedConfig(values, {key: origins.get(key, "default") for key in known_keys()}, path)
 
 
 def _validate(
@@ -155,7 +155,8 @@ def _expand_paths(written: dict[str, Any], place: Callable[[str], str]) -> list[
     return problems
 
 
-def _known_keys() -> list[str]:
+def known_keys() -> list[str]:
+    """Every key, those of the block `inference` as `inference.batch_size`."""
     top = [key for key in Config.model_fields if key != "inference"]
     return top + [f"inference.{key}" for key in InferenceConfig.model_fields]
 
@@ -196,9 +197,10 @@ def _not_a_key(key: str, value: Any, known: set[str]) -> str:
     """What is wrong with a key that is not known, and the nearest one that is."""
     if key == "inference":
         return f"`inference` is a block of keys such as `inference.test_file`, not `{dump_inline(value)}`"
-    inside = [name for name in sorted(known) if name.partition(".")[2] == key]
-    close = inside or difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
-    return f"unknown key `{key}`" + (f"; did you mean `{close[0]}`?" if close else "")
+    if plain_name(key) in ELSEWHERE:
+        return f"unknown key `{key}`: {ELSEWHERE[plain_name(key)]}"
+    close = nearest_key(key, known)
+    return f"unknown key `{key}`" + (f"; did you mean `{close}`?" if close else "")
 
 
 def _place(key: str, origin: str, source: str, lines: Mapping[str, int]) -> str:
