@@ -86,9 +86,9 @@ def main(argv: list[str] | None = None) -> None:
     Typer handles the rest: Ctrl-C exits with 130, a broken pipe with 1. A pipe that breaks under Typer's own help text
     (`movielora --help | head`) is not a failure.
     """
-    from movielora.console.encoding import show_every_character
+    from movielora.console.encoding import accept_every_character
 
-    show_every_character()
+    accept_every_character()
     words = sys.argv[1:] if argv is None else argv
     try:
         sys.exit(_run(words))

@@ -165,6 +165,10 @@ def _read_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]
     values: dict[str, Any] = {}
     problems: list[str] = []
     for item in overrides:
+        if (given := _as_utf8(item)) is None:
+            problems.append(f"--set {item}: the value is no UTF-8 text")
+            continue
+        item = given
         key, equals, text = item.partition("=")
         key = key.strip()
         if not equals or not key:
@@ -180,6 +184,14 @@ def _read_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]
             continue
         values.update(flatten({key: value}) if isinstance(value, dict) else {key: value})
     return values, problems
+
+
+def _as_utf8(word: str) -> str | None:
+    """A word of the command line as the UTF-8 text that it is, also under `LC_ALL=C`; None if it is none."""
+    try:
+        return word.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return None
 
 
 def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Streams that cannot show every character: a terminal or a log in Latin-1 or ASCII gets a twin of it, or its number.
 
-The two standard streams belong to the process, so this is called once, as the program starts (`cli.main`).
+The standard streams belong to the process, so this is called once, as the program starts (`cli.main`).
 """
 
 from __future__ import annotations
@@ -42,10 +42,11 @@ _TWINS = {
 _BRAILLE, _SPINNER = range(0x2800, 0x2900), "|/-\\"
 
 
-def show_every_character() -> None:
+def accept_every_character() -> None:
     """Let standard output and standard error take any text: what they cannot encode becomes a twin or `\\u4e03`.
 
-    A stream that is closed (`>&-`) is replaced by one that nobody reads.
+    Standard input, read by `doctor --explain -`, gets a replacement character for what it cannot decode. An output that is closed
+    (`>&-`) is replaced by one that nobody reads.
     """
     codecs.register_error(_HANDLER, _replaced)
     for name in ("stdout", "stderr"):
@@ -54,6 +55,8 @@ def show_every_character() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 (as long as the process)
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_HANDLER)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
 
 
 def shows_unicode(stream: TextIO) -> bool:
