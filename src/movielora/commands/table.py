@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "audit": ("Data", "Measure how long the examples are before you train.", "data.audit"),
     "config": (
         "Training",
-        "Show the resolved config, or the JSON Schema that editors complete with.",
+        "Show the resolved config, explain a key, or print the JSON Schema for editors.",
         "training.config",
     ),
     "train": ("Training", "Train a LoRA adapter, evaluate it during training, and keep the best.", "training.train"),

@@ -19,7 +19,7 @@ from movielora.config.paths import INPUT_PATHS, OUTPUT_PATHS, expand_path, liter
 from movielora.config.synonyms import ELSEWHERE, nearest_key, plain_name
 from movielora.config.texts import is_written_as_list, text_kinds, text_of_override
 from movielora.config.yaml_file import YamlFile, dump_inline, dump_yaml, flatten, parse_yaml, read_yaml_file
-from movielora.errors import ConfigError
+from movielora.errors import ConfigError, shell_command
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,9 @@ def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> Resolved
     path_problems = _expand_paths(written, lambda key: _place(key, origins[key], source, file.lines))
 
     known = set(known_keys())
+    strange = [key for key in origins if key not in known]
     unknown = [
-        f"{_place(key, origins[key], source, file.lines)}: {_not_a_key(key, written[key], known)}"
-        for key in origins
-        if key not in known
+        f"{_place(key, origins[key], source, file.lines)}: {not_a_key(key, written[key], known)}" for key in strange
     ]
     merged = _nest({key: value for key, value in written.items() if key in known})
     values, wrong = _validate(merged, origins, source, file.lines)
@@ -103,10 +102,17 @@ def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> Resolved
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise ConfigError(
             f"{source} has {count}" if path else f"the config has {count}",
-            "movielora config --schema prints every key with its type and meaning",
+            _next_step(strange, known),
             tuple(problems),
         )
     return ResolvedConfig(values, {key: origins.get(key, "default") for key in known_keys()}, path)
+
+
+def _next_step(unknown: Sequence[str], known: set[str]) -> str:
+    """How to read about the keys: the one that was meant, if there is one."""
+    meant = {nearest_key(key, known) for key in unknown} - {None}
+    key = str(meant.pop()) if len(meant) == 1 else "KEY"
+    return f"{shell_command('movielora', 'config', '--explain', key)} says what it means; --schema prints every key"
 
 
 def _validate(
@@ -205,8 +211,8 @@ def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _not_a_key(key: str, value: Any, known: set[str]) -> str:
-    """What is wrong with a key that is not known, and the nearest one that is."""
+def not_a_key(key: str, value: Any, known: set[str]) -> str:
+    """Say what is wrong with a key that is not known, and the nearest one that is."""
     if key == "inference":
         return f"`inference` is a block of keys such as `inference.test_file`, not `{dump_inline(value)}`"
     if plain_name(key) in ELSEWHERE:
@@ -247,17 +253,17 @@ def _complaint(key: str, found: Any) -> str:
     schema = Config.model_json_schema()
     group, _, name = key.rpartition(".")
     field = (schema["$defs"]["InferenceConfig"] if group else schema)["properties"].get(name, {})
-    return f"is not valid: {_allowed(field) or found['msg'].lower()}"
+    return f"is not valid: {allowed(field) or found['msg'].lower()}"
 
 
-def _allowed(field: Mapping[str, Any]) -> str:
-    """What a key takes, in words, from its JSON Schema."""
+def allowed(field: Mapping[str, Any]) -> str:
+    """Say what a key takes, in words, from its JSON Schema."""
     if "anyOf" in field:
-        return " or ".join(filter(None, (_allowed(option).removeprefix("only ") for option in field["anyOf"])))
+        return " or ".join(filter(None, (allowed(option).removeprefix("only ") for option in field["anyOf"])))
     if "enum" in field:
         return "one of " + ", ".join(dump_inline(value) for value in field["enum"])
     if "items" in field:
-        return f"a list of {_allowed(field['items']).removeprefix('one of ')}"
+        return f"a list of {allowed(field['items']).removeprefix('one of ')}"
     if "const" in field:
         return f"only {dump_inline(field['const'])}"
     names = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}

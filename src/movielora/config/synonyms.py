@@ -104,13 +104,13 @@ def plain_name(name: str) -> str:
 
 
 def key_named(name: str, known: Iterable[str]) -> str | None:
-    """The key among `known` that `name` means: itself, one in a block (`test_file`), or what others call `name`."""
+    """The key among `known` that `name` means: itself, what others call `name`, or one in a block (`test_file`)."""
     keys, plain = set(known), plain_name(name)
     if plain in keys:
         return plain
+    meant = _KEY_OF.get(plain)
     inside = [key for key in sorted(keys) if key.partition(".")[2] == plain]
-    meant = _KEY_OF.get(plain.removeprefix("inference."))
-    return inside[0] if inside else meant if meant in keys else None
+    return meant if meant in keys else inside[0] if inside else None
 
 
 def nearest_key(name: str, known: Iterable[str]) -> str | None:
@@ -121,3 +121,8 @@ def nearest_key(name: str, known: Iterable[str]) -> str | None:
     spellings = {**{synonym: key for synonym, key in _KEY_OF.items() if len(synonym) > 3}, **{key: key for key in keys}}
     close = difflib.get_close_matches(plain_name(name), list(spellings), n=1, cutoff=_CLOSE)
     return spellings[close[0]] if close else None
+
+
+def names_elsewhere(key: str) -> tuple[str, ...]:
+    """What other programs call `key`."""
+    return _NAMES.get(key, ())

@@ -45,8 +45,8 @@ _BRAILLE, _SPINNER = range(0x2800, 0x2900), "|/-\\"
 def accept_every_character() -> None:
     """Let standard output and standard error take any text: what they cannot encode becomes a twin or `\\u4e03`.
 
-    Standard input, read by `doctor --explain -`, gets a replacement character for what it cannot decode. An output that is closed
-    (`>&-`) is replaced by one that nobody reads.
+    Standard input, read by `doctor --explain -`, gets a replacement character for what it cannot decode. An output
+    that is closed (`>&-`) is replaced by one that nobody reads.
     """
     codecs.register_error(_HANDLER, _replaced)
     for name in ("stdout", "stderr"):
