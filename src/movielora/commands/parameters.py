@@ -5,11 +5,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
+import typer
+
+from movielora.commands.completion import complete_override
 from movielora.errors import ConfigError, shell_command
 
 YAML_ENDINGS = (".yaml", ".yml")
+
+Overrides = Annotated[
+    list[str],
+    typer.Option("--set", help="Override a key: key=value; repeatable.", autocompletion=complete_override),
+]
 
 
 def expand_paths(command: Any) -> None:

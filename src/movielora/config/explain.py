@@ -6,11 +6,12 @@ excludes are here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pydantic_core import PydanticUndefined
+from pydantic.fields import FieldInfo
 
 from movielora.config.keys import Config, InferenceConfig
 from movielora.config.named_values import LORA_TARGETS, METRIC_DIRECTIONS, NO_EFFECT
@@ -132,27 +133,54 @@ def explain_key(asked: str) -> KeyExplanation:
         raise ConfigError(not_a_key(asked, None, set(known)), "movielora config lists every key")
     if key is None:
         raise ConfigError(f"`{asked}` is no key: {ELSEWHERE[plain_name(asked)]}", "movielora config lists every key")
-    group, _, name = key.rpartition(".")
-    model = InferenceConfig if group else Config
-    field = model.model_fields[name]
-    meaning = " ".join((field.description or "").split())
-    if key in NO_EFFECT:
-        meaning = f"No effect: {NO_EFFECT[key]}."
-    default = field.get_default()
-    schema = model.model_json_schema()["properties"][name]
+    default = _field(key).get_default()
     return KeyExplanation(
         key=key,
         asked=asked,
-        meaning=meaning,
-        takes="; ".join(filter(None, (allowed(schema), *_notes(key)))),
+        meaning=f"No effect: {NO_EFFECT[key]}." if key in NO_EFFECT else _meaning(key),
+        takes="; ".join((allowed(_schema(key)), *_notes(key))),
         unit=_UNIT_OF.get(key, ""),
-        default=None if default is PydanticUndefined else default,
+        default=default,
         example=_example(key, default),
         option=_option(key, default),
         excludes=EXCLUDES.get(key, ""),
-        on_resume=_on_resume(group, name),
+        on_resume=_on_resume(key),
         elsewhere=names_elsewhere(key),
     )
+
+
+def first_sentence(key: str) -> str:
+    """The meaning of a key in a line, for lists of keys."""
+    return re.split(r"(?<=[.;]) ", _meaning(key))[0].rstrip(".;")
+
+
+def values_of(key: str) -> list[str]:
+    """The values of a key that takes one of a few, as they are written; empty for every other key."""
+    return sorted(set(_named_values(_schema(key)))) if key in known_keys() else []
+
+
+def _named_values(schema: dict[str, Any]) -> Iterator[str]:
+    named = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else [])]
+    yield from (value if isinstance(value, str) else dump_inline(value) for value in named)
+    if schema.get("type") == "boolean":
+        yield from ("false", "true")
+    for part in (*schema.get("anyOf", ()), *filter(None, [schema.get("items")])):
+        yield from _named_values(part)
+
+
+def _field(key: str) -> FieldInfo:
+    group, _, name = key.rpartition(".")
+    return (InferenceConfig if group else Config).model_fields[name]
+
+
+def _schema(key: str) -> dict[str, Any]:
+    group, _, name = key.rpartition(".")
+    found: dict[str, Any] = (InferenceConfig if group else Config).model_json_schema()["properties"][name]
+    return found
+
+
+def _meaning(key: str) -> str:
+    return " ".join((_field(key).description or "").split())
 
 
 def _notes(key: str) -> Iterator[str]:
@@ -179,11 +207,11 @@ def _option(key: str, default: Any) -> str:
     return shell_command("--set", f"{key}={value if isinstance(value, str) else dump_inline(value)}")
 
 
-def _on_resume(group: str, name: str) -> str:
+def _on_resume(key: str) -> str:
     """What a changed value means for a run that is continued."""
-    if group:
+    if key not in Config.model_fields:
         return "may change: training does not read it"
-    rule = rules(Config)[name]
+    rule = rules(Config)[key]
     match rule.rule if rule else "free":
         case "fixed":
             return "must stay: another value is another training"

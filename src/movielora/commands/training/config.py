@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from movielora.commands.completion import complete_key
+from movielora.commands.parameters import Overrides
 from movielora.console import output
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -20,10 +22,13 @@ def show_config(
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="The YAML file.", show_default="only the defaults")
     ] = None,
-    overrides: Annotated[list[str], typer.Option("--set", help="Override a key: key=value; repeatable.")] = [],  # noqa: B006
+    overrides: Overrides = [],  # noqa: B006
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of every key.")] = False,
     explain: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Explain one key, also by the name it has elsewhere.")
+        str | None,
+        typer.Option(
+            metavar="KEY", autocompletion=complete_key, help="Explain one key, also by the name it has elsewhere."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
