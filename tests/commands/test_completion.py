@@ -56,6 +56,9 @@ def test_bash_offers_commands_options_keys_and_runs(folder: Path) -> None:
     assert answers(["train", "--over"], folder) == ["--overwrite"]
     assert answers(["train", "--set", "lora_r"], folder) == ["lora_rank="]
     assert answers(["config", "--explain", "warmup"], folder) == ["warmup_ratio"]
+    assert sorted(answers(["status", "alp"], folder)) == ["alpha one", "alphabet"]
+    for command in ("logs", "stop", "resume", "board", "merge", "compare", "analyze", "report"):
+        assert answers([command, "be"], folder) == ["beta"], command
     assert answers(["analyze", "--bucket", "b"], folder) == ["broken", "both_wrong", "both_right"]
 
 
@@ -106,7 +109,10 @@ def _path_parameters() -> list[tuple[Any, Any]]:
         for _, command in _commands()
         for parameter in command.params
         if command.callback is not None
-        and "Path" in str(get_type_hints(inspect.unwrap(command.callback)).get(parameter.name, ""))
+        and (
+            "Path" in str(get_type_hints(inspect.unwrap(command.callback)).get(parameter.name, ""))
+            or parameter.name in ("run", "runs")
+        )
     ]
 
 
@@ -115,15 +121,16 @@ def test_every_path_of_every_command_is_expanded(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("NOPE", raising=False)
     parameters = _path_parameters()
-    assert len({command.name for command, _ in parameters}) >= 7
+    assert len({command.name for command, _ in parameters}) >= 12
     for command, parameter in parameters:
         context = command.context_class(command)
         many = parameter.multiple or parameter.nargs != 1
         for written in ("$PLACE/x", "${PLACE}/x", "~/x"):
-            value = parameter.callback(context, parameter, [Path(written)] if many else Path(written))
-            assert value == ([tmp_path / "x"] if many else tmp_path / "x"), (command.name, parameter.name)
+            value = parameter.callback(context, parameter, [written] if many else written)
+            assert value == ([f"{tmp_path}/x"] if many else f"{tmp_path}/x"), (command.name, parameter.name)
+        assert many or parameter.callback(context, parameter, Path("~/x")) == tmp_path / "x"
         with pytest.raises(ConfigError, match="the environment variable NOPE is not set"):
-            parameter.callback(context, parameter, [Path("$NOPE/x")] if many else Path("$NOPE/x"))
+            parameter.callback(context, parameter, ["$NOPE/x"] if many else "$NOPE/x")
 
 
 @pytest.mark.parametrize("words", [["config", "-c", "$PLACE/c.yaml"], ["config", "-c", "~/c.yaml"]], ids=str)

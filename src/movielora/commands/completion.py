@@ -9,13 +9,16 @@ from movielora.errors import MovieloraError
 
 
 def complete_run(incomplete: str) -> list[tuple[str, str]]:
-    """The runs whose names begin with `incomplete`, each with its folder; nothing for a path, which shells know."""
-    from movielora.runs.find import list_runs
+    """The runs whose names begin with `incomplete`, here and elsewhere, each with its folder.
+
+    Nothing for a path, which shells know.
+    """
+    from movielora.runs.lookup.find import list_runs, runs_elsewhere
     from movielora.runs.record import read_record
 
     found: dict[str, str] = {}
     with suppress(MovieloraError, OSError):
-        for paths in list_runs():
+        for paths in (*list_runs(), *runs_elsewhere()):
             record = read_record(paths)
             name = record.name if record and record.name else paths.root.name
             found.setdefault(name, str(paths.root))

@@ -13,6 +13,8 @@ from movielora.commands.completion import complete_override
 from movielora.errors import ConfigError, shell_command
 
 YAML_ENDINGS = (".yaml", ".yml")
+# What commands call a parameter that is a run's name or folder.
+_RUNS = ("run", "runs")
 
 Overrides = Annotated[
     list[str],
@@ -31,10 +33,11 @@ def expand_paths(command: Any) -> None:
 
 
 def _path_names(command: Any) -> set[str]:
+    """The parameters that are paths, and those that are a run's name or its folder: a name holds no `~` and no `$`."""
     if command.callback is None:
         return set()
     hints = get_type_hints(inspect.unwrap(command.callback))
-    return {name for name, hint in hints.items() if Path in _types(hint)}
+    return {name for name, hint in hints.items() if Path in _types(hint) or name in _RUNS}
 
 
 def _types(hint: Any) -> Iterator[Any]:
