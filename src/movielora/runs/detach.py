@@ -114,7 +114,8 @@ def _scope_before(reporter: Reporter) -> list[str]:
 def _start(argv: Sequence[str], paths: RunPaths, *, append: bool, before: list[str]) -> subprocess.Popen[bytes]:
     # -P: a folder named like one of our imports in the working directory must not be imported.
     command = [*before, sys.executable, "-P", "-m", "movielora", *argv]
-    environment = os.environ | {DETACHED_VARIABLE: "1", "PYTHONUNBUFFERED": "1"}
+    # Its log is read as UTF-8, whatever this shell's settings are.
+    environment = os.environ | {DETACHED_VARIABLE: "1", "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if append else os.O_TRUNC)
     log = os.open(paths.log, flags, 0o600)
     # An ignored signal stays ignored over exec: there is no moment in which a hang-up would end the child.

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import ResolvedConfig, resolve_config
+from movielora.config.paths import literal_path
 from movielora.errors import ConfigError
 from movielora.examples.example import Example
 from movielora.model.base import Placement, choose_placement, find_base, load_base
@@ -206,7 +207,7 @@ def config_of_run(run: Path) -> ResolvedConfig:
     paths = RunPaths(run)
     if paths.config.is_file():
         return read_run_config(paths)
-    return resolve_config(None, [f"model_name_or_path={base_of_adapter(run)}"])
+    return resolve_config(None, [f"model_name_or_path={literal_path(base_of_adapter(run))}"])
 
 
 def spec_of(resolved: ResolvedConfig, adapter: Path | None, system_prompt: str | None = None) -> PromptSpec:
