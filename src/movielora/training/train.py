@@ -17,7 +17,7 @@ from movielora.dataset.find import TrainingSplits, find_dataset
 from movielora.errors import StoppedError
 from movielora.machine.library_output import quiet_libraries
 from movielora.machine.process_settings import settings_undone
-from movielora.model.base import Placement, choose_placement, find_base, load_base
+from movielora.model.base import Placement, choose_placement, find_base, load_base, require_base
 from movielora.model.cpu.allocator import return_freed_memory
 from movielora.model.quantization import CPU_SPEED_WARNING
 from movielora.model.tokenizer import load_tokenizer
@@ -69,6 +69,8 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     """
     started = time.monotonic()
     files = find_dataset(request.resolved)
+    name = request.resolved.values.model_name_or_path
+    require_base(name, request.resolved.locate(name))
     for note in request.resolved.no_effect_notes():
         reporter.note(note)
     request = replace(request, resolved=settle_batch(request.resolved, _recorded(request), reporter))
