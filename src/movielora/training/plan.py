@@ -8,6 +8,7 @@ from typing import Any
 from movielora.config import ResolvedConfig
 from movielora.dataset.find import TrainingSplits, find_dataset
 from movielora.examples.load import ExampleLoader
+from movielora.machine.process_settings import settings_undone
 from movielora.progress import SILENT, Reporter
 from movielora.training.loop.batch import settle_batch
 from movielora.training.steps import planned_steps
@@ -37,6 +38,7 @@ class TrainingPlan:
         }
 
 
+@settings_undone()
 def plan_training(resolved: ResolvedConfig, reporter: Reporter = SILENT) -> TrainingPlan:
     """Read the data, count the steps, write nothing. Raises what `train` would raise about config and data."""
     resolved = settle_batch(resolved, None, SILENT)
