@@ -29,7 +29,7 @@ from movielora.model.estimates.speed import EVALUATION_SHARE, Hardware, gpu_hard
 from movielora.progress import Reporter
 from movielora.prompt.lengths import count_characters
 from movielora.prompt.spec import PromptSpec
-from movielora.runs.find import DEFAULT_ROOT
+from movielora.runs.lookup.find import DEFAULT_ROOT
 from movielora.runs.status.pace import Pace, measured_pace
 from movielora.training.steps import planned_steps
 
