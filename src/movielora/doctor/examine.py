@@ -40,6 +40,7 @@ from movielora.doctor.requirements import Requirements, read_requirements
 from movielora.errors import ConfigError, RequestError
 from movielora.machine.child import Outcome, run_probes
 from movielora.machine.gpu import Driver, read_driver
+from movielora.machine.process_settings import settings_undone
 from movielora.model.hub import cache_folder
 from movielora.model.kernels.attention import FLASH_TARGET, installed_flash_attn, read_flash_probe
 from movielora.model.kernels.liger import LIGER_TARGET, installed_liger, read_liger_probe
@@ -148,6 +149,7 @@ CHECKS: dict[str, tuple[Callable[[Findings], Check], tuple[str, ...]]] = {
 }
 
 
+@settings_undone()
 def examine(resolved: ResolvedConfig | None, only: Sequence[str], reporter: Reporter) -> Diagnosis:
     """Run the checks named in `only`, or all. Raises ConfigError for a name that is no check."""
     names = _select(only)

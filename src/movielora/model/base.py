@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -112,13 +111,8 @@ def _model_type(base: str) -> str:
 def _take_one_gpu() -> None:
     """The first visible GPU, in one process: with several in view the trainer would split each batch over them.
 
-    Before CUDA starts, because the variable is read once. Raises ModelError under a distributed launcher.
+    Before CUDA starts, because the variable is read once.
     """
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise ModelError(
-            "movielora works in one process on one GPU, but a distributed launcher started several",
-            "start it plainly, without torchrun or accelerate launch",
-        )
     set_default_variable("CUDA_VISIBLE_DEVICES", "0")
 
 

@@ -18,7 +18,6 @@ from movielora.dataset.find import find_dataset
 from movielora.errors import RequestError
 from movielora.examples.example_set import ExampleSet
 from movielora.examples.load import ExampleLoader
-from movielora.machine.disk import free_bytes
 from movielora.machine.gpu import Gpu
 from movielora.machine.units import GIB
 from movielora.model import tiny
@@ -29,8 +28,9 @@ from movielora.model.estimates.speed import EVALUATION_SHARE, Hardware, gpu_hard
 from movielora.progress import Reporter
 from movielora.prompt.lengths import count_characters
 from movielora.prompt.spec import PromptSpec
-from movielora.runs.find import DEFAULT_ROOT
+from movielora.runs.lookup.find import DEFAULT_ROOT
 from movielora.runs.status.pace import Pace, measured_pace
+from movielora.storage.disk import free_bytes
 from movielora.training.steps import planned_steps
 
 # MovieLens latest-small as `prepare` splits it; what a plan is made for while the data is not there.

@@ -10,6 +10,7 @@ from movielora.dataset.find import TrainingSplits, find_dataset
 from movielora.errors import ModelError
 from movielora.examples.load import ExampleLoader
 from movielora.machine.gpu import visible_gpus
+from movielora.machine.process_settings import settings_undone
 from movielora.model.base import require_base
 from movielora.model.estimates.memory import find_shape, setup_here
 from movielora.progress import SILENT, Reporter
@@ -46,6 +47,7 @@ class TrainingPlan:
         }
 
 
+@settings_undone()
 def plan_training(resolved: ResolvedConfig, reporter: Reporter = SILENT) -> TrainingPlan:
     """Read the data, look for the base, count the steps, write nothing.
 

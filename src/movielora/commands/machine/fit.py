@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from movielora.commands.parameters import Overrides
 from movielora.config import resolve_config
 from movielora.console import output, reporting
 from movielora.console.machine import fit_view
@@ -18,7 +19,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(epilog="Example: movielora fit --config configs/qwen3_movielens_qlora.yaml --memory 24GiB")
 def fit(
     config: Annotated[Path, typer.Option("--config", "-c", help="The YAML file of the training.")],
-    overrides: Annotated[list[str], typer.Option("--set", help="Override a key: key=value; repeatable.")] = [],  # noqa: B006
+    overrides: Overrides = [],  # noqa: B006
     memory: Annotated[str | None, typer.Option(help="Plan for a GPU with this much memory, such as 24GiB.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from movielora.runs.find import list_runs
+from movielora.runs.lookup.find import list_runs
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import RunRecord, read_record
 from movielora.runs.status.heartbeat import read_heartbeat
@@ -19,7 +19,7 @@ _LEAST_STEPS = 20
 
 @dataclass(frozen=True)
 class Pace:
-    """The rate of one run, evaluations not counted; tokens without padding. `same_data`: its data is the same."""
+    """The rate of one run, without evaluations; tokens without padding. `same_data`: it read the data in question."""
 
     run: str
     examples_per_second: float
