@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from movielora.machine.gpu import read_gpus
+from movielora.machine.gpu import read_gpus, visible_gpus
 
 
 class NoAnswer(Exception):  # noqa: N818 - NVML's own base class has no such name either
@@ -61,3 +61,18 @@ def test_without_a_driver_or_library_there_is_none(monkeypatch: pytest.MonkeyPat
     assert read_gpus() == []
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert read_gpus() == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "seen"),
+    [(None, [0, 1, 2]), ("1", [1]), ("2, 0", [2, 0]), ("", []), ("-1", []), ("7", []), ("GPU-4b1f", [0, 1, 2])],
+)
+def test_the_gpus_that_a_training_may_use(
+    monkeypatch: pytest.MonkeyPatch, variable: str | None, seen: list[int]
+) -> None:
+    few = {"nvmlInit": None, "nvmlShutdown": None, "nvmlDeviceGetCount": 3, "nvmlDeviceGetHandleByIndex": object()}
+    monkeypatch.setitem(sys.modules, "pynvml", driver(**few))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
+    assert [gpu.index for gpu in visible_gpus()] == seen

@@ -48,6 +48,10 @@ def test_the_time_is_estimated_first_and_then_that_of_an_earlier_run(tmp_path: P
     other = outlook(place, "--set", "cutoff_len=512")
     assert other["step_seconds"] == pytest.approx(4 * other["tokens_per_example"] / tokens)
     assert other["tokens_per_example"] == pytest.approx(tokens / rate, rel=0.4)
+    # In another folder the same words mean other data: the run is found, and its tokens count.
+    elsewhere = outlook(make_workplace(tmp_path / "elsewhere"))
+    assert elsewhere["seconds_measured"] is True
+    assert elsewhere["step_seconds"] == pytest.approx(4 * elsewhere["tokens_per_example"] / tokens)
     # A run with other settings, or on another machine, says nothing of this one.
     assert outlook(place, "--set", "lora_target=qv")["seconds_measured"] is False
     assert outlook(place, "--set", "per_device_train_batch_size=4")["seconds_measured"] is False

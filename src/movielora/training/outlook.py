@@ -214,7 +214,9 @@ def _earlier_pace(config: Config, setup: Setup) -> Pace | None:
     values = config.model_dump()
     wanted = {key: values[key] for key in _SPEED_KEYS} | {"per_device_train_batch_size": setup.rows}
     data = {key: values[key] for key in _DATA_KEYS}
-    return measured_pace((DEFAULT_ROOT, Path(config.output_dir).parent), wanted, data, setup.device)
+    base = Path(config.model_name_or_path)
+    roots = (DEFAULT_ROOT, Path(config.output_dir).parent)
+    return measured_pace(roots, wanted, data, setup.device, anywhere=base.is_absolute() or not base.exists())
 
 
 def _disk(resolved: ResolvedConfig, shape: Shape, setup: Setup, steps: int, evaluations: int) -> Disk:
