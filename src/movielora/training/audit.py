@@ -155,7 +155,7 @@ def _measure_tokens(
 
     config = request.resolved.values
     with reporter.phase("Loading tokenizer"):
-        cache_dir = Path(config.preprocessing_cache_dir).parent
+        cache_dir = request.resolved.place(config.preprocessing_cache_dir).parent
         located = request.resolved.locate(config.model_name_or_path)
         tokenizer = load_tokenizer(find_base(config.model_name_or_path, cache_dir, located))
         template = PromptTemplate(tokenizer, spec)

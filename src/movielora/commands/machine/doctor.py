@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from movielora.config import resolve_config
 from movielora.console.machine import doctor_view
 from movielora.console.output import emit_json
 from movielora.console.reporting import reporter
 from movielora.doctor.examine import examine
 from movielora.doctor.failures import explain, read_log
 from movielora.doctor.wheel import Description, ask_server, choose_and_check, describe_machine
+from movielora.runs.lookup.run_config import read_config
 
 app = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode=None)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -42,7 +42,7 @@ def doctor(
         found = explain(sys.stdin.read() if str(log) == "-" else read_log(log))
         emit_json({"failures": [each.as_json() for each in found]}) if json else doctor_view.show_explanations(found)
         return
-    diagnosis = examine(resolve_config(config) if config else None, only or (), reporter())
+    diagnosis = examine(read_config(config) if config else None, only or (), reporter())
     emit_json(diagnosis.as_json()) if json else doctor_view.show_diagnosis(diagnosis, verbose=verbose or bool(only))
     if diagnosis.failed(strict=strict):
         raise typer.Exit(1)

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from movielora.config import resolve_config
 from movielora.console import output
 from movielora.console.machine import fit_view
 from movielora.doctor.fit import fit_config
+from movielora.runs.lookup.run_config import read_config
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -23,5 +23,5 @@ def fit(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Estimate the memory a training needs, and what to set so that it fits."""
-    found = fit_config(resolve_config(config, overrides), memory)
+    found = fit_config(read_config(config, overrides), memory)
     output.emit_json(found.as_json()) if as_json else fit_view.show_fit(found)
