@@ -18,13 +18,21 @@ def ssh_forward_line(port: int) -> str | None:
     Address and port are those that the session came in on (`SSH_CONNECTION`: client, its port, server, its port); a
     value that is not of this form gives the name of this machine.
     """
-    session = os.environ.get("SSH_CONNECTION", "").split()
-    if not session:
+    session = ssh_session()
+    if session is None:
         return None
-    address, ssh_port = session[2:] if len(session) == 4 else (socket.gethostname(), _SSH_PORT)
+    address, ssh_port = session
     forwarded = ["-L", f"{port}:{LOOPBACK}:{port}"]
     own_port = [] if ssh_port == _SSH_PORT else ["-p", ssh_port]
     return shell_command("ssh", "-N", *forwarded, *own_port, _login_at(address))
+
+
+def ssh_session() -> tuple[str, str] | None:
+    """Address and port of this machine as the SSH session reached it; None if this is no SSH session."""
+    session = os.environ.get("SSH_CONNECTION", "").split()
+    if not session:
+        return None
+    return (session[2], session[3]) if len(session) == 4 else (socket.gethostname(), _SSH_PORT)
 
 
 def _login_at(address: str) -> str:

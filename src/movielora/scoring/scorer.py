@@ -230,6 +230,7 @@ def _refuse_other_prompt(resolved: ResolvedConfig, saved: PromptSpec, adapter: P
     of_a_run = resolved.path is not None and RunPaths(resolved.path.parent).record.is_file()
     wanted = {
         "prompt_history_len": (asked.prompt_history_len, saved.history_len),
+        "prompt_titles": (asked.prompt_titles, saved.titles),
         "system_prompt": (asked.system_prompt, saved.system),
         "instruction": (asked.instruction, saved.instruction),
     }

@@ -44,6 +44,7 @@ def compare(
         typer.Option(help="Score on this base, and measure the change.", show_default="config"),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again if the folder holds another.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Every figure, remark and sample rows.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Score base and adapter on the same rows, with simple baselines."""
@@ -71,4 +72,4 @@ def compare(
     if as_json:
         output.emit_json(comparison)
     else:
-        show_comparison(comparison, examples_to_show(request, comparison))
+        show_comparison(comparison, examples_to_show(request, comparison) if verbose else (), verbose=verbose)
