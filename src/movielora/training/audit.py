@@ -157,14 +157,12 @@ def _sample(examples: ExampleSet, request: AuditRequest) -> ExampleSet:
 def _measure_tokens(
     request: AuditRequest, examples: ExampleSet, spec: PromptSpec, reporter: Reporter
 ) -> tuple[NDArray[np.int64], list[ExampleTrace]]:
-    from movielora.model.base import find_base
+    from movielora.model.base import base_of_config
     from movielora.model.tokenizer import load_tokenizer
 
     config = request.resolved.values
     with reporter.phase("Loading tokenizer"):
-        cache_dir = request.resolved.place(config.preprocessing_cache_dir).parent
-        located = request.resolved.locate(config.model_name_or_path)
-        tokenizer = load_tokenizer(find_base(config.model_name_or_path, cache_dir, located))
+        tokenizer = load_tokenizer(base_of_config(request.resolved))
         template = PromptTemplate(tokenizer, spec)
     tokens = tokenize_examples(examples, template, tokenizer, cutoff_len=_NO_CUTOFF, reporter=reporter)
     cutoff = request.cutoff_len or config.cutoff_len
