@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import webbrowser
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from movielora.commands.completion import complete_run
 from movielora.console import output, reporting
 from movielora.errors import ConfigError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command(epilog="Example: movielora report output/demo/comparison --open")
+@app.command(epilog="Example: movielora report demo --open")
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A comparison folder, as compare wrote it.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=complete_run, metavar="RUN", help="Name or folder of a run, or a comparison folder."
+        ),
+    ],
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     serve: Annotated[bool, typer.Option("--serve", help="Serve the page to this machine only, until Ctrl-C.")] = False,
     port: Annotated[
@@ -29,10 +34,12 @@ def report(
     from movielora.console.results.report_view import show_page
     from movielora.evaluation.report.build import write_report
     from movielora.evaluation.report.serve import serve_page
+    from movielora.evaluation.saved.find import find_comparison
     from movielora.machine.signals import until_interrupted
 
     if port is not None and not serve:
         raise ConfigError("--port is the port of --serve", "add --serve, or leave --port out")
+    folder = find_comparison(run, "report")
     page = write_report(folder, reporting.reporter())
     with until_interrupted() as wait, serve_page(page, port) if serve else nullcontext() as served:
         opened = open_page and webbrowser.open(served.address if served else page.resolve().as_uri())

@@ -35,6 +35,7 @@ from movielora.evaluation.saved.folder import ComparisonFolder
 from movielora.evaluation.saved.workplace import open_folder, settle
 from movielora.examples.example_set import YES_LABEL, ExampleSet
 from movielora.examples.load import ExampleLoader
+from movielora.examples.shown_candidates import warn_of_shown_candidates
 from movielora.machine.process_settings import settings_undone
 from movielora.model.lora import base_of_adapter
 from movielora.progress import Reporter
@@ -73,6 +74,7 @@ def _score_and_measure(
         loader = ExampleLoader(reporter=reporter)
         examples = first_examples(loader.open(files.test), request.most_rows)
         require_answers(examples)
+        warn_of_shown_candidates(examples, reporter)
         return compare_external(kind, files, examples, folder, loader, overwrite=request.overwrite, reporter=reporter)
     passes, roles = plan_passes(kind)
     for each in passes:
@@ -85,6 +87,7 @@ def _score_and_measure(
     loader, (examples, on_eval) = loaders[-1], rows[-1]
     if request.beside is not None:  # what does not fit the rows is reported before anything is scored
         read_scores(request.beside, examples.labels == YES_LABEL)
+    warn_of_shown_candidates(examples, reporter)
     with reporter.phase("Loading tokenizer"):
         setup = _setup(request, kind, kind.base_precision)
         setups = [setup.with_spec(spec) for spec in specs]

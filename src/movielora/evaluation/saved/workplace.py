@@ -19,7 +19,7 @@ from movielora.evaluation.saved.folder import ComparisonFolder, read_json_object
 from movielora.evaluation.saved.own_files import remove_own
 from movielora.progress import Reporter
 from movielora.storage.atomic import sync
-from movielora.storage.lock import FolderLock
+from movielora.storage.lock import FolderLock, how_to_free
 
 _BOTH = "--overwrite starts again, --output-dir DIR keeps both"
 
@@ -68,7 +68,7 @@ def _lock(folder: ComparisonFolder) -> FolderLock:
     if held is None:
         raise OutputError(
             f"another comparison is running in {folder.root}",
-            "wait until it has ended, or choose another --output-dir",
+            f"wait until it has ended, or choose another --output-dir{how_to_free(folder.lock)}",
         )
     return held
 
