@@ -45,7 +45,7 @@ class MergeRequest:
 
 @dataclass(frozen=True)
 class Merged:
-    """`change` is None if there were no rows to score."""
+    """`bytes` of all files of the folder; `change` is None if there were no rows to score."""
 
     output_dir: Path
     base: str
@@ -89,7 +89,7 @@ def merge(request: MergeRequest, reporter: Reporter) -> Merged:
             change = score_change(before, log_odds(merged, examples, reporter, "Scoring after"))
             if change.mean_absolute > _SUSPICIOUS:
                 reporter.warn(f"the merged model answers differently: {change.sentence()}; keep base and adapter apart")
-    size = sum(file.stat().st_size for file in request.output_dir.glob("*.safetensors"))
+    size = sum(file.stat().st_size for file in request.output_dir.iterdir())
     return Merged(request.output_dir, setup.source, size, change)
 
 

@@ -10,6 +10,7 @@ from movielora.console import output
 from movielora.console.outlook_view import show_outlook
 from movielora.console.reporting import format_duration
 from movielora.console.training.config_view import values_table
+from movielora.runs.metric_names import LOSSES_EXPLAINED
 from movielora.training.plan import TrainingPlan
 from movielora.training.result import TrainResult
 
@@ -40,6 +41,8 @@ def show_result(result: TrainResult) -> None:
         for name, value in result.metrics.items():
             table.add_row(name, f"{value:.4f}")
         console.print(table)
+        if {"eval_loss", "eval_log_loss"} <= result.metrics.keys():
+            console.print(LOSSES_EXPLAINED, style="dim")
     if result.best_checkpoint:
         console.print(f"best       {escape(result.best_checkpoint.name)}")
     folder = _near(result.run_dir)
