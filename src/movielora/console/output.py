@@ -12,14 +12,15 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from typing import Any, TextIO
+from io import TextIOBase
+from typing import Any, TextIO, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table
 
-from movielora.errors import ConfigError, MovieloraError, ReaderGoneError
+from movielora.errors import ConfigError, MovieloraError, ReaderGoneError, StoppedError
 
 # Output wider than this is hard to read; a narrower terminal is used as it is.
 _MAX_WIDTH = 120
@@ -110,10 +111,20 @@ def plain_table(*columns: str, title: str = "") -> Table:
     return table
 
 
-def show_error(error: MovieloraError) -> None:
-    """Print one sentence and the next step on stderr; text from data is escaped."""
-    console = stderr()
-    console.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True)
+def on_stream(stream: TextIOBase) -> Console:
+    """Return a console that writes plain text to `stream`, such as a log."""
+    file = cast("TextIO", stream)
+    return _Console(file=file, highlight=False, width=_PIPE_WIDTH, soft_wrap=False, no_color=True, force_terminal=False)
+
+
+def show_error(error: MovieloraError, console: Console | None = None) -> None:
+    """Print one sentence and the next step, on stderr if no console is given; text from data is escaped.
+
+    A stop that somebody asked for is no error.
+    """
+    console = console or stderr()
+    title = "" if isinstance(error, StoppedError) else "[bold red]error:[/] "
+    console.print(f"{title}{escape(error.message)}", soft_wrap=True)
     if isinstance(error, ConfigError):
         for problem in error.problems:
             console.print(f"  {escape(problem)}", soft_wrap=True)

@@ -21,7 +21,7 @@ from movielora.runs.checkpoint_staging import remove_leftovers
 from movielora.runs.find import call_name
 from movielora.runs.folder.publish import place_files
 from movielora.runs.folder.written import FILES_KEY, WrittenByRun
-from movielora.runs.log_file import log_heading
+from movielora.runs.log_file import is_run_log, log_heading
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import new_record
 from movielora.runs.run_guard import StartMode
@@ -260,8 +260,9 @@ class RunSession:
         """A detached run's traceback reaches its log by stderr; a foreground run keeps a copy for later."""
         if self.detached:
             return
+        has_heading = self.paths.log.is_file() and is_run_log(self.paths.log)
         with self.paths.log.open("a", encoding="utf-8") as log:
-            log.writelines([log_heading(), *traceback.format_exception(error)])
+            log.writelines([*([] if has_heading else [log_heading()]), *traceback.format_exception(error)])
 
     def _write_record(self) -> None:
         write_json_atomically(self.paths.record, self._record)

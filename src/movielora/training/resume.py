@@ -226,8 +226,8 @@ def _refuse_finished(
             f"train longer with: movielora resume {name} --extra-epochs 1",
         )
     logged = [row for row in trainer.get("log_history") or [] if isinstance(row, dict)]
-    if reason := early_stop_reason(logged, config):
+    if reason := early_stop_reason(logged, config, plan.total_steps - plan.remaining, plan.total_steps):
         raise ConfigError(
-            f"nothing remains of {name}: it stopped early, after {reason}",
+            f"nothing remains of {name}: it {reason}",
             "give it more patience: movielora train --config … --resume --set early_stopping_patience=…",
         )

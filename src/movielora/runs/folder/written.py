@@ -29,6 +29,8 @@ FILES_KEY = "files"
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)\.(.+)\.(\d+)\.\d+")
 # A writer rounds the time in the name down, and clocks of a record and a name are read one after the other.
 _CLOCK_SECONDS = 2.0
+# `compare` writes there by a config whose run was never trained; a run neither writes nor removes it.
+_COMPARISON = "comparison"
 
 
 class WrittenByRun:
@@ -65,7 +67,7 @@ class WrittenByRun:
             return []
         if not self.has_record:
             inside = [path for path in self._paths.root.iterdir() if not path.name.startswith(".")]
-            return sorted(path.name for path in inside if not self._is_log(path))
+            return sorted(path.name for path in inside if not self._is_log(path) and path.name != _COMPARISON)
         named = [path for path in self._paths.known_files() if _exists(path) and not self.proves(path)]
         found = [str(path.relative_to(self._paths.root)) for path in named]
         if _exists(self._paths.tensorboard) and not _is_folder(self._paths.tensorboard):
