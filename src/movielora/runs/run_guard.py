@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from movielora.errors import OutputError
+from movielora.errors import OutputError, shell_command
 from movielora.runs.folder.written import WrittenByRun, names
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import read_record
@@ -121,7 +121,8 @@ def live_run_error(paths: RunPaths) -> OutputError:
     owner = lock.owner(paths.lock)
     pid = f", PID {owner.pid}" if owner else ""
     return OutputError(
-        f"{who} is alive in {paths.root}{pid}", f"see it with: movielora status {paths.root}; or choose another folder"
+        f"{who} is alive in {paths.root}{pid}",
+        f"see it with: {shell_command('movielora', 'status', paths.root)}; or choose another folder",
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from movielora.errors import MovieloraError, RequestError, StoppedError
+from movielora.errors import InterruptedRunError, MovieloraError, RequestError, StoppedError, shell_command
 from movielora.machine.process_settings import private_files, take_variable
 from movielora.machine.signals import WaitingSignals
 from movielora.runs import run_guard
@@ -229,24 +229,34 @@ class RunSession:
         if error is None:  # it ended before the request could be carried out
             return None
         if self.stop.insisted and self.stop.signal == "SIGINT":
-            return KeyboardInterrupt()
+            said = f"{self.name} interrupted a second time and ended at once, without saving"
+            return InterruptedRunError(said + self._kept_checkpoint(), self._resume_command())
         if isinstance(error, StopNow) or (self.stop.requested and not self._signals.training):
-            return StoppedError(self._stop_message(), f"continue with: movielora resume {self.call_name}")
+            return StoppedError(self._stop_message(), self._resume_command())
         return None
 
     def _stop_message(self) -> str:
         if not self._signals.training:
             return f"{self.name} stopped while {self._heartbeat.get('phase')}"
-        return f"{self.name} stopped at once, without saving; its last checkpoint is kept"
+        return f"{self.name} stopped at once, without saving{self._kept_checkpoint()}"
+
+    def _kept_checkpoint(self) -> str:
+        steps = [step for step, _ in self.paths.checkpoints()]
+        return f"; its checkpoint-{steps[-1]} is kept" if steps else "; it has no checkpoint yet"
+
+    def _resume_command(self) -> str:
+        return shell_command("movielora", "resume", self.call_name)
 
     def _record_ending(self, error: BaseException | None) -> None:
         match error:
             case None:
                 self.finish("finished")
+            case InterruptedRunError():
+                self.finish("interrupted", error.message, error.exit_code)
             case StoppedError():
                 self.finish("stopped", error.message, error.exit_code)
-            case KeyboardInterrupt():
-                self.finish("interrupted", "interrupted a second time, before a checkpoint was saved", 130)
+            case KeyboardInterrupt():  # where no handler could be set, outside the main thread
+                self.finish("interrupted", f"{self.name} interrupted", 130)
             case SystemExit():
                 code = error.code if isinstance(error.code, int) else int(error.code is not None)
                 self.finish("failed" if code else "finished", f"left with exit code {code}" if code else "", code)

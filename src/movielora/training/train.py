@@ -14,7 +14,7 @@ from typing import Any
 from movielora.config import Config, ResolvedConfig
 from movielora.config.on_resume import OTHER_LOSSES
 from movielora.dataset.find import TrainingSplits, find_dataset
-from movielora.errors import StoppedError
+from movielora.errors import StoppedError, shell_command
 from movielora.machine.library_output import quiet_libraries
 from movielora.machine.process_settings import hidden_variables, settings_undone
 from movielora.model.base import Placement, choose_placement, find_base, load_base
@@ -291,5 +291,6 @@ def _stopped(session: RunSession, step: int) -> StoppedError:
     saved = session.paths.checkpoint(step).is_dir()
     where = f"its checkpoint-{step} is complete" if saved else "without saving this step"
     return StoppedError(
-        f"{session.name} stopped on request at step {step:,}; {where}", f"movielora resume {session.call_name}"
+        f"{session.name} stopped on request at step {step:,}; {where}",
+        shell_command("movielora", "resume", session.call_name),
     )

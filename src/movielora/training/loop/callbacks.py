@@ -11,7 +11,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from movielora.config import Config
-from movielora.errors import WorkError, first_line
+from movielora.errors import WorkError, first_line, shell_command
 from movielora.progress import Phase, Reporter
 from movielora.runs.checkpoints import inspect
 from movielora.runs.session import RunSession
@@ -202,7 +202,9 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         said = f"checkpoint {step} could not be saved: {first_line(error)}"
         self._session.describe(save_error={"step": step, "reason": said})
         if self._config.on_save_error == "fail":
-            raise WorkError(said, f"free some space, then: movielora resume {self._session.call_name}") from error
+            raise WorkError(
+                said, f"free some space, then: {shell_command('movielora', 'resume', self._session.call_name)}"
+            ) from error
         self._reporter.warn(f"{said}; the earlier checkpoint is kept and training continues")
 
     def _beat(self, state: TrainerState, **said: Any) -> None:

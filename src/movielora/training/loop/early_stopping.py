@@ -8,7 +8,7 @@ from typing import Any
 
 from movielora.config import Config
 from movielora.config.named_values import METRIC_DIRECTIONS
-from movielora.training.loop.evaluation_line import short
+from movielora.training.loop.evaluation_line import three_decimals
 
 # A row as the trainer logs it: `loss` or `eval_…`, and `step`.
 LogRow = dict[str, Any]
@@ -23,7 +23,7 @@ def early_stop_reason(log_history: Sequence[LogRow], config: Config, step: int, 
     if not why:
         return ""
     best = best_kept_evaluation(log_history, config.best_metric, lambda step: True)
-    found = f"; best {short(best[1])} at step {best[0]:,}" if best else ""
+    found = f"; best {three_decimals(best[1])} at step {best[0]:,}" if best else ""
     return f"stopped early at step {step:,} of {max_steps:,}: {why}{found}"
 
 

@@ -15,7 +15,7 @@ def evaluation_line(metrics: Mapping[str, float], step: int, best_by: str, *, is
     names = dict.fromkeys((*_SHOWN, best_by))
     values = {name: metrics.get(f"eval_{name}", math.nan) for name in names}
     parts = [f"step {step:,}"]
-    parts += [f"{metric_words(name)} {short(value)}" for name, value in values.items() if math.isfinite(value)]
+    parts += [f"{metric_words(name)} {three_decimals(value)}" for name, value in values.items() if math.isfinite(value)]
     return "  ".join([*parts, *(["★ best"] if is_best else [])])
 
 
@@ -24,6 +24,6 @@ def metric_words(name: str) -> str:
     return _WORDS.get(name, name.replace("_", " "))
 
 
-def short(value: float) -> str:
+def three_decimals(value: float) -> str:
     """Three decimals, without a leading zero: `.684`, `1.000`, `3.097`."""
     return f"{value:.3f}".removeprefix("0")
