@@ -11,6 +11,7 @@ warning filters, log levels, bars      machine/library_output.py       the recip
 Python's cycle collector               machine/garbage_collector.py    the block
 glibc's allocator (mallopt)            model/cpu/allocator.py          the recipe: what glibc's own rule ends at
 working directory                      commands/training/resume.py     the block
+errors of the standard streams         console/encoding.py             never: set once, as the program starts
 
 A recipe is decorated with `settings_undone`, which also hides the variables of launchers from libraries and children:
 a recipe is one process. Which GPU CUDA sees cannot be undone: it reads its variable once.

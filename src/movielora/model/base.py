@@ -14,8 +14,8 @@ from movielora.machine.library_output import quiet_libraries
 from movielora.machine.process_settings import set_default_variable
 from movielora.machine.processor import computes_bf16_fast, cpu_flags
 from movielora.model import tiny
-from movielora.model.folder import check_weights, read_model_config
-from movielora.model.hub import config_file, stays_local
+from movielora.model.folder import check_tokenizer, check_weights, read_model_config
+from movielora.model.hub import config_file, is_cached, stays_local
 from movielora.model.kernels.attention import choose_attention, probe_flash_attention, without_gpu
 from movielora.model.kernels.liger import MODEL_TYPE, apply_liger, choose_liger, probe_liger
 from movielora.model.quantization import keep_differentiable, quantization_config
@@ -55,6 +55,21 @@ def find_base(name: str, cache_dir: Path, located: Path) -> str:
     if name == tiny.NAME:
         return str(tiny.build_tiny_base(cache_dir))
     return str(located.resolve()) if located.is_dir() else name
+
+
+def require_base(name: str, located: Path) -> None:
+    """Refuse a base that is neither here nor reachable, or whose folder is not complete, before anything is loaded.
+
+    Raises ModelError.
+    """
+    if name == tiny.NAME:
+        return
+    if located.is_dir():
+        read_model_config(located)
+        check_weights(located)
+        check_tokenizer(located)
+    elif not is_cached(name):  # the hub is asked for what is not here only
+        stays_local(name)
 
 
 def choose_placement(

@@ -127,7 +127,8 @@ def _begin_log(paths: RunPaths) -> int:
 def _start(argv: Sequence[str], paths: RunPaths, before: list[str]) -> subprocess.Popen[bytes]:
     # -P: a folder named like one of our imports in the working directory must not be imported.
     command = [*before, sys.executable, "-P", "-m", "movielora", *argv]
-    environment = os.environ | {DETACHED_VARIABLE: "1", "PYTHONUNBUFFERED": "1"}
+    # Its log is read as UTF-8, whatever this shell's settings are.
+    environment = os.environ | {DETACHED_VARIABLE: "1", "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     log = os.open(paths.log, os.O_WRONLY | os.O_APPEND)
     # An ignored signal stays ignored over exec: there is no moment in which a hang-up would end the child.
     with SignalHandlers() as handlers, os.fdopen(log, "wb") as output:

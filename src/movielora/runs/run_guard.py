@@ -120,9 +120,10 @@ def live_run_error(paths: RunPaths) -> OutputError:
     who = f"run {record.name}" if record and record.name else "a run"
     owner = lock.owner(paths.lock)
     pid = f", PID {owner.pid}" if owner else ""
+    see = shell_command("movielora", "status", paths.root)
     return OutputError(
         f"{who} is alive in {paths.root}{pid}",
-        f"see it with: {shell_command('movielora', 'status', paths.root)}; or choose another folder",
+        f"see it with: {see}; or choose another folder{lock.how_to_free(paths.lock)}",
     )
 
 

@@ -18,10 +18,10 @@ from movielora.machine.process_settings import private_files, take_variable
 from movielora.machine.signals import WaitingSignals
 from movielora.runs import run_guard
 from movielora.runs.checkpoint_staging import remove_leftovers
-from movielora.runs.find import call_name
 from movielora.runs.folder.publish import place_files
 from movielora.runs.folder.written import FILES_KEY, WrittenByRun
 from movielora.runs.log_file import is_run_log, log_heading
+from movielora.runs.lookup.find import call_name
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import new_record
 from movielora.runs.run_guard import StartMode
@@ -229,16 +229,16 @@ class RunSession:
         if error is None:  # it ended before the request could be carried out
             return None
         if self.stop.insisted and self.stop.signal == "SIGINT":
-            said = f"{self.name} interrupted a second time and ended at once, without saving"
-            return InterruptedRunError(said + self._kept_checkpoint(), self._resume_command())
+            said = f"interrupted a second time, without saving{self._kept_checkpoint()}"
+            return InterruptedRunError(said, self._resume_command())
         if isinstance(error, StopNow) or (self.stop.requested and not self._signals.training):
             return StoppedError(self._stop_message(), self._resume_command())
         return None
 
     def _stop_message(self) -> str:
         if not self._signals.training:
-            return f"{self.name} stopped while {self._heartbeat.get('phase')}"
-        return f"{self.name} stopped at once, without saving{self._kept_checkpoint()}"
+            return f"while {self._heartbeat.get('phase')}"
+        return f"at once, without saving{self._kept_checkpoint()}"
 
     def _kept_checkpoint(self) -> str:
         steps = [step for step, _ in self.paths.checkpoints()]
@@ -256,7 +256,7 @@ class RunSession:
             case StoppedError():
                 self.finish("stopped", error.message, error.exit_code)
             case KeyboardInterrupt():  # where no handler could be set, outside the main thread
-                self.finish("interrupted", f"{self.name} interrupted", 130)
+                self.finish("interrupted", "interrupted", 130)
             case SystemExit():
                 code = error.code if isinstance(error.code, int) else int(error.code is not None)
                 self.finish("failed" if code else "finished", f"left with exit code {code}" if code else "", code)

@@ -14,6 +14,7 @@ from movielora.dataset.find import TrainingSplits
 from movielora.errors import DataError
 from movielora.examples.example_set import NO_LABEL, YES_LABEL, ExampleSet, Labels, sample_rows
 from movielora.examples.load import ExampleLoader
+from movielora.examples.shown_candidates import warn_of_shown_candidates
 from movielora.examples.timeline_examples import TimelineExamples
 from movielora.progress import Reporter
 from movielora.prompt.spec import PromptSpec
@@ -52,9 +53,13 @@ def load_examples(
     if clear_token_cache:
         reporter.note(f"Removed {clear_cache(cache_dir)} token caches from {cache_dir}")
     loader = ExampleLoader(reporter=reporter)
-    spec = PromptSpec.of_config(config, loader.dataset_history_len(files.train))
+    spec = PromptSpec.of_split(config, loader, files.train)
     loader = loader.showing(spec.history_len)  # of the evaluation's dataset too, which may be prepared otherwise
     template = PromptTemplate(tokenizer, spec)
+
+    for path in (files.train, files.evaluation):
+        if path is not None and (prepared := loader.open_prepared(path)) is not None:
+            warn_of_shown_candidates(prepared, reporter)
 
     def load(path: Path, like: PromptTokens | None = None) -> PromptTokens:
         examples = tokenize_split(

@@ -17,7 +17,7 @@ from movielora.dataset.find import TrainingSplits, find_dataset
 from movielora.errors import StoppedError, shell_command
 from movielora.machine.library_output import quiet_libraries
 from movielora.machine.process_settings import hidden_variables, settings_undone
-from movielora.model.base import Placement, choose_placement, find_base, load_base
+from movielora.model.base import Placement, choose_placement, find_base, load_base, require_base
 from movielora.model.cpu.allocator import return_freed_memory
 from movielora.model.quantization import CPU_SPEED_WARNING
 from movielora.model.tokenizer import load_tokenizer
@@ -26,6 +26,7 @@ from movielora.prompt.spec import write_prompt_file
 from movielora.runs import run_guard
 from movielora.runs.checkpoints import newest_complete
 from movielora.runs.log_file import RunLog
+from movielora.runs.lookup.index import remember
 from movielora.runs.paths import RunPaths
 from movielora.runs.run_guard import StartMode
 from movielora.runs.session import RunSession
@@ -73,6 +74,8 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     """
     started = time.monotonic()
     files = find_dataset(request.resolved)
+    name = request.resolved.values.model_name_or_path
+    require_base(name, request.resolved.locate(name))
     for note in request.resolved.no_effect_notes():
         reporter.note(note)
     if hidden := hidden_variables():
@@ -92,6 +95,7 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     ) as session:
         if request.log:
             request.log.leave() if session.detached else request.log.begin(session.paths.log)
+        remember(session.paths.root, reporter.note)
         reporter = RunReporter(reporter, session)
         if session.kept_config:
             reporter.note(f"The edited {session.paths.config.name} is kept as {session.kept_config}")
@@ -291,6 +295,6 @@ def _stopped(session: RunSession, step: int) -> StoppedError:
     saved = session.paths.checkpoint(step).is_dir()
     where = f"its checkpoint-{step} is complete" if saved else "without saving this step"
     return StoppedError(
-        f"{session.name} stopped on request at step {step:,}; {where}",
+        f"at step {step:,}, on request; {where}",
         shell_command("movielora", "resume", session.call_name),
     )

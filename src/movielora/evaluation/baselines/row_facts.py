@@ -28,7 +28,7 @@ from movielora.scoring.log_odds import Bools, Floats
 
 # Raise it when a baseline, a column or a count is computed differently: old results are then not used. A new baseline
 # gives another key without that.
-_VERSION = 1
+_VERSION = 2
 _CACHE = ".movielora-reference"
 
 
@@ -37,8 +37,9 @@ class RowFacts:
     """Facts of every row of the test file, NaN or None if unknown. The columns, (rows,) each:
 
     `history_length` films shown, `like_share` of the films shown, `user_count` and `movie_count` training answers of
-    the user and about the candidate, `user_like_rate` smoothed. `candidates` are titles, `movie_ids` texts. `data` is
-    `describe_data`, with the SHA-256 of each split: of its file, or of the columns of a prepared dataset.
+    the user and about the candidate, `user_like_rate` smoothed. `candidates` are titles in natural order, `movie_ids`
+    texts. `data` is `describe_data`, with the SHA-256 of each split: of its file, or of the columns of a prepared
+    dataset.
     """
 
     fitted: Fitted
@@ -104,7 +105,8 @@ def _columns(train: SplitFeatures | None, test: SplitFeatures) -> dict[str, Floa
     if train is None:
         return columns
     films = FilmNames.shared_by(train, test)
-    columns["movie_count"] = Tally.of(films.of(train), train.labels).counts(films.of(test)).astype(np.float64)
+    if None not in (test.movie_ids if films.by_id else test.titles):
+        columns["movie_count"] = Tally.of(films.of(train), train.labels).counts(films.of(test)).astype(np.float64)
     if None not in test.users and None not in train.users:
         users = Tally.of(user_names(train), train.labels)
         names = user_names(test)

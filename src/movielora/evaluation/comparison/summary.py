@@ -27,6 +27,7 @@ from movielora.progress import SILENT, Reporter
 from movielora.scoring.log_odds import Bools, Floats, Ints
 from movielora.scoring.predictions import user_codes
 from movielora.scoring.score_table import ADAPTER, BASE, Roles, ScoreTable
+from movielora.sources.titles import shown_title
 
 _DIGITS = 6
 
@@ -122,13 +123,19 @@ def summarise(
 
 
 def write_summary(
-    folder: ComparisonFolder, summary: Summary, provenance: dict[str, Any], prompt: dict[str, Any] | None = None
+    folder: ComparisonFolder,
+    summary: Summary,
+    provenance: dict[str, Any],
+    prompt: dict[str, Any] | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
-    """Write rows.json and comparison.json; returns the latter. `prompt` is the candidate's prompt spec as JSON.
+    """Write rows.json, then comparison.json, which says that all is complete; returns the latter.
 
-    Raises OutputError.
+    `prompt` is the candidate's prompt spec as JSON; `more` is added, such as an `output_dir` that `folder` is to
+    replace. Raises OutputError.
     """
-    comparison = summary.comparison | {"output_dir": str(folder.root), "provenance": provenance, "prompt": prompt}
+    own = {"output_dir": str(folder.root), "provenance": provenance, "prompt": rounded(prompt)}
+    comparison = summary.comparison | own | more
     write_json(folder.rows, summary.rows)
     write_json(folder.comparison, comparison)
     return comparison
@@ -144,7 +151,7 @@ def require_same_rows(table: ScoreTable, facts: RowFacts) -> None:
         )
     for row, record in zip(table.rows.tolist(), table.records, strict=True):
         expected, found = facts.candidates[row], record.get("candidate_title")
-        same_film = expected is None or found is None or expected.split() == str(found).split()
+        same_film = expected is None or found is None or expected == shown_title(str(found), "natural")
         if not same_film or bool(facts.labels[row]) != bool(table.labels[row]):
             raise DataError(
                 f"{table.path} row {row} is not row {row} of the test file (another film or answer): "
