@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from movielora.storage.hashing import file_sha256
 IDS_VERSION = 1
 _ARRAYS = ("ids", "offsets", "labels", "dropped_lines")
 _FACTS = "tokens.json"
+_NAME = re.compile(r"tokens-[0-9a-f]{24}")
 
 
 def tokenize_file(
@@ -61,10 +63,17 @@ def tokenize_file(
 
 def clear_cache(cache_dir: Path) -> int:
     """Remove every token cache in `cache_dir`, and nothing else; returns how many there were."""
-    folders = [folder for folder in cache_dir.glob("tokens-*") if (folder / _FACTS).is_file()]
+    folders = [folder for folder in cache_dir.glob("tokens-*") if _is_only_a_cache(folder)]
     for folder in folders:
         shutil.rmtree(folder)
     return len(folders)
+
+
+def _is_only_a_cache(folder: Path) -> bool:
+    """Whether a folder has a cache's name and holds a cache's files, whole or not, and nothing else."""
+    if folder.is_symlink() or not folder.is_dir() or not _NAME.fullmatch(folder.name):
+        return False
+    return {path.name for path in folder.iterdir()} <= {_FACTS, *(f"{name}.npy" for name in _ARRAYS)}
 
 
 def prompt_key(prompt: PromptTemplate, tokenizer: Any, cutoff_len: int) -> str:
@@ -95,7 +104,7 @@ def _load(folder: Path, prompt: PromptTemplate) -> TokenizedExamples | None:
         found = _read_whole(folder, prompt.answer_ids)
     except OSError:  # too many open files, no memory to map: no fault of the cache
         return None
-    if found is None:
+    if found is None and _is_only_a_cache(folder):
         shutil.rmtree(folder, ignore_errors=True)
     return found
 
