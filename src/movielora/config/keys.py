@@ -57,11 +57,11 @@ class _Keys(BaseModel):
 class InferenceConfig(_Keys):
     """What `compare` reads."""
 
-    test_file: str | None = None
+    test_file: Filled | None = None
     """Rows to compare on, JSON or JSONL; default: `test_raw.jsonl` beside the training file."""
-    infer_output_dir: str | None = None
+    infer_output_dir: Filled | None = None
     """Where the comparison is written; default: `comparison` inside `output_dir`."""
-    adapter_dir: str | None = None
+    adapter_dir: Filled | None = None
     """The adapter to compare; default: `output_dir`."""
     batch_size: PositiveInt | None = None
     """Rows scored at once; default: `per_device_eval_batch_size`."""
@@ -111,11 +111,11 @@ class Config(_Keys):
     """The folder of `dataset_info.json` and of the dataset folders."""
     dataset: TrainingData[Filled] = "movielens_qwen3_train"
     """The entry of `dataset_info.json`; without that file, `X_train` means `dataset_dir/X/train.json`."""
-    eval_dataset: EvaluationData[str | None] = None
+    eval_dataset: EvaluationData[Filled | None] = None
     """The entry that evaluation reads; default: `file_name_eval` of `dataset`."""
-    train_file: TrainingData[str | None] = None
+    train_file: TrainingData[Filled | None] = None
     """Training records, JSON or JSONL; wins over `dataset`."""
-    eval_file: EvaluationData[str | None] = None
+    eval_file: EvaluationData[Filled | None] = None
     """Evaluation records, JSON or JSONL; wins over `dataset` and `eval_dataset`."""
     max_samples: ChangesLosses[PositiveInt | None] = None
     """Train on this many examples, drawn with `seed`; default: all."""

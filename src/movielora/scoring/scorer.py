@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import ResolvedConfig, resolve_config
+from movielora.config.paths import literal_path
 from movielora.errors import ConfigError
 from movielora.examples.example import Example
-from movielora.model.base import Placement, choose_placement, find_base, load_base
+from movielora.model.base import Placement, choose_placement, find_base, load_base, require_base
 from movielora.model.lora import base_of_adapter, load_adapter
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT, Reporter
@@ -26,6 +27,7 @@ from movielora.prompt.spec import PromptSpec, read_prompt_file
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.text_tokens import tokenize_records
 from movielora.prompt.token_sets import PromptTokens
+from movielora.runs.lookup.run_config import read_run_config
 from movielora.runs.paths import RunPaths
 from movielora.scoring.answer_position import AnswerScores, score
 from movielora.scoring.kernels import warn_of_other_kernels
@@ -81,11 +83,9 @@ class ScorerSetup:
         ModelError if base, tokenizer or device are not what the config asks for, DataError for a damaged prompt.json.
         """
         config = resolved.values
-        source = find_base(
-            config.model_name_or_path,
-            Path(config.preprocessing_cache_dir).parent,
-            resolved.locate(config.model_name_or_path),
-        )
+        located = resolved.locate(config.model_name_or_path)
+        require_base(config.model_name_or_path, located)
+        source = find_base(config.model_name_or_path, resolved.place(config.preprocessing_cache_dir).parent, located)
         tokenizer = load_tokenizer(source)
         spec = spec_of(resolved, adapter, system_prompt)
         if not own_kernels:
@@ -202,10 +202,10 @@ class Scorer:
 
 def config_of_run(run: Path) -> ResolvedConfig:
     """The config saved in folder `run`; for a bare adapter the defaults on the base it names."""
-    config = run / "config.yaml"
-    if config.is_file():
-        return resolve_config(config)
-    return resolve_config(None, [f"model_name_or_path={base_of_adapter(run)}"])
+    paths = RunPaths(run)
+    if paths.config.is_file():
+        return read_run_config(paths)
+    return resolve_config(None, [f"model_name_or_path={literal_path(base_of_adapter(run))}"])
 
 
 def spec_of(resolved: ResolvedConfig, adapter: Path | None, system_prompt: str | None = None) -> PromptSpec:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from movielora.commands.parameters import Overrides
 from movielora.console import output, reporting
 from movielora.errors import ConfigError
 
@@ -23,7 +24,7 @@ class SplitOption(StrEnum):
 @app.command(epilog="Example: movielora audit --config configs/qwen3_movielens_qlora.yaml --max-samples 5000")
 def audit(
     config: Annotated[Path, typer.Option("--config", "-c", help="The YAML file of the training.")],
-    overrides: Annotated[list[str], typer.Option("--set", help="Override a key: key=value; repeatable.")] = [],  # noqa: B006
+    overrides: Overrides = [],  # noqa: B006
     split: Annotated[SplitOption, typer.Option(help="Which split to measure.")] = SplitOption.TRAIN,
     max_samples: Annotated[
         int | None, typer.Option(min=1, help="Measure a seeded sample of N examples.", show_default="all")

@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from movielora.commands.completion import complete_run
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: movielora resume --detach")
 def resume(
-    run: Annotated[str | None, typer.Argument(help="Name or folder of a run; default: the newest.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(autocompletion=complete_run, help="Name or folder of a run; default: the newest.")
+    ] = None,
     extra_epochs: Annotated[float, typer.Option(min=0, help="Epochs beyond those of the recorded config.")] = 0.0,
     detach: Annotated[bool, typer.Option("--detach", help="Run in the background; this shell may be closed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
@@ -21,10 +25,10 @@ def resume(
     from movielora.console import output, reporting
     from movielora.console.training.detach_view import show_detached
     from movielora.runs.detach import start_detached
-    from movielora.runs.find import find_run
+    from movielora.runs.lookup.find import run_to_resume
     from movielora.runs.paths import RunPaths
 
-    paths = RunPaths(find_run(run).root.resolve())
+    paths = RunPaths(run_to_resume(run).root.resolve())
     if detach:
         argv = ["resume", str(paths.root), "--extra-epochs", str(extra_epochs)]
         started = start_detached(argv, paths.root, reporting.reporter(), mode="resume")

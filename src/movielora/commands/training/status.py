@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from movielora.commands.completion import complete_run
 from movielora.errors import ConfigError
 
 _WATCH_SECONDS = "2"
@@ -30,7 +31,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(cls=_WatchCommand, epilog="Example: movielora status --watch")
 def status(
     run: Annotated[
-        str | None, typer.Argument(help="Name or folder of a run; default: the live one, or the newest.")
+        str | None,
+        typer.Argument(
+            autocompletion=complete_run, help="Name or folder of a run; default: the live one, or the newest."
+        ),
     ] = None,
     watch: Annotated[
         float | None, typer.Option(metavar="[SECONDS]", help="Redraw in place until the run ends; default: every 2 s.")
@@ -40,7 +44,7 @@ def status(
     """Show what a run is doing now, or how it ended."""
     from movielora.console.output import emit_json
     from movielora.console.training.status_view import show_status, status_page
-    from movielora.runs.find import find_run
+    from movielora.runs.lookup.find import find_run
     from movielora.runs.status.status import read_status
 
     if watch is not None and as_json:

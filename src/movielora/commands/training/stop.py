@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
+from movielora.commands.completion import complete_run
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: movielora stop")
 def stop(
     run: Annotated[
-        str | None, typer.Argument(help="Name or folder of a run; default: the live one, or the newest.")
+        str | None,
+        typer.Argument(autocompletion=complete_run, help="Name or folder of a run; default: the one that is alive."),
     ] = None,
     timeout: Annotated[
         float | None,
@@ -29,10 +32,10 @@ def stop(
     from movielora.console.reporting import reporter
     from movielora.console.training.stop_view import show_stopped
     from movielora.errors import WorkError
-    from movielora.runs.find import find_run
+    from movielora.runs.lookup.find import run_to_stop
     from movielora.runs.stopping import stop_run
 
-    paths = find_run(run)
+    paths = run_to_stop(run)
     stopped = stop_run(paths, reporter(), timeout=timeout, force=force, save=not no_save)
     if as_json:
         emit_json(stopped.to_json())

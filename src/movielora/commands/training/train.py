@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from movielora.commands.parameters import Overrides
 from movielora.console import output, reporting
 from movielora.errors import ConfigError
 from movielora.runs.run_guard import StartMode
@@ -14,18 +15,26 @@ from movielora.runs.run_guard import StartMode
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
+def _checked_name(name: str | None) -> str | None:
+    from movielora.runs.record import check_name
+
+    return None if name is None else check_name(name)
+
+
 @app.command(
     epilog="Example: movielora train --config configs/tiny_cpu.yaml --set num_train_epochs=2",
 )
 def train(
     config: Annotated[Path, typer.Option("--config", "-c", help="The YAML file of the training.")],
-    overrides: Annotated[list[str], typer.Option("--set", help="Override a key: key=value; repeatable.")] = [],  # noqa: B006
+    overrides: Overrides = [],  # noqa: B006
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest complete checkpoint.")] = False,
     resume_from_checkpoint: Annotated[Path | None, typer.Option(help="Continue from this checkpoint folder.")] = None,
     extra_epochs: Annotated[float, typer.Option(min=0, help="With --resume: epochs beyond those of the config.")] = 0.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is in output_dir.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Run in the background; this shell may be closed.")] = False,
-    name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="config and time")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run.", show_default="config and time", callback=_checked_name)
+    ] = None,
     clear_cache: Annotated[bool, typer.Option("--clear-cache", help="Ignore cached token ids.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run; write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
@@ -42,7 +51,10 @@ def train(
     reporter = reporting.reporter()
     if dry_run:
         plan = plan_training(resolved, reporter)
-        output.emit_json(plan.to_json()) if as_json else show_plan(plan)
+        if not (plan.problem and as_json):  # with --json the problem is the one object
+            output.emit_json(plan.to_json()) if as_json else show_plan(plan)
+        if plan.problem:
+            raise plan.problem
         return
     mode = _mode(resume=resume or resume_from_checkpoint is not None, overwrite=overwrite, extra_epochs=extra_epochs)
     if detach:

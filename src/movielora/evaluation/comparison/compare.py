@@ -11,13 +11,13 @@ from movielora.evaluation.comparison.columns import reserved_columns
 from movielora.evaluation.comparison.external_only import compare_external
 from movielora.evaluation.comparison.inputs import (
     first_examples,
-    open_folder,
     score_inputs,
     split_files,
     spread_examples,
 )
-from movielora.evaluation.comparison.passes import Pass, join_passes, plan_passes, score_pass
+from movielora.evaluation.comparison.passes import Pass, join_passes, plan_passes, score_pass, stops_resumable
 from movielora.evaluation.comparison.provenance import provenance
+from movielora.evaluation.comparison.reopen import Listening, made_from, remember, reopen
 from movielora.evaluation.comparison.request import (
     AdapterAndBase,
     BasePrecision,
@@ -25,19 +25,20 @@ from movielora.evaluation.comparison.request import (
     ExternalOnly,
     TwoRuns,
 )
-from movielora.evaluation.comparison.summary import summarise, write_summary
+from movielora.evaluation.comparison.summary import Summary, summarise, write_summary
 from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.features.genres import read_genres
 from movielora.evaluation.features.split import require_answers
 from movielora.evaluation.saved.comparison_json import roles_of
 from movielora.evaluation.saved.example_rows import first_rows
-from movielora.evaluation.saved.folder import ComparisonFolder, write_json
-from movielora.examples.example_set import ExampleSet
+from movielora.evaluation.saved.folder import ComparisonFolder
+from movielora.evaluation.saved.workplace import open_folder, settle
+from movielora.examples.example_set import YES_LABEL, ExampleSet
 from movielora.examples.load import ExampleLoader
+from movielora.examples.shown_candidates import warn_of_shown_candidates
 from movielora.machine.process_settings import settings_undone
 from movielora.model.lora import base_of_adapter
 from movielora.progress import Reporter
-from movielora.prompt.spec import PromptSpec
 from movielora.scoring.external import read_scores
 from movielora.scoring.predictions import read_predictions
 from movielora.scoring.score_change import log_odds, rows_for_change, score_change
@@ -52,15 +53,30 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     Raises ConfigError, DataError, ModelError or OutputError, each in a sentence, before anything is written if that
     can be known.
     """
-    files = split_files(request, reporter)
-    kind = request.kind
+    heard = Listening(reporter)
+    files = split_files(request, heard)
     folder = ComparisonFolder(request.folder)
+    settle(folder)
+    finished = reopen(request, files, heard)
+    if finished is not None:
+        return finished
+    source = made_from(request, files)
+    comparison = _score_and_measure(request, files, folder, heard)
+    remember(folder, source, comparison, heard.warnings)
+    return comparison
+
+
+def _score_and_measure(
+    request: CompareRequest, files: SplitFiles, folder: ComparisonFolder, reporter: Reporter
+) -> dict[str, Any]:
+    kind = request.kind
     if isinstance(kind, ExternalOnly):
         loader = ExampleLoader(reporter=reporter)
         examples = first_examples(loader.open(files.test), request.most_rows)
         require_answers(examples)
+        warn_of_shown_candidates(examples, reporter)
         return compare_external(kind, files, examples, folder, loader, overwrite=request.overwrite, reporter=reporter)
-    passes, roles = plan_passes(kind, folder)
+    passes, roles = plan_passes(kind)
     for each in passes:
         base_of_adapter(each.adapter)  # a missing adapter is reported before anything is loaded
     specs = [spec_of(kind.resolved, each.adapter, request.system_prompt) for each in passes]
@@ -69,6 +85,9 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     loaders = [opened.showing(spec.history_len) for spec in specs]
     rows = [_open_rows(each, files, request) for each in loaders]
     loader, (examples, on_eval) = loaders[-1], rows[-1]
+    if request.beside is not None:  # what does not fit the rows is reported before anything is scored
+        read_scores(request.beside, examples.labels == YES_LABEL)
+    warn_of_shown_candidates(examples, reporter)
     with reporter.phase("Loading tokenizer"):
         setup = _setup(request, kind, kind.base_precision)
         setups = [setup.with_spec(spec) for spec in specs]
@@ -76,16 +95,20 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     inputs = score_inputs(
         request, kind, setups, columns, files, loader, rows=len(examples), eval_rows=len(on_eval or ())
     )
-    with open_folder(folder, inputs, overwrite=request.overwrite):
+    with (
+        open_folder(folder, inputs, overwrite=request.overwrite, reporter=reporter) as working,
+        stops_resumable(passes, working, len(examples)),
+    ):
         for each, own, (shown, shown_on_eval) in zip(passes, setups, rows, strict=True):
-            score_pass(request, kind, own, each, shown, shown_on_eval, reporter)
-        join_passes(passes, folder)
+            score_pass(request, kind, own, each, working, shown, shown_on_eval, reporter)
+        join_passes(passes, working)
         facts = row_facts(files, reporter, loader)
-        comparison = _measure(request, kind, roles, files, facts, folder, passes[-1], specs[-1], reporter)
+        more: dict[str, Any] = {"output_dir": str(folder.root)}
         if kind.base_precision is not None:
-            comparison |= _precision_change(request, kind, roles.candidate, passes[-1], examples, reporter)
-            write_json(folder.comparison, comparison)
-        return comparison
+            more |= _precision_change(request, kind, roles.candidate, passes[-1], working, examples, reporter)
+        summary = _measure(request, kind, roles, files, facts, working, reporter)
+        made = provenance(files, passes[-1].adapter, kind.resolved)
+        return write_summary(working, summary, made, specs[-1].to_json(), **more)
 
 
 def _open_rows(
@@ -126,17 +149,15 @@ def _measure(
     files: SplitFiles,
     facts: RowFacts,
     folder: ComparisonFolder,
-    last: Pass,
-    spec: PromptSpec,
     reporter: Reporter,
-) -> dict[str, Any]:
-    """Compute every figure from what was scored, and write comparison.json and rows.json."""
+) -> Summary:
+    """Compute every figure from what was scored."""
     table = read_predictions(folder.predictions)
     runs = (roles.reference, roles.candidate) if isinstance(kind, TwoRuns) else ()
     if request.beside is not None:
         name = free_name(request.beside.stem, reserved_columns() | table.columns.keys(), "file")
         table = table.with_columns({name: read_scores(request.beside, table.labels)})
-    summary = summarise(
+    return summarise(
         table,
         facts,
         roles,
@@ -145,7 +166,6 @@ def _measure(
         genres=read_genres(files),
         reporter=reporter,
     )
-    return write_summary(folder, summary, provenance(files, last.adapter, kind.resolved), spec.to_json())
 
 
 def _precision_change(
@@ -153,13 +173,14 @@ def _precision_change(
     kind: AdapterAndBase | TwoRuns,
     column: str,
     last: Pass,
+    folder: ComparisonFolder,
     examples: ExampleSet,
     reporter: Reporter,
 ) -> dict[str, Any]:
     """How far an adapter's scores on this base differ from those on the base in the other precision."""
     other: BasePrecision = "16bit" if kind.base_precision == "4bit" else "4bit"
     places = rows_for_change(len(examples))
-    here = read_predictions(last.output)[column].log_odds[places]
+    here = read_predictions(last.output(folder))[column].log_odds[places]
     scorer = _setup(request, kind, other).load(last.adapter, reporter)
     there = log_odds(scorer, [examples[place] for place in places], reporter, f"Scoring on the {other} base")
     change = score_change(there, here)

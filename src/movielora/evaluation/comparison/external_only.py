@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from movielora.errors import ConfigError
-from movielora.evaluation.baselines.row_facts import RowFacts, row_facts
+from movielora.evaluation.baselines.row_facts import row_facts
 from movielora.evaluation.comparison.columns import reserved_columns, strongest_baseline
-from movielora.evaluation.comparison.inputs import open_folder
 from movielora.evaluation.comparison.provenance import provenance
 from movielora.evaluation.comparison.request import ExternalOnly
 from movielora.evaluation.comparison.summary import summarise, write_summary
 from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.features.genres import read_genres
 from movielora.evaluation.saved.folder import ComparisonFolder, write_lines
+from movielora.evaluation.saved.workplace import open_folder
 from movielora.examples.example_set import ExampleSet
 from movielora.examples.load import ExampleLoader
 from movielora.progress import Reporter
@@ -54,18 +54,13 @@ def compare_external(
         "predictions": file_sha256(kind.scores),
         "rows": len(examples),
     }
-    with open_folder(folder, inputs, overwrite=overwrite):
+    with open_folder(folder, inputs, overwrite=overwrite, reporter=reporter) as working:
         columns = {roles.reference: facts.fitted.log_odds[best]["test"], roles.candidate: scores.log_odds}
-        write_lines(folder.predictions, _lines(examples, columns))
-        return _measure(files, facts, roles, folder, reporter)
-
-
-def _measure(
-    files: SplitFiles, facts: RowFacts, roles: Roles, folder: ComparisonFolder, reporter: Reporter
-) -> dict[str, Any]:
-    table = read_predictions(folder.predictions)
-    summary = summarise(table, facts, roles, genres=read_genres(files), reporter=reporter)
-    return write_summary(folder, summary, provenance(files, None, None))
+        write_lines(working.predictions, _lines(examples, columns))
+        summary = summarise(
+            read_predictions(working.predictions), facts, roles, genres=read_genres(files), reporter=reporter
+        )
+        return write_summary(working, summary, provenance(files, None, None), output_dir=str(folder.root))
 
 
 def _lines(examples: ExampleSet, columns: dict[str, Floats]) -> list[dict[str, Any]]:

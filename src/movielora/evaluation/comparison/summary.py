@@ -123,13 +123,19 @@ def summarise(
 
 
 def write_summary(
-    folder: ComparisonFolder, summary: Summary, provenance: dict[str, Any], prompt: dict[str, Any] | None = None
+    folder: ComparisonFolder,
+    summary: Summary,
+    provenance: dict[str, Any],
+    prompt: dict[str, Any] | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
-    """Write rows.json and comparison.json; returns the latter. `prompt` is the candidate's prompt spec as JSON.
+    """Write rows.json, then comparison.json, which says that all is complete; returns the latter.
 
-    Raises OutputError.
+    `prompt` is the candidate's prompt spec as JSON; `more` is added, such as an `output_dir` that `folder` is to
+    replace. Raises OutputError.
     """
-    comparison = summary.comparison | {"output_dir": str(folder.root), "provenance": provenance, "prompt": prompt}
+    own = {"output_dir": str(folder.root), "provenance": provenance, "prompt": rounded(prompt)}
+    comparison = summary.comparison | own | more
     write_json(folder.rows, summary.rows)
     write_json(folder.comparison, comparison)
     return comparison
