@@ -167,6 +167,11 @@ def load_base(source: str, placement: Placement) -> Any:
             f"the base `{source}` cannot be loaded: {first_line(error)}",
             "set model_name_or_path to a complete model folder, a reachable name, or `tiny` for the embedded base",
         ) from error
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ModelError(
+            f"`{source}` holds an adapter (adapter_config.json), which transformers puts on its base by itself",
+            "set model_name_or_path to the base only, or to a folder without adapter_config.json",
+        )
     if placement.quantized:
         keep_differentiable(model)
     model.requires_grad_(False)
