@@ -14,8 +14,8 @@ import pytest
 
 from movielora.config import resolve_config
 from movielora.dataset.find import find_dataset
+from movielora.dataset.info.registry import read_entries, register_dataset
 from movielora.dataset.options import PrepareOptions
-from movielora.dataset.registry import read_entries, register_dataset
 from movielora.errors import DataError, OutputError
 from movielora.preparation.prepare import prepare
 from movielora.sources.synthetic import SyntheticSize, write_synthetic_movielens
@@ -58,7 +58,7 @@ def test_six_preparations_at_once_are_all_listed(source: Path, tmp_path: Path) -
 
 def test_no_entry_is_lost_among_processes_that_write_all_the_time(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from movielora.dataset.registry import register_dataset\n"
+        "import sys; from pathlib import Path; from movielora.dataset.info.registry import register_dataset\n"
         "for number in range(25): register_dataset(Path(sys.argv[1]) / f'{sys.argv[2]}-{number}', 'json')"
     )
     for process in [start("-c", program, tmp_path, str(writer)) for writer in range(4)]:

@@ -12,10 +12,10 @@ import numpy as np
 from movielora.dataset.columns import write_films, write_interactions
 from movielora.dataset.films import Films, films_of
 from movielora.dataset.folder import find_earlier, staged_folder
+from movielora.dataset.info.registry import name_of_dataset, register_dataset
 from movielora.dataset.meta import SCHEMA_VERSION, FileFacts
 from movielora.dataset.names import FILMS, INTERACTIONS, META
 from movielora.dataset.options import Export, PrepareOptions
-from movielora.dataset.registry import name_of_dataset, register_dataset
 from movielora.dataset.splits import Splits, split_examples
 from movielora.dataset.timelines import Timelines, build_timelines, drop_repeats
 from movielora.preparation.description import describe

@@ -42,7 +42,7 @@ def plan_training(resolved: ResolvedConfig, reporter: Reporter = SILENT) -> Trai
     resolved = settle_batch(resolved, None, SILENT)
     config = resolved.values
     files = find_dataset(resolved)
-    loader = ExampleLoader(config.prompt_history_len, reporter)
+    loader = ExampleLoader(config.prompt_history_len, reporter, files.columns)
     count = len(loader.open(files.train))
     if files.evaluation:
         loader.open(files.evaluation)
