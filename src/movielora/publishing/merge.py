@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from movielora.config import ResolvedConfig
-from movielora.dataset.find import find_test_file
+from movielora.dataset.find import find_columns, find_test_file
 from movielora.errors import DataError, ModelError, OutputError, first_line
 from movielora.examples.example import Example
 from movielora.examples.load import ExampleLoader
@@ -185,8 +185,8 @@ def _refuse_occupied(folder: Path) -> None:
 
 def _rows(request: MergeRequest, setup: ScorerSetup, resolved: ResolvedConfig, reporter: Reporter) -> list[Example]:
     """The rows to score twice. If the data is missing, nothing is compared, with a warning."""
-    loader = ExampleLoader(setup.prompts.template.spec.history_len, reporter)
     try:
+        loader = ExampleLoader(setup.prompts.template.spec.history_len, reporter, find_columns(resolved))
         examples = loader.open(request.test_file or find_test_file(resolved))
     except DataError as error:
         if request.test_file:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import ResolvedConfig
-from movielora.dataset.find import find_eval_file, find_test_file, find_train_file
+from movielora.dataset.find import find_columns, find_eval_file, find_test_file, find_train_file
 from movielora.errors import ConfigError, DataError, RequestError
 from movielora.examples.example import Example
 from movielora.examples.example_set import ExampleSet, sample_rows
@@ -105,7 +105,7 @@ def audit(request: AuditRequest, reporter: Reporter) -> Audit:
     if wrong or not request.percentiles:
         raise ConfigError(f"--percentiles {wrong[0] if wrong else ''}: give numbers from 0 to 100, such as 50,95")
     path = _split_file(request)
-    loader = ExampleLoader(reporter=reporter)
+    loader = ExampleLoader(reporter=reporter, columns=find_columns(request.resolved))
     spec = _spec(request, loader, path)
     examples = _sample(loader.showing(spec.history_len).open(path), request)
     shown = warn_of_shown_candidates(examples, reporter)
