@@ -38,7 +38,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Check whether this machine is ready, and show how to fix it.",
         "machine.doctor",
     ),
-    "fit": ("Machine", "Estimate the memory a training needs, and what to set so that it fits.", "machine.fit"),
+    "fit": (
+        "Machine",
+        "Estimate the memory a training needs, what to set so that it fits, and what it costs.",
+        "machine.fit",
+    ),
     "compare": ("Results", "Score base and adapter on the same rows, with simple baselines.", "results.compare"),
     "analyze": ("Results", "Show the rows that the adapter fixed, and those that it broke.", "results.analyze"),
     "report": (

@@ -129,6 +129,9 @@ class Config(_Keys):
     """No effect."""
     prompt_history_len: PromptShape[PositiveInt | None] = None
     """Films that the prompt shows of a history, the newest ones; default: as many as the dataset was prepared with."""
+    prompt_titles: PromptShape[Literal["natural", "as_given"] | None] = None
+    """How the prompt writes titles: `natural`, as `The Matrix (1999)`, or `as_given`, as the data has them (MovieLens:
+    `Matrix, The (1999)`); default: as the dataset was prepared, `as_given` for records of other tools."""
     system_prompt: PromptShape[str | None] = None
     """System text of every prompt, also of records that bring their own; default: a record's own, or movielora's."""
     instruction: PromptShape[str | None] = None

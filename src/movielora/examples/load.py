@@ -15,6 +15,7 @@ from movielora.examples.example_set import ExampleSet, ListedExamples
 from movielora.examples.importers.records import read_records
 from movielora.examples.timeline_examples import TimelineExamples
 from movielora.progress import SILENT, Reporter
+from movielora.sources.titles import Titles
 from movielora.storage.hashing import file_sha256
 
 
@@ -72,6 +73,11 @@ class ExampleLoader:
         """The history length that the dataset of `path` was prepared with; None for a file of records."""
         prepared = self._unedited(path)
         return None if prepared is None else read_meta(prepared.folder).history_len
+
+    def dataset_titles(self, path: Path) -> Titles:
+        """How the dataset of `path` shows titles, its exported file edited or not; `as_given` for other files."""
+        prepared = prepared_split(path)
+        return "as_given" if prepared is None else read_meta(prepared.folder).titles
 
     def _unedited(self, path: Path) -> PreparedSplit | None:
         """None if `path` is no prepared split, or its exported file was edited since: then the file is read."""

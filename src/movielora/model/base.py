@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +14,8 @@ from movielora.machine.library_output import quiet_libraries
 from movielora.machine.process_settings import set_default_variable
 from movielora.machine.processor import computes_bf16_fast, cpu_flags
 from movielora.model import tiny
-from movielora.model.folder import check_weights, read_model_config
-from movielora.model.hub import config_file, stays_local
+from movielora.model.folder import check_tokenizer, check_weights, read_model_config
+from movielora.model.hub import config_file, is_cached, stays_local
 from movielora.model.kernels.attention import choose_attention, probe_flash_attention, without_gpu
 from movielora.model.kernels.liger import MODEL_TYPE, apply_liger, choose_liger, probe_liger
 from movielora.model.quantization import keep_differentiable, quantization_config
@@ -58,6 +57,21 @@ def find_base(name: str, cache_dir: Path, located: Path) -> str:
     return str(located.resolve()) if located.is_dir() else name
 
 
+def require_base(name: str, located: Path) -> None:
+    """Refuse a base that is neither here nor reachable, or whose folder is not complete, before anything is loaded.
+
+    Raises ModelError.
+    """
+    if name == tiny.NAME:
+        return
+    if located.is_dir():
+        read_model_config(located)
+        check_weights(located)
+        check_tokenizer(located)
+    elif not is_cached(name):  # the hub is asked for what is not here only
+        stays_local(name)
+
+
 def choose_placement(
     config: Config,
     probe: Callable[[], KernelProbe] = probe_flash_attention,
@@ -97,13 +111,8 @@ def _model_type(base: str) -> str:
 def _take_one_gpu() -> None:
     """The first visible GPU, in one process: with several in view the trainer would split each batch over them.
 
-    Before CUDA starts, because the variable is read once. Raises ModelError under a distributed launcher.
+    Before CUDA starts, because the variable is read once.
     """
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise ModelError(
-            "movielora works in one process on one GPU, but a distributed launcher started several",
-            "start it plainly, without torchrun or accelerate launch",
-        )
     set_default_variable("CUDA_VISIBLE_DEVICES", "0")
 
 

@@ -38,6 +38,8 @@ SHAPE: dict[str, Any] = {
     "rope_theta": 10_000.0,
     "tie_word_embeddings": True,
 }
+# Of the tokenizer's files, for a plan that is made before they are.
+TOKENIZER_BYTES = 35_000
 _SEED = 13
 # Frozen weights must leave LoRA something to steer. The embedding is also the output head: at the usual 0.02 no logit
 # could rise above the others, and the model could never learn to answer.

@@ -18,7 +18,7 @@ from movielora.machine import logind
 from movielora.machine.signals import SignalHandlers
 from movielora.progress import Reporter
 from movielora.runs import run_guard
-from movielora.runs.log_file import printable
+from movielora.runs.log_file import log_heading, printable
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import RunRecord, check_name, read_record
 from movielora.runs.run_guard import StartMode
@@ -75,9 +75,9 @@ def start_detached(
     run_guard.make_folder(paths)
     run_guard.refuse_live(paths)
     run_guard.refuse_occupied(paths, mode)
-    resuming = mode == "resume"
-    log_start = paths.log.stat().st_size if resuming and paths.log.exists() else 0
-    child = _start(argv, paths, append=resuming, before=_scope_before(reporter))
+    before = _scope_before(reporter)
+    log_start = _begin_log(paths)
+    child = _start(argv, paths, before)
     with reporter.phase(f"Starting {name or paths.root.name}") as phase:
         deadline = time.monotonic() + wait_seconds
         try:
@@ -111,13 +111,23 @@ def _scope_before(reporter: Reporter) -> list[str]:
     return before
 
 
-def _start(argv: Sequence[str], paths: RunPaths, *, append: bool, before: list[str]) -> subprocess.Popen[bytes]:
+def _begin_log(paths: RunPaths) -> int:
+    """Write a heading into the log, after what an earlier attempt left there; the bytes so far.
+
+    A run that is to be overwritten keeps its log's lines: this attempt may still be refused.
+    """
+    with paths.log.open("a", encoding="utf-8") as log:
+        log.write(log_heading())
+    paths.log.chmod(0o600)
+    return paths.log.stat().st_size
+
+
+def _start(argv: Sequence[str], paths: RunPaths, before: list[str]) -> subprocess.Popen[bytes]:
     # -P: a folder named like one of our imports in the working directory must not be imported.
     command = [*before, sys.executable, "-P", "-m", "movielora", *argv]
     # Its log is read as UTF-8, whatever this shell's settings are.
     environment = os.environ | {DETACHED_VARIABLE: "1", "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if append else os.O_TRUNC)
-    log = os.open(paths.log, flags, 0o600)
+    log = os.open(paths.log, os.O_WRONLY | os.O_APPEND)
     # An ignored signal stays ignored over exec: there is no moment in which a hang-up would end the child.
     with SignalHandlers() as handlers, os.fdopen(log, "wb") as output:
         handlers.install(signal.SIGHUP, signal.SIG_IGN)

@@ -19,7 +19,7 @@ from movielora.config import ResolvedConfig, resolve_config
 from movielora.config.paths import literal_path
 from movielora.errors import ConfigError
 from movielora.examples.example import Example
-from movielora.model.base import Placement, choose_placement, find_base, load_base
+from movielora.model.base import Placement, choose_placement, find_base, load_base, require_base
 from movielora.model.lora import base_of_adapter, load_adapter
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT, Reporter
@@ -83,11 +83,9 @@ class ScorerSetup:
         ModelError if base, tokenizer or device are not what the config asks for, DataError for a damaged prompt.json.
         """
         config = resolved.values
-        source = find_base(
-            config.model_name_or_path,
-            resolved.place(config.preprocessing_cache_dir).parent,
-            resolved.locate(config.model_name_or_path),
-        )
+        located = resolved.locate(config.model_name_or_path)
+        require_base(config.model_name_or_path, located)
+        source = find_base(config.model_name_or_path, resolved.place(config.preprocessing_cache_dir).parent, located)
         tokenizer = load_tokenizer(source)
         spec = spec_of(resolved, adapter, system_prompt)
         if not own_kernels:
@@ -231,6 +229,7 @@ def _refuse_other_prompt(resolved: ResolvedConfig, saved: PromptSpec, adapter: P
     of_a_run = resolved.path is not None and RunPaths(resolved.path.parent).record.is_file()
     wanted = {
         "prompt_history_len": (asked.prompt_history_len, saved.history_len),
+        "prompt_titles": (asked.prompt_titles, saved.titles),
         "system_prompt": (asked.system_prompt, saved.system),
         "instruction": (asked.instruction, saved.instruction),
     }

@@ -106,7 +106,7 @@ def audit(request: AuditRequest, reporter: Reporter) -> Audit:
         raise ConfigError(f"--percentiles {wrong[0] if wrong else ''}: give numbers from 0 to 100, such as 50,95")
     path = _split_file(request)
     loader = ExampleLoader(reporter=reporter)
-    spec = PromptSpec.of_config(request.resolved.values, _history_len(request, loader, path))
+    spec = _spec(request, loader, path)
     examples = _sample(loader.showing(spec.history_len).open(path), request)
     shown = warn_of_shown_candidates(examples, reporter)
     if request.char_only:
@@ -138,12 +138,13 @@ def _split_file(request: AuditRequest) -> Path:
     return path
 
 
-def _history_len(request: AuditRequest, loader: ExampleLoader, path: Path) -> int | None:
-    """What the dataset that the config trains on was prepared with: its prompt is asked of every split."""
+def _spec(request: AuditRequest, loader: ExampleLoader, path: Path) -> PromptSpec:
+    """The prompt of the training: every split is asked in it."""
+    config = request.resolved.values
     try:
-        return loader.dataset_history_len(find_train_file(request.resolved))
+        return PromptSpec.of_split(config, loader, find_train_file(request.resolved))
     except RequestError:  # an audit of test rows needs no training data
-        return loader.dataset_history_len(path)
+        return PromptSpec.of_split(config, loader, path)
 
 
 def _sample(examples: ExampleSet, request: AuditRequest) -> ExampleSet:

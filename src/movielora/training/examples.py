@@ -48,7 +48,7 @@ def load_examples(
     if clear_token_cache:
         reporter.note(f"Removed {clear_cache(cache_dir)} token caches from {cache_dir}")
     loader = ExampleLoader(reporter=reporter)
-    spec = PromptSpec.of_config(config, loader.dataset_history_len(files.train))
+    spec = PromptSpec.of_split(config, loader, files.train)
     loader = loader.showing(spec.history_len)  # of the evaluation's dataset too, which may be prepared otherwise
     template = PromptTemplate(tokenizer, spec)
 

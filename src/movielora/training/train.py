@@ -16,8 +16,8 @@ from movielora.config.on_resume import OTHER_LOSSES
 from movielora.dataset.find import TrainingSplits, find_dataset
 from movielora.errors import StoppedError
 from movielora.machine.library_output import quiet_libraries
-from movielora.machine.process_settings import settings_undone
-from movielora.model.base import Placement, choose_placement, find_base, load_base
+from movielora.machine.process_settings import hidden_variables, settings_undone
+from movielora.model.base import Placement, choose_placement, find_base, load_base, require_base
 from movielora.model.cpu.allocator import return_freed_memory
 from movielora.model.quantization import CPU_SPEED_WARNING
 from movielora.model.tokenizer import load_tokenizer
@@ -69,8 +69,12 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     """
     started = time.monotonic()
     files = find_dataset(request.resolved)
+    name = request.resolved.values.model_name_or_path
+    require_base(name, request.resolved.locate(name))
     for note in request.resolved.no_effect_notes():
         reporter.note(note)
+    if hidden := hidden_variables():
+        reporter.note(f"Left over from a launcher, not used: {', '.join(hidden)}")
     request = replace(request, resolved=settle_batch(request.resolved, _recorded(request), reporter))
     plan = None
     if request.mode == "resume":
@@ -86,6 +90,8 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     ) as session:
         remember(session.paths.root, reporter.note)
         reporter = RunReporter(reporter, session)
+        if session.kept_config:
+            reporter.note(f"The edited {session.paths.config.name} is kept as {session.kept_config}")
         with reporter.phase("Finding the base"):
             base = _find_base(request.resolved)
             identity = run_identity(config, files, base)
@@ -114,6 +120,7 @@ def _plan_resume(
     A refusal here leaves the run folder as it was.
     """
     paths = RunPaths(Path(request.resolved.values.output_dir))
+    run_guard.refuse_foreign(paths, "resume")
     run_guard.refuse_live(paths)  # a live run's checkpoints come and go
     chosen = choose_checkpoint(paths, request.checkpoint, reporter)
     resolved = with_extra_epochs(request.resolved, request.extra_epochs, chosen.path if chosen else None)
@@ -165,7 +172,8 @@ def _train(work: _Work) -> TrainResult:
         work.config, work.files, tokenizer, work.reporter, clear_token_cache=work.request.clear_cache
     )
     steps = planned_steps(work.config, len(examples.train_rows))
-    write_prompt_file(work.session.paths.root, examples.spec)
+    with work.session.files() as folder:
+        write_prompt_file(folder, examples.spec)
     trainer = _build_trainer(work, placement, tokenizer, examples, steps)
     _run_trainer(trainer, steps, work)
     if work.session.stop.requested:
@@ -232,7 +240,7 @@ def _finish(work: _Work, trainer: Any, examples: TrainingExamples) -> TrainResul
 
     session, reporter = work.session, work.reporter
     session.training_ended()
-    saved = save_best(trainer, work.config, session.paths, reporter)
+    saved = save_best(trainer, work.config, session, reporter)
     metrics = score_saved(trainer, saved, examples.evaluation, examples.eval_rows, session.paths, reporter)
     last, _ = newest_complete(session.paths)
     session.finish(

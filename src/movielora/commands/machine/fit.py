@@ -9,7 +9,7 @@ import typer
 
 from movielora.commands.parameters import Overrides
 from movielora.config import resolve_config
-from movielora.console import output
+from movielora.console import output, reporting
 from movielora.console.machine import fit_view
 from movielora.doctor.fit import fit_config
 
@@ -23,6 +23,6 @@ def fit(
     memory: Annotated[str | None, typer.Option(help="Plan for a GPU with this much memory, such as 24GiB.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Estimate the memory a training needs, and what to set so that it fits."""
-    found = fit_config(resolve_config(config, overrides), memory)
+    """Estimate the memory a training needs, what to set so that it fits, and what it costs."""
+    found = fit_config(resolve_config(config, overrides), memory, reporting.reporter())
     output.emit_json(found.as_json()) if as_json else fit_view.show_fit(found)

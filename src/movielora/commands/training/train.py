@@ -51,7 +51,10 @@ def train(
     reporter = reporting.reporter()
     if dry_run:
         plan = plan_training(resolved, reporter)
-        output.emit_json(plan.to_json()) if as_json else show_plan(plan)
+        if not (plan.problem and as_json):  # with --json the problem is the one object
+            output.emit_json(plan.to_json()) if as_json else show_plan(plan)
+        if plan.problem:
+            raise plan.problem
         return
     mode = _mode(resume=resume or resume_from_checkpoint is not None, overwrite=overwrite, extra_epochs=extra_epochs)
     if detach:

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from movielora.console import output
+from movielora.console.outlook_view import show_outlook
 from movielora.console.reporting import format_duration
 from movielora.console.training.config_view import values_table
 from movielora.training.plan import TrainingPlan
@@ -14,15 +15,19 @@ from movielora.training.result import TrainResult
 
 
 def show_plan(plan: TrainingPlan) -> None:
+    """Print the plan first: the data, the steps, what it costs; then every key with its value and origin."""
     console = output.stdout()
-    console.print(values_table(plan.values))
-    console.print()
-    for note in plan.notes:
-        console.print(escape(note), style="dim")
     console.print(f"train on   {escape(str(plan.files.train))}: {plan.examples:,} examples", soft_wrap=True)
     if plan.files.evaluation:
         console.print(f"evaluate   {escape(str(plan.files.evaluation))}", soft_wrap=True)
-    console.print(f"steps      {plan.steps:,} of {plan.effective_batch_size} examples")
+    rows = f"{plan.micro_batch} at once × {plan.effective_batch_size // plan.micro_batch}"
+    console.print(f"steps      {plan.steps:,} of {plan.effective_batch_size} examples, {rows}")
+    show_outlook(plan.outlook)
+    for note in plan.notes:
+        console.print(escape(note), style="dim")
+    console.print()
+    console.print(values_table(plan.values))
+    console.print()
     console.print("Nothing was written.", style="dim")
 
 

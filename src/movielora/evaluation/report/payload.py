@@ -19,6 +19,7 @@ from movielora.evaluation.saved.comparison_json import entries
 from movielora.evaluation.saved.sentences import data_warnings, describe_rows, provenance_lines
 from movielora.prompt.spec import PromptSpec
 from movielora.scoring.log_odds import Floats, Ints
+from movielora.sources.titles import Titles, one_line, shown_title
 
 _METRICS = ("auc", "accuracy", "precision", "recall", "f1", "uauc", "log_loss", "brier", "ece", "answer_mass")
 _NAMED_BY_USER = ("run", "external")
@@ -57,7 +58,7 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
         "positive": int(analysis.table.labels.sum()),
         "shapes": _shapes(analysis),
         "sampled": _sampled(rows, len(analysis.table)),
-        **_rows(analysis, rows),
+        **_rows(analysis, rows, (comparison.get("prompt") or {}).get("titles", "as_given")),
     }
 
 
@@ -136,10 +137,11 @@ def _capital(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def _rows(analysis: Analysis, rows: Ints) -> dict[str, Any]:
+def _rows(analysis: Analysis, rows: Ints, shown: Titles) -> dict[str, Any]:
     """The columns of `rows`; `number` is each one's row in the test file, None if the page holds them all.
 
-    `reference` and `candidate` are log-odds by role, `film` is the film asked about.
+    `reference` and `candidate` are log-odds by role, `film` is the film asked about. `titles` are as the prompt has
+    them, `other_titles` their other order of words by place, which a search finds too.
     """
     places = rows.tolist()
     questions = [analysis.question(row) for row in places]
@@ -165,7 +167,19 @@ def _rows(analysis: Analysis, rows: Ints) -> dict[str, Any]:
         {"by": way.by, "title": way.title, "names": way.names, "members": [way.members[row] for row in places]}
         for way in analysis.ways
     ]
-    return {"rows": columns, "titles": titles.names, "users": users.names, "ways": ways}
+    other = _other_titles(titles.names, shown)
+    names = [shown_title(title, shown) for title in titles.names] if shown == "natural" else titles.names
+    return {"rows": columns, "titles": names, "other_titles": other, "users": users.names, "ways": ways}
+
+
+def _other_titles(titles: list[str], shown: Titles) -> dict[str, str]:
+    """By place, each title as given if prompts show it in natural order, and the other way round; if they differ."""
+    pairs = ((title, shown_title(title, "natural")) for title in titles)
+    return {
+        str(place): given if shown == "natural" else natural
+        for place, (given, natural) in enumerate(pairs)
+        if one_line(given) != natural
+    }
 
 
 class _Table:

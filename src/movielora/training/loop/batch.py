@@ -13,7 +13,8 @@ from movielora.config import ResolvedConfig
 from movielora.errors import WorkError
 from movielora.machine.gpu import read_gpus
 from movielora.model.base import Device, bf16_is_fast
-from movielora.model.memory import find_shape, largest_batch, setup_of
+from movielora.model.estimates.memory import find_shape, setup_of
+from movielora.model.estimates.recommendation import largest_batch
 from movielora.progress import Reporter
 
 _LESS = "--set gradient_checkpointing=true, or a lower cutoff_len; movielora fit --config C says what fits"
