@@ -106,6 +106,22 @@ def test_uauc_as_the_deciding_metric_needs_users(tmp_path: Path, tiny_tokenizer)
     assert load_examples(config.values, find_dataset(config), tiny_tokenizer, SILENT).eval_users is None
 
 
+def test_auc_as_the_deciding_metric_needs_both_answers(tmp_path: Path, tiny_tokenizer) -> None:
+    """Undefined, it never improved: the training ended after `early_stopping_patience` evaluations."""
+    row = '{"instruction": "Will they like it?", "input": "Film %d", "output": "Yes"}'
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(row % number for number in range(8)) + "\n")
+    words = [f"train_file={file}", f"eval_file={file}", f"preprocessing_cache_dir={tmp_path}"]
+    config = resolve_config(None, words)
+    from movielora.dataset.find import find_dataset
+
+    with pytest.raises(DataError, match=r"auc` cannot be computed: .* does not hold both answers") as caught:
+        load_examples(config.values, find_dataset(config), tiny_tokenizer, SILENT)
+    assert caught.value.next_step == "--set metric_for_best_model=log_loss"
+    config = resolve_config(None, [*words, "metric_for_best_model=log_loss"])
+    assert len(load_examples(config.values, find_dataset(config), tiny_tokenizer, SILENT).eval_rows) == 8
+
+
 def test_the_reason_of_an_early_stop_is_one_sentence() -> None:
     log = [{"step": step, "eval_auc": value} for step, value in ((10, 0.684), (20, 0.68), (30, 0.684), (40, 0.6))]
     config = resolve_config(None, ["metric_for_best_model=auc", "early_stopping_patience=2"]).values

@@ -73,8 +73,8 @@ def load_examples(
     evaluation = load(files.evaluation, like=train) if files.evaluation else None
     eval_rows = sample_rows(len(evaluation or ()), config.max_eval_samples, config.seed)
     users = user_numbers(loader.open(files.evaluation).select(eval_rows)) if files.evaluation else None
-    if evaluation is not None and config.best_metric == "uauc":
-        _check_uauc(evaluation.labels[eval_rows], users, files.evaluation)
+    if evaluation is not None:
+        _check_best_metric(config, evaluation.labels[eval_rows], users, files.evaluation)
     return TrainingExamples(
         template.spec,
         train,
@@ -96,13 +96,22 @@ def user_numbers(examples: ExampleSet) -> NDArray[np.int64] | None:
     return np.array([len(known) + row if name is None else known[name] for row, name in enumerate(names)])
 
 
-def _check_uauc(labels: Labels, users: NDArray[np.int64] | None, path: Path | None) -> None:
-    """Raises DataError if the evaluation rows define no uAUC: it is the AUC within users who have both answers."""
-    if users is not None and set(users[labels == YES_LABEL].tolist()) & set(users[labels == NO_LABEL].tolist()):
+def _check_best_metric(config: Config, labels: Labels, users: NDArray[np.int64] | None, path: Path | None) -> None:
+    """Raises DataError if the evaluation rows do not define the metric that decides: auc needs both answers, uauc a
+    user who has both. Undefined, it would never improve, and early stopping would end the training."""
+    if config.best_metric == "uauc":
+        if users is not None and set(users[labels == YES_LABEL].tolist()) & set(users[labels == NO_LABEL].tolist()):
+            return
+        why, instead = "names no users" if users is None else "has no user with both answers", "auc"
+    elif config.best_metric == "auc":
+        if (labels == YES_LABEL).any() and (labels == NO_LABEL).any():
+            return
+        why, instead = "does not hold both answers, Yes and No", "log_loss"
+    else:
         return
-    why = "names no users" if users is None else "has no user with both answers"
     raise DataError(
-        f"`metric_for_best_model: uauc` cannot be computed: {path} {why}", "--set metric_for_best_model=auc"
+        f"`metric_for_best_model: {config.best_metric}` cannot be computed: {path} {why}",
+        f"--set metric_for_best_model={instead}",
     )
 
 
