@@ -14,7 +14,7 @@ from pathlib import Path
 
 from movielora.errors import MovieloraError, StoppedError
 from movielora.runs.checkpoint_staging import staged_checkpoint
-from movielora.runs.lookup.index import remember
+from movielora.runs.lookup.index import remember_run
 from movielora.runs.session import RunSession
 
 
@@ -28,7 +28,7 @@ def main() -> None:
         mode=options.mode,
         name=options.name,
     )
-    remember(session.paths.root, print)
+    remember_run(session.paths.root, print)
     with session:
         session.beat(phase="loading model")
         time.sleep(options.load_seconds)

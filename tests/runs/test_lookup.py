@@ -14,7 +14,7 @@ import pytest
 
 from movielora.errors import ConfigError, NoLiveRunError
 from movielora.runs.lookup.find import call_name, find_run, list_runs, run_to_resume, run_to_stop, runs_elsewhere
-from movielora.runs.lookup.index import index_folder, remember, remembered
+from movielora.runs.lookup.index import index_folder, remember_run, remembered
 from movielora.storage import lock
 
 
@@ -26,7 +26,7 @@ def make_run(folder: Path, name: str, started: float = 100.0) -> Path:
 
 
 def known(folder: Path) -> Path:
-    remember(folder, pytest.fail)
+    remember_run(folder, pytest.fail)
     return folder
 
 
@@ -42,8 +42,8 @@ def movielora(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_runs_that_start_at_once_all_come_on_the_list(tmp_path: Path) -> None:
     folders = [make_run(tmp_path / f"run-{number}", f"n{number}") for number in range(40)]
     program = (
-        "import sys; from pathlib import Path; from movielora.runs.lookup.index import remember\n"
-        "for folder in sys.argv[1:]: remember(Path(folder), sys.exit)"
+        "import sys; from pathlib import Path; from movielora.runs.lookup.index import remember_run\n"
+        "for folder in sys.argv[1:]: remember_run(Path(folder), sys.exit)"
     )
     children = [
         subprocess.Popen([sys.executable, "-c", program, *map(str, folders[start::8])], env=os.environ)
@@ -100,7 +100,7 @@ def test_a_list_that_cannot_be_written_is_a_note(tmp_path: Path, monkeypatch: py
     (tmp_path / "state").write_text("a file")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     said: list[str] = []
-    remember(make_run(tmp_path / "run", "run"), said.append)
+    remember_run(make_run(tmp_path / "run", "run"), said.append)
     assert len(said) == 1
     assert str(tmp_path / "state") in said[0]
     assert remembered() == []

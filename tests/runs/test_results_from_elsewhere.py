@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from movielora.runs.lookup.index import remember
+from movielora.runs.lookup.index import remember_run
 from tiny_training import Workplace
 
 
 @pytest.fixture
 def away(workplace: Workplace, tmp_path: Path) -> Path:
     """Another folder, from where the run `calm` of the workplace is known by its name."""
-    remember(workplace.folder / "output" / "calm", pytest.fail)
+    remember_run(workplace.folder / "output" / "calm", pytest.fail)
     folder = tmp_path / "away"
     folder.mkdir()
     return folder

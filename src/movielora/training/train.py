@@ -26,7 +26,7 @@ from movielora.prompt.spec import write_prompt_file
 from movielora.runs import run_guard
 from movielora.runs.checkpoints import newest_complete
 from movielora.runs.log_file import RunLog
-from movielora.runs.lookup.index import remember
+from movielora.runs.lookup.index import remember_run
 from movielora.runs.paths import RunPaths
 from movielora.runs.run_guard import StartMode
 from movielora.runs.session import RunSession
@@ -95,7 +95,7 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     ) as session:
         if request.log:
             request.log.leave() if session.detached else request.log.begin(session.paths.log)
-        remember(session.paths.root, reporter.note)
+        remember_run(session.paths.root, reporter.note)
         reporter = RunReporter(reporter, session)
         if session.kept_config:
             reporter.note(f"The edited {session.paths.config.name} is kept as {session.kept_config}")

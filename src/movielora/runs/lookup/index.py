@@ -28,7 +28,7 @@ def index_folder() -> Path:
     return (Path(named) if Path(named).is_absolute() else home) / "movielora" / "runs"
 
 
-def remember(folder: Path, note: Callable[[str], None]) -> None:
+def remember_run(folder: Path, note: Callable[[str], None]) -> None:
     """Put the run in `folder` on the list. If the list cannot be written, that is a note and nothing else changes."""
     real = os.path.realpath(folder)
     entry = _entry(real)
@@ -76,7 +76,7 @@ def _entries() -> list[Path]:
 
 
 def _folder_in(entry: Path) -> Path | None:
-    """The folder that an entry names; None if it is not an entry that `remember` wrote."""
+    """The folder that an entry names; None if it is not an entry that `remember_run` wrote."""
     folder = _read(entry).get("folder")
     if not isinstance(folder, str) or not Path(folder).is_absolute() or "\0" in folder or _entry(folder) != entry:
         return None
