@@ -309,12 +309,12 @@ def test_clear_cache_removes_ours_and_nothing_else(rows: Path, tiny_tokenizer: A
 def test_a_file_of_others_inside_a_cache_is_never_removed(
     rows: Path, tiny_tokenizer: Any, cache: Path, whole: bool
 ) -> None:
-    first = tokenize(rows, tiny_tokenizer, cache)
+    first, _ = tokenize(rows, tiny_tokenizer, cache)
     (folder,) = cache.iterdir()
     (folder / "diary.txt").write_text("keep")
     if not whole:
         (folder / "ids.npy").unlink()
-    again = tokenize(rows, tiny_tokenizer, cache)
+    again, _ = tokenize(rows, tiny_tokenizer, cache)
     assert again.ids.tolist() == first.ids.tolist()
     assert clear_cache(cache) == 0
     assert (folder / "diary.txt").read_text() == "keep"
