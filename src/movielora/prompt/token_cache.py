@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from movielora.dataset.info.entry import RecordColumns
 from movielora.errors import OutputError
-from movielora.examples.importers.records import read_records
+from movielora.examples.importers.records import file_content_hash, read_records
 from movielora.progress import Reporter
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.text_tokens import tokenize_parts
 from movielora.prompt.token_sets import TokenizedExamples, concatenate, joined_offsets
 from movielora.storage.complete_folder import complete_folder
-from movielora.storage.hashing import file_sha256
 
 # Raise it when the same record, spec and tokenizer give other ids, or a cache holds other arrays: every cache is then
 # made again, and no comparison continues across the change. `tests/prompt/test_token_cache.py` has the ids of each.
@@ -42,18 +42,21 @@ def tokenize_file(
     cutoff_len: int,
     cache_dir: Path,
     reporter: Reporter,
+    columns: RecordColumns | None = None,
 ) -> TokenizedExamples:
-    """All records of `path` as ids, from the cache if nothing that matters has changed."""
-    content = file_sha256(path)
+    """All records of `path`, read by `columns`, as ids; from the cache if nothing that matters has changed."""
+    content = file_content_hash(path, columns)
     folder = cache_dir / f"tokens-{_cache_key(content, prompt_key(prompt, tokenizer, cutoff_len))}"
     cached = _load(folder, prompt)
     if cached is not None:
         reporter.note(f"Tokens of {path} come from the cache")
         return cached
     parts = tokenize_parts(
-        read_records(path), prompt, tokenizer, cutoff_len=cutoff_len, reporter=reporter, name=path.name
+        read_records(path, columns), prompt, tokenizer, cutoff_len=cutoff_len, reporter=reporter, name=path.name
     )
-    if file_sha256(path) != content:  # kept under the old content's key, the ids would be taken for its own
+    if (
+        file_content_hash(path, columns) != content
+    ):  # kept under the old content's key, the ids would be taken for its own
         reporter.warn(f"{path} changed while it was read: its tokens are not kept")
         return concatenate(parts)
     if folder.exists() and not _is_only_a_cache(folder):
@@ -94,7 +97,7 @@ def prompt_key(prompt: PromptTemplate, tokenizer: Any, cutoff_len: int) -> str:
 
 
 def _cache_key(content: str, prompt_hash: str) -> str:
-    """`content` is the file's hash, `prompt_hash` a `prompt_key`."""
+    """`content` is the hash of the file and its columns, `prompt_hash` a `prompt_key`."""
     return hashlib.sha256(f"{content} {prompt_hash}".encode()).hexdigest()[:24]
 
 

@@ -52,7 +52,7 @@ def load_examples(
     cache_dir = Path(config.preprocessing_cache_dir)
     if clear_token_cache:
         reporter.note(f"Removed {clear_cache(cache_dir)} token caches from {cache_dir}")
-    loader = ExampleLoader(reporter=reporter)
+    loader = ExampleLoader(reporter=reporter, columns=files.columns)
     spec = PromptSpec.of_split(config, loader, files.train)
     loader = loader.showing(spec.history_len)  # of the evaluation's dataset too, which may be prepared otherwise
     template = PromptTemplate(tokenizer, spec)

@@ -17,7 +17,7 @@ from movielora.dataset.find import TrainingSplits, find_dataset
 from movielora.errors import StoppedError, shell_command
 from movielora.machine.library_output import quiet_libraries
 from movielora.machine.process_settings import hidden_variables, settings_undone
-from movielora.model.base import Placement, choose_placement, find_base, load_base, require_base
+from movielora.model.base import Placement, base_of_config, choose_placement, load_base, require_base
 from movielora.model.cpu.allocator import return_freed_memory
 from movielora.model.quantization import CPU_SPEED_WARNING
 from movielora.model.tokenizer import load_tokenizer
@@ -100,7 +100,7 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
         if session.kept_config:
             reporter.note(f"The edited {session.paths.config.name} is kept as {session.kept_config}")
         with reporter.phase("Finding the base"):
-            base = _find_base(request.resolved)
+            base = base_of_config(request.resolved)
             identity = run_identity(config, files, base)
         origin = request.resolved.path
         session.describe(
@@ -135,7 +135,7 @@ def _plan_resume(
     if chosen is None:
         reporter.note(f"{paths.root} holds no checkpoint to resume from: training begins at the first step")
         return request, None
-    identity = run_identity(resolved.values, files, _find_base(resolved))
+    identity = run_identity(resolved.values, files, base_of_config(resolved))
     return request, plan_resume(resolved, paths, chosen, identity, reporter)
 
 
@@ -146,11 +146,6 @@ def _versions() -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
-
-
-def _find_base(resolved: ResolvedConfig) -> str:
-    name = resolved.values.model_name_or_path
-    return find_base(name, Path(resolved.values.preprocessing_cache_dir).parent, resolved.locate(name))
 
 
 @dataclass(frozen=True)

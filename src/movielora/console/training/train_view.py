@@ -15,6 +15,7 @@ from movielora.console.training.config_view import values_table
 from movielora.errors import MovieloraError, shell_command
 from movielora.progress import Reporter
 from movielora.runs.log_file import RunLog
+from movielora.runs.metric_names import LOSSES_EXPLAINED
 from movielora.training.plan import TrainingPlan
 from movielora.training.result import TrainResult
 
@@ -58,6 +59,8 @@ def show_result(result: TrainResult, console: Console) -> None:
         for name, value in result.metrics.items():
             table.add_row(name, f"{value:.4f}")
         console.print(table)
+        if {"eval_loss", "eval_log_loss"} <= result.metrics.keys():
+            console.print(LOSSES_EXPLAINED, style="dim")
     if result.best_checkpoint:
         console.print(f"best       {escape(result.best_checkpoint.name)}")
     folder = _near(result.run_dir)
