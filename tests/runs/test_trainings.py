@@ -218,9 +218,14 @@ def test_an_early_stop_gives_its_reason_everywhere(workplace: Workplace) -> None
 
 
 def test_row_21_a_detached_run_that_dies_at_once_says_why(workplace: Workplace) -> None:
-    started = workplace.run(*workplace.train("dead", "--detach", "--set", "model_name_or_path=/no/such/model"))
+    started = workplace.run(*workplace.train("none", "--detach", "--set", "model_name_or_path=/no/such/model"))
     assert started.returncode == 2, started.stderr
     assert "/no/such/model" in started.stderr
+    assert started.stdout == ""
+    assert not workplace.paths("none").root.exists()  # refused before it had a folder
+    started = workplace.run(*workplace.train("dead", "--detach", "--set", "lora_target=qkv"))
+    assert started.returncode == 2, started.stderr
+    assert "qkv" in started.stderr
     assert started.stdout == ""
     assert workplace.status("dead")["state"] == "failed"
 
