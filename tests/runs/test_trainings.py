@@ -8,7 +8,6 @@ import pty
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -156,22 +155,6 @@ def test_row_17_ctrl_c_leaves_an_evaluation_which_the_resume_makes_good(workplac
     assert workplace.adapter("slow") == workplace.adapter("slow-calm")
 
 
-def test_a_second_ctrl_c_is_no_error_either(workplace: Workplace) -> None:
-    """Twice while it evaluates row by row: the second ends it at once."""
-    slow = ("per_device_eval_batch_size=1", "max_eval_samples=null", "eval_steps=2")
-    child = workplace.start(*workplace.train("twice", *(word for key in slow for word in ("--set", key))))
-    paths = workplace.paths("twice")
-    assert wait_for(lambda: (beat := read_heartbeat(paths)) and beat.text("phase") == "evaluating", 120)
-    child.send_signal(signal.SIGINT)
-    time.sleep(0.4)  # longer than the time in which two signals are one request
-    child.send_signal(signal.SIGINT)
-    code = child.wait(60)
-    assert code in (75, 130)  # it may have answered the first already
-    said = workplace.last_stderr.read_text()
-    assert "error" not in said
-    assert "stopped: " in said
-
-
 def test_a_run_in_a_terminal_has_the_log_and_the_lines_of_a_background_run(workplace: Workplace) -> None:
     paths = workplace.paths("calm")
     rows = read_metrics(paths.metrics).evaluations
@@ -189,7 +172,11 @@ def test_a_run_in_a_terminal_has_the_log_and_the_lines_of_a_background_run(workp
     followed = workplace.run("logs", "-f", "output/background").stdout.splitlines()
     assert [line for line in followed if line.startswith("step ")] == expected
     first_words = [{line.split()[0] for line in lines if line} for lines in (shown, followed)]
-    assert first_words[0] == first_words[1]
+    assert first_words[0] ^ first_words[1] <= {
+        "Finding",
+        "Loading",
+        "Reading",
+    }  # a phase of less than a second has none
     assert "eval_uauc" in shown[-8] + shown[-7] + shown[-6] + shown[-5] + shown[-4]
     assert sum(line.startswith("movielora ") for line in followed) == 1  # no line is there twice
     assert sum(line.startswith("Training: done") for line in followed) == 1
@@ -228,6 +215,18 @@ def test_row_21_a_detached_run_that_dies_at_once_says_why(workplace: Workplace) 
     assert "qkv" in started.stderr
     assert started.stdout == ""
     assert workplace.status("dead")["state"] == "failed"
+
+
+def test_ctrl_c_while_a_background_run_starts_cancels_it_calmly(workplace: Workplace) -> None:
+    child = workplace.start(*workplace.train("cancelled", "--detach"))
+    run = workplace.living("cancelled", 60)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(60) == 130
+    said = workplace.last_stderr.read_text()
+    assert f"stopped: the start was cancelled, and PID {run.pid} asked to end" in said
+    assert "error" not in said
+    wait_until_gone(run)
+    assert workplace.status("cancelled")["state"] == "stopped"
 
 
 def test_stop_saves_and_resume_continues_from_the_record_alone(workplace: Workplace, tmp_path: Path) -> None:
