@@ -305,6 +305,24 @@ def test_clear_cache_removes_ours_and_nothing_else(rows: Path, tiny_tokenizer: A
     assert clear_cache(cache / "none") == 0
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_file_of_others_inside_a_cache_is_never_removed(
+    rows: Path, tiny_tokenizer: Any, cache: Path, whole: bool
+) -> None:
+    first, _ = tokenize(rows, tiny_tokenizer, cache)
+    (folder,) = cache.iterdir()
+    (folder / "diary.txt").write_text("keep")
+    if not whole:
+        (folder / "ids.npy").unlink()
+    again, _ = tokenize(rows, tiny_tokenizer, cache)
+    assert again.ids.tolist() == first.ids.tolist()
+    assert clear_cache(cache) == 0
+    assert (folder / "diary.txt").read_text() == "keep"
+    (cache / "tokens-mine").mkdir()
+    (cache / "tokens-mine" / "tokens.json").write_text("{}")
+    assert clear_cache(cache) == 0
+
+
 def test_two_processes_at_once_both_end_well(
     rows: Path, tiny_tokenizer: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -193,6 +193,14 @@ def test_a_save_never_takes_the_place_of_a_strangers_checkpoint(tmp_path: Path) 
     assert contents(tmp_path) == {"checkpoint-7/model.bin": b"mine"}
 
 
+def test_a_copy_of_a_checkpoint_under_another_number_is_somebodys_own(tmp_path: Path) -> None:
+    paths = finished_run(tmp_path / "run")
+    shutil.copytree(paths.checkpoint(4), paths.checkpoint(1))
+    assert WrittenByRun(paths).foreign() == ["checkpoint-1"]
+    assert rotate(paths, keep=1, best_step=None) == [2]
+    assert paths.checkpoint(1).is_dir()
+
+
 def test_rotation_leaves_a_checkpoint_with_a_file_of_others(tmp_path: Path) -> None:
     paths = RunPaths(tmp_path)
     for step in (1, 2, 3, 4):

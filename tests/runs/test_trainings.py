@@ -19,6 +19,7 @@ from movielora.runs.checkpoints import list_checkpoints, newest_complete
 from movielora.runs.paths import MANIFEST_NAME
 from movielora.runs.record import read_record
 from movielora.runs.status.heartbeat import read_heartbeat
+from movielora.runs.status.history import read_metrics
 from movielora.storage.atomic import read_json
 from tiny_training import Listener, Workplace, wait_for, wait_until_gone
 
@@ -143,18 +144,89 @@ def test_row_17_ctrl_c_leaves_an_evaluation_which_the_resume_makes_good(workplac
     assert wait_for(evaluating, 120)
     child.send_signal(signal.SIGINT)
     assert child.wait(60) == 75
+    *_, stopped, what_next = workplace.last_stderr.read_text().splitlines()
+    assert stopped.startswith("stopped: at step ")
+    assert what_next.startswith("next: ")
+    assert "error" not in workplace.last_stderr.read_text()
+    assert workplace.paths("slow").log.read_text().endswith(f"{stopped}\n{what_next}\n")
     assert workplace.status("slow")["state"] == "stopped"
     workplace.train_here("slow", *slow, mode="resume")
     assert workplace.losses("slow") == workplace.losses("slow-calm")
     assert workplace.adapter("slow") == workplace.adapter("slow-calm")
 
 
+def test_a_run_in_a_terminal_has_the_log_and_the_lines_of_a_background_run(workplace: Workplace) -> None:
+    paths = workplace.paths("calm")
+    rows = read_metrics(paths.metrics).evaluations
+    assert len(rows) == 6  # every 7 of 40 steps, and the last
+    best, expected = 0.0, []
+    for row in rows:
+        star = "  ★ best" if row["eval_auc"] > best else ""
+        best = max(best, row["eval_auc"])
+        three = [f"{row[f'eval_{name}']:.3f}".removeprefix("0") for name in ("auc", "uauc", "f1")]
+        expected.append(f"step {row['step']:.0f}  AUC {three[0]}  uAUC {three[1]}  F1 {three[2]}{star}")
+    shown = workplace.run("logs", "output/calm").stdout.splitlines()
+    assert [line for line in shown if line.startswith("step ")] == expected
+    background = workplace.run(*workplace.train("background", "--detach"))
+    assert background.returncode == 0, background.stderr
+    followed = workplace.run("logs", "-f", "output/background").stdout.splitlines()
+    assert [line for line in followed if line.startswith("step ")] == expected
+    first_words = [{line.split()[0] for line in lines if line} for lines in (shown, followed)]
+    assert first_words[0] ^ first_words[1] <= {
+        "Finding",
+        "Loading",
+        "Reading",
+    }  # a phase of less than a second has none
+    assert any(line.startswith("eval_uauc ") for line in shown)
+    assert sum(line.startswith("movielora ") for line in followed) == 1  # no line is there twice
+    assert sum(line.startswith("Training: done") for line in followed) == 1
+
+
+def test_an_early_stop_gives_its_reason_everywhere(workplace: Workplace) -> None:
+    """The loss is never 1,000 below its lowest, so the second log, of step 6, ends the training."""
+    changes = ("loss_plateau_patience=1", "loss_plateau_min_delta=1000", "eval_steps=4")
+    words = [word for change in changes for word in ("--set", change)]
+    told = workplace.run(*workplace.train("early", *words, "--json"))
+    assert told.returncode == 0, told.stderr
+    best = read_metrics(workplace.paths("early").metrics).evaluations[0]
+    value = f"{best['eval_auc']:.3f}".removeprefix("0")
+    reason = f"stopped early at step 6 of 40: the training loss has not fallen in 1 log; best {value} at step 4"
+    assert json.loads(told.stdout)["reason"] == reason
+    assert reason in told.stderr.splitlines()
+    assert read_record(workplace.paths("early")).ended.reason == reason
+    assert workplace.status("early")["reason"] == reason
+    assert reason in workplace.run("logs", "output/early").stdout.splitlines()
+    page = workplace.run("status", "output/early").stdout
+    assert "stopped early at step 6 of 40" in page
+    assert "15.0%" not in page
+    again = workplace.run("resume", "output/early")
+    assert again.returncode == 2
+    assert reason in again.stderr
+
+
 def test_row_21_a_detached_run_that_dies_at_once_says_why(workplace: Workplace) -> None:
-    started = workplace.run(*workplace.train("dead", "--detach", "--set", "model_name_or_path=/no/such/model"))
+    started = workplace.run(*workplace.train("none", "--detach", "--set", "model_name_or_path=/no/such/model"))
     assert started.returncode == 2, started.stderr
     assert "/no/such/model" in started.stderr
     assert started.stdout == ""
+    assert not workplace.paths("none").root.exists()  # refused before it had a folder
+    started = workplace.run(*workplace.train("dead", "--detach", "--set", "lora_target=qkv"))
+    assert started.returncode == 2, started.stderr
+    assert "qkv" in started.stderr
+    assert started.stdout == ""
     assert workplace.status("dead")["state"] == "failed"
+
+
+def test_ctrl_c_while_a_background_run_starts_cancels_it_calmly(workplace: Workplace) -> None:
+    child = workplace.start(*workplace.train("cancelled", "--detach"))
+    run = workplace.living("cancelled", 60)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(60) == 130
+    said = workplace.last_stderr.read_text()
+    assert f"stopped: the start was cancelled, and PID {run.pid} asked to end" in said
+    assert "error" not in said
+    wait_until_gone(run)
+    assert workplace.status("cancelled")["state"] == "stopped"
 
 
 def test_stop_saves_and_resume_continues_from_the_record_alone(workplace: Workplace, tmp_path: Path) -> None:

@@ -59,6 +59,9 @@ def tokenize_file(
     ):  # kept under the old content's key, the ids would be taken for its own
         reporter.warn(f"{path} changed while it was read: its tokens are not kept")
         return concatenate(parts)
+    if folder.exists() and not _is_only_a_cache(folder):
+        reporter.note(f"{folder} holds files that are no tokens: the tokens of {path} are not kept")
+        return concatenate(parts)
     _save(folder, parts, path)
     # Mapped from the files just written, as the next start maps them: the ids are never in memory twice.
     return _load(folder, prompt) or concatenate(parts)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from movielora.errors import MovieloraError, RequestError, StoppedError, WorkError, shell_command
+from movielora.errors import InterruptedRunError, MovieloraError, RequestError, StoppedError, WorkError, shell_command
 from movielora.machine import logind
 from movielora.machine.launcher import launcher_variables
 from movielora.machine.signals import SignalHandlers
@@ -91,9 +91,12 @@ def start_detached(
                         break
                     phase.update(0, heartbeat.text("phase"))
                 time.sleep(_POLL_SECONDS)
-        except KeyboardInterrupt:  # the user cancels the start
+        except KeyboardInterrupt:
             child.send_signal(signal.SIGTERM)
-            raise
+            raise InterruptedRunError(
+                f"the start was cancelled, and PID {child.pid} asked to end",
+                shell_command("movielora", "status", paths.root),
+            ) from None
     return _outcome(child, paths, log_start, made_here=made_here)
 
 

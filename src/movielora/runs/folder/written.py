@@ -27,6 +27,7 @@ from movielora.storage.complete_folder import OWNER
 FILES_KEY = "files"
 # events.out.tfevents.TIME.HOST.PID.NUMBER, as TensorBoard's writer names them.
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)\.(.+)\.(\d+)\.\d+")
+_STEP = re.compile(r"checkpoint-(\d+)")
 # A writer rounds the time in the name down, and clocks of a record and a name are read one after the other.
 _CLOCK_SECONDS = 2.0
 # `compare` writes there by a config whose run was never trained; a run neither writes nor removes it.
@@ -149,7 +150,7 @@ def is_listed_file(path: Path, entry: Mapping[str, Any]) -> bool:
 
 
 def strangers_in(checkpoint: Path) -> list[str]:
-    """What in a folder `checkpoint-N` its manifest does not name; the folder itself if it has no manifest of ours.
+    """What in a folder `checkpoint-N` its manifest does not name; the folder itself if it has no manifest of step N.
 
     A damaged file of a checkpoint is still the checkpoint's: its name is listed.
     """
@@ -164,7 +165,10 @@ def strangers_in(checkpoint: Path) -> list[str]:
 
 
 def _manifest(checkpoint: Path) -> dict[str, Any]:
-    return fields.mapping((read_json(checkpoint / MANIFEST_NAME) or {}).get(FILES_KEY))
+    """The files that the manifest of a checkpoint names; {} without one, or with that of another step (a copy)."""
+    manifest, step = read_json(checkpoint / MANIFEST_NAME) or {}, _STEP.search(checkpoint.name)
+    known = step is not None and fields.count(manifest.get("step")) == int(step[1])
+    return fields.mapping(manifest.get(FILES_KEY)) if known else {}
 
 
 def _is_record(raw: Mapping[str, Any]) -> bool:
