@@ -16,10 +16,11 @@ import pytest
 
 from lora_adapters import lora, make_adapter
 from movielora.cli import main
+from movielora.console.results.merge_view import show_merged
 from movielora.errors import ModelError, OutputError
 from movielora.progress import SILENT
 from movielora.prompt.spec import read_prompt_file, write_prompt_file
-from movielora.publishing.merge import MergeRequest, merge
+from movielora.publishing.merge import Merged, MergeRequest, merge
 
 
 def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -36,11 +37,25 @@ def test_the_merged_model_answers_as_before(trained: Any, tmp_path: Path, capsys
     assert code == 0, err
     answer = json.loads(out)
     assert answer["dtype"] == "bfloat16"
-    assert answer["bytes"] == (target / "model.safetensors").stat().st_size
+    assert answer["bytes"] == sum(path.stat().st_size for path in target.iterdir())
+    assert answer["bytes"] > (target / "model.safetensors").stat().st_size
     change = answer["change"]
     assert 0 < change["rows"] <= 40
     assert change["mean_absolute"] < 0.1  # what rounding the weights to bf16 costs
     assert change["decisions_changed"] <= 2
+
+
+def test_the_size_and_what_to_do_next_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "my films"
+    show_merged(Merged(folder, "Qwen/Qwen3-0.6B", 1_203_456_789, None))
+    said = capsys.readouterr().out
+    assert f"{folder}: 1.2 GB on disk in bf16" in said
+    assert f"vllm serve '{folder}'" in said
+    assert f"python convert_hf_to_gguf.py '{folder}' --outfile '{folder}-bf16.gguf' --outtype bf16" in said
+    show_merged(Merged(folder, str(tmp_path / "cache" / "tiny-base-0123abcd"), 345_678, None))
+    said = capsys.readouterr().out
+    assert "346 kB on disk" in said
+    assert "vllm serve" not in said
 
 
 def test_the_merged_folder_is_a_plain_model(trained: Any, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from movielora.config import Config
+from movielora.config import Config, ResolvedConfig
 from movielora.errors import ModelError, first_line
 from movielora.machine.child import KernelProbe
 from movielora.machine.library_output import quiet_libraries
@@ -55,6 +55,12 @@ def find_base(name: str, cache_dir: Path, located: Path) -> str:
     if name == tiny.NAME:
         return str(tiny.build_tiny_base(cache_dir))
     return str(located.resolve()) if located.is_dir() else name
+
+
+def base_of_config(resolved: ResolvedConfig) -> str:
+    """`find_base` for the base that a config names, its relative paths seen from where the config is meant."""
+    name = resolved.values.model_name_or_path
+    return find_base(name, resolved.place(resolved.values.preprocessing_cache_dir).parent, resolved.locate(name))
 
 
 def require_base(name: str, located: Path) -> None:

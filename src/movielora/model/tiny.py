@@ -65,6 +65,9 @@ _CHAT_TEMPLATE = """\
 """
 
 
+_FOLDER_PREFIX = "tiny-base-"
+
+
 def build_tiny_base(cache_dir: Path) -> Path:
     """The folder of the embedded base, built if it is not there or is damaged; plain `from_pretrained` loads it.
 
@@ -74,7 +77,7 @@ def build_tiny_base(cache_dir: Path) -> Path:
     from safetensors import SafetensorError
 
     corpus = _corpus()
-    folder = cache_dir / f"tiny-base-{_content_hash(corpus)}"
+    folder = cache_dir / f"{_FOLDER_PREFIX}{_content_hash(corpus)}"
     if _is_whole(folder):
         return folder.resolve()
     try:
@@ -86,6 +89,11 @@ def build_tiny_base(cache_dir: Path) -> Path:
             "free some space, or --set preprocessing_cache_dir=DIR/preprocessed names another folder",
         ) from None
     return folder.resolve()
+
+
+def is_embedded(base: str) -> bool:
+    """Whether `base`, a folder or a name, is the embedded base."""
+    return base == NAME or Path(base).name.startswith(_FOLDER_PREFIX)
 
 
 def _is_whole(folder: Path) -> bool:

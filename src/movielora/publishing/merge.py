@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from movielora.config import ResolvedConfig
-from movielora.dataset.find import find_test_file
+from movielora.dataset.find import find_columns, find_test_file
 from movielora.errors import DataError, ModelError, OutputError, first_line
 from movielora.examples.example import Example
 from movielora.examples.load import ExampleLoader
@@ -49,7 +49,7 @@ class MergeRequest:
 
 @dataclass(frozen=True)
 class Merged:
-    """`change` is None if there were no rows to score."""
+    """`bytes` of all files of the folder; `change` is None if there were no rows to score."""
 
     output_dir: Path
     base: str
@@ -92,7 +92,7 @@ def merge(request: MergeRequest, reporter: Reporter) -> Merged:
             merged = setup.with_base(str(working)).load(None, reporter)
             change = score_change(before, log_odds(merged, examples, reporter, "Scoring after"))
             _judge(change, setup, reporter)
-    size = sum(file.stat().st_size for file in request.output_dir.glob("*.safetensors"))
+    size = sum(file.stat().st_size for file in request.output_dir.iterdir())
     return Merged(request.output_dir, setup.source, size, change)
 
 
@@ -185,8 +185,8 @@ def _refuse_occupied(folder: Path) -> None:
 
 def _rows(request: MergeRequest, setup: ScorerSetup, resolved: ResolvedConfig, reporter: Reporter) -> list[Example]:
     """The rows to score twice. If the data is missing, nothing is compared, with a warning."""
-    loader = ExampleLoader(setup.prompts.template.spec.history_len, reporter)
     try:
+        loader = ExampleLoader(setup.prompts.template.spec.history_len, reporter, find_columns(resolved))
         examples = loader.open(request.test_file or find_test_file(resolved))
     except DataError as error:
         if request.test_file:

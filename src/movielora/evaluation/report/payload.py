@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ import numpy as np
 from movielora.evaluation.report.curves import training_curves
 from movielora.evaluation.report.shapes import score_shapes
 from movielora.evaluation.saved.analysis import BUCKETS, Analysis
-from movielora.evaluation.saved.comparison_json import entries
+from movielora.evaluation.saved.comparison_json import entries, entry_of
 from movielora.evaluation.saved.sentences import data_warnings, describe_rows, provenance_lines
 from movielora.prompt.spec import PromptSpec
+from movielora.runs.metric_names import LOSSES_EXPLAINED
 from movielora.scoring.log_odds import Floats, Ints
 from movielora.sources.titles import Titles, one_line, shown_title
 
@@ -35,7 +37,7 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
     comparison = analysis.comparison
     rows = rows_embedded(len(analysis.table))
     return {
-        "title": analysis.folder.root.resolve().name,
+        "title": _title(analysis),
         "verdict": comparison["verdict"],
         "outcome": comparison["verdict_detail"]["outcome"],
         "described": describe_rows(comparison),
@@ -50,6 +52,7 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
         "resampled": comparison["data"]["resampled"],
         "hidden": {"slices": comparison["data"]["slices_hidden"], "under": comparison["data"]["slices_min_rows"]},
         "curves": training_curves(comparison.get("provenance", {})),
+        "losses": LOSSES_EXPLAINED,
         "provenance": provenance_lines(comparison),
         "prompt": prompt_pattern(comparison.get("prompt")),
         "buckets": list(BUCKETS),
@@ -60,6 +63,20 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
         "sampled": _sampled(rows, len(analysis.table)),
         **_rows(analysis, rows, (comparison.get("prompt") or {}).get("titles", "as_given")),
     }
+
+
+def _title(analysis: Analysis) -> str:
+    """What is compared: the run by its name, two runs, or a file of scores; the folder if none is known."""
+    comparison, roles = analysis.comparison, analysis.roles
+    kinds = {key: kind for key, kind, _ in entries(comparison)}
+    names = {role: entry_of(comparison, key)["name"] for role, key in roles.to_json().items()}
+    if kinds[roles.candidate] == "run":
+        return f"{names['candidate']} against {names['reference']}"
+    if kinds[roles.candidate] == "external":
+        return str(names["candidate"])
+    made = comparison.get("provenance", {})
+    of_run = made.get("run_name") or Path(made.get("run_dir") or made.get("adapter") or "").name
+    return str(of_run or analysis.folder.root.resolve().name)
 
 
 def rows_embedded(count: int) -> Ints:
