@@ -55,8 +55,8 @@ EXACT: dict[str, dict[str, Any]] = {
     "dropout": {"lora_dropout": 0.3},
 }
 REFUSED: dict[str, tuple[Any, str]] = {
-    "lm_head": (LoraConfig(target_modules=["q_proj", "lm_head"]), "weights of lm_head.lora_A.weight"),
-    "embed_tokens": (LoraConfig(target_modules=["q_proj", "embed_tokens"]), "weights of model.embed_tokens.lora_emb"),
+    "lm_head": (LoraConfig(target_modules=["q_proj", "lm_head"]), "has weights of lm_head: "),
+    "embed_tokens": (LoraConfig(target_modules=["q_proj", "embed_tokens"]), "has weights of model.embed_tokens: "),
     "modules_to_save": (LoraConfig(target_modules=ALL, modules_to_save=["lm_head"]), "`modules_to_save: ['lm_head']`"),
     "trainable tokens": (
         LoraConfig(target_modules=ALL, trainable_token_indices=[YES, NO]),

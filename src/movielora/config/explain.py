@@ -60,6 +60,7 @@ _EXAMPLES: dict[str, Any] = {
     "max_samples": 5000,
     "max_eval_samples": 2000,
     "prompt_history_len": 20,
+    "prompt_titles": "as_given",
     "system_prompt": "Answer Yes or No.",
     "instruction": "Will this user like the film?",
     "preprocessing_cache_dir": "~/.cache/movielora",

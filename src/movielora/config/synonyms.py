@@ -27,6 +27,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "max_length", "max_len", "max_seq_length", "max_seq_len", "seq_len", "sequence_len", "sequence_length",
         "model_max_length", "block_size", "context_length", "max_tokens", "cutoff", "cutoff_length",
     ),
+    "prompt_titles": ("titles", "title_order", "title_format"),
     "prompt_history_len": ("history", "history_len", "history_length", "max_history"),
     "system_prompt": ("system", "default_system", "system_message", "system_text"),
     "instruction": ("prompt", "question"),

@@ -7,6 +7,7 @@ the base as it is. Anything else is refused by name; a key that is not known her
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,9 @@ _ONE_OF: Mapping[str, tuple[Any, ...]] = {
 }
 _WEIGHTS = (".lora_A.weight", ".lora_B.weight", ".lora_B.bias", ".lora_magnitude_vector")
 _NOT_DECODER = (".lm_head.", ".embed_tokens.")
-_INSTEAD = "merge it with PEFT and name the merged folder as model_name_or_path, or train a LoRA adapter without it"
+# Where the name of a module ends and that of its weight begins.
+_PART = re.compile(r"\.(?=lora_|base_layer|(?:weight|bias)$)")
+_INSTEAD = "train a LoRA adapter without it; a model that PEFT merged it into can be named as model_name_or_path"
 
 
 def refuse_inexact(facts: Mapping[str, Any], weights: Iterable[str], adapter_dir: Path) -> None:
@@ -42,7 +45,7 @@ def refuse_inexact(facts: Mapping[str, Any], weights: Iterable[str], adapter_dir
     """
     found = [f"`{key}: {_short(value)}`" for key, value in facts.items() if not _is_exact(key, value)]
     if not found:
-        found = [f"weights of {name}" for name in _foreign_weights(weights)]
+        found = [f"weights of {module}" for module in _foreign_modules(weights)]
     if found:
         raise ModelError(
             f"the adapter {adapter_dir} has {', '.join(found)}: movielora computes LoRA on the decoder's layers only",
@@ -67,10 +70,10 @@ def _is_exact(key: str, value: Any) -> bool:
     return not value  # off, or empty
 
 
-def _foreign_weights(names: Iterable[str]) -> list[str]:
+def _foreign_modules(names: Iterable[str]) -> list[str]:
     """The modules whose weights are no LoRA of a decoder's layer, each once."""
     foreign = (name for name in names if not name.endswith(_WEIGHTS) or any(part in name for part in _NOT_DECODER))
-    return sorted({name.removeprefix("base_model.model.") for name in foreign})
+    return sorted({_PART.split(name.removeprefix("base_model.model."))[0] for name in foreign})
 
 
 def _short(value: Any, most: int = 60) -> str:
