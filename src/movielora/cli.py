@@ -22,6 +22,9 @@ from movielora.errors import MovieloraError, ReaderGoneError, RequestError, Work
 # The parent of everything that Typer finds wrong with a command line; it exports this child of it only.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
+# How Typer ends a command after Ctrl-C.
+_INTERRUPTED = 130
+
 
 class LazyGroup(TyperGroup):
     """A group whose commands are listed at once and imported when chosen."""
@@ -91,7 +94,10 @@ def main(argv: list[str] | None = None) -> None:
     accept_every_character()
     words = sys.argv[1:] if argv is None else argv
     try:
-        sys.exit(_run(words))
+        code = _run(words)
+        if code == _INTERRUPTED and "--json" in words:
+            _show_interrupted()
+        sys.exit(code)
     except ReaderGoneError as gone:
         sys.exit(gone.exit_code)
     except MovieloraError as error:
@@ -117,6 +123,15 @@ def _run(words: Sequence[str]) -> Any:
     if not words:
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _show_interrupted() -> None:
+    """After Ctrl-C there is nothing to say to a person; a program that waits for an object gets one."""
+    from movielora.console.output import emit_json
+
+    with suppress(ReaderGoneError):
+        said: dict[str, Any] = {"message": "interrupted by Ctrl-C", "next": None, "problems": []}
+        emit_json({"error": {**said, "exit_code": _INTERRUPTED}})
 
 
 def _failed(error: MovieloraError, words: Sequence[str]) -> int:
