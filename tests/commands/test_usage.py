@@ -87,6 +87,7 @@ def test_a_command_that_nothing_resembles() -> None:
         ("merge", "Missing argument 'run'"),
         ("stop --timeout soon", "Invalid value for '--timeout'"),
         ("status a b", "Got unexpected extra argument"),
+        ("train -c a.yaml b.yaml", "Got unexpected extra argument"),
         ("doctor whel", "No such command 'whel'"),
         ("resume --lr 3", "movielora resume has no option --lr"),
         ("config --shcema", "movielora config has no option --shcema. Did you mean --schema?"),

@@ -67,11 +67,12 @@ def usage_error(error: Any, words: Sequence[str]) -> RequestError:
 
 def _unnamed_config(words: Sequence[str]) -> RequestError | None:
     """A YAML file that stands where no argument is expected, or none at all where one is needed."""
-    for place, word in enumerate(words):
-        if word.endswith(YAML_ENDINGS) and place > 0 and words[place - 1] not in ("--config", "-c"):
+    named = any(word.startswith(("--config", "-c")) for word in words)
+    for place, word in enumerate(words if not named else ()):
+        if word.endswith(YAML_ENDINGS) and place > 0:
             meant = [*words[:place], "--config", *words[place:]]
             return RequestError(f"the config {word} must follow --config", shell_command("movielora", *meant))
-    if words[0] == "train" and not any(word.startswith(("--config", "-c")) for word in words):
+    if words[0] == "train" and not named:
         example = shell_command("movielora", *words, "--config", "configs/tiny_cpu.yaml")
         return RequestError("the option --config is missing: the YAML file of the training", f"for example: {example}")
     return None

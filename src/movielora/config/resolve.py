@@ -129,8 +129,9 @@ def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> Resolved
 def _next_step(unknown: Sequence[str], known: set[str]) -> str:
     """How to read about the keys: the one that was meant, if there is one."""
     meant = {nearest_key(key, known) for key in unknown} - {None}
-    key = str(meant.pop()) if len(meant) == 1 else "KEY"
-    return f"{shell_command('movielora', 'config', '--explain', key)} says what it means; --schema prints every key"
+    if len(meant) == 1:
+        return shell_command("movielora", "config", "--explain", str(meant.pop()))
+    return "movielora config --explain KEY explains a key; --schema lists them all"
 
 
 def _validate(
