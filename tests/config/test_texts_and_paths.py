@@ -102,6 +102,13 @@ def test_a_text_key_of_a_file_gets_the_scalar_as_it_is_written(tmp_path: Path, s
     assert (values.output_dir, values.system_prompt, values.inference.test_file) == (scalar, scalar, scalar)
 
 
+def test_a_text_inside_a_block_given_to_set_is_taken_as_it_is_written() -> None:
+    inference = resolve_config(
+        None, ["inference={test_file: 1e5, batch_size: 0x8, adapter_dir: 20261125}"]
+    ).values.inference
+    assert (inference.test_file, inference.batch_size, inference.adapter_dir) == ("1e5", 8, "20261125")
+
+
 def test_null_of_a_file_stays_null(tmp_path: Path) -> None:
     assert values_of_file(tmp_path, "system_prompt: null\ntrain_file: ~\n").train_file is None
     with pytest.raises(ConfigError):

@@ -85,6 +85,13 @@ def parse_yaml(text: str) -> Any:
         raise yaml.YAMLError("it is nested too deeply") from None
 
 
+def scalars_as_written(text: str, prefix: str) -> dict[str, str]:
+    """The texts of numbers and of yes and no in a YAML mapping, by `prefix` and key. Raises yaml.YAMLError."""
+    found = YamlFile()
+    _note_lines(yaml.compose(text, Loader=_Loader), found, Path(), prefix)
+    return found.written
+
+
 def dump_yaml(value: Any) -> str:
     """YAML of one key a line, which `parse_yaml` reads back the same."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
