@@ -17,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from movielora import __version__
 from movielora.commands.table import COMMANDS, CONTEXT, load_command
 from movielora.commands.usage import unknown_command, usage_error
-from movielora.errors import MovieloraError, ReaderGoneError, RequestError, WorkError
+from movielora.errors import MovieloraError, ReaderGoneError, RequestError, WorkError, first_line
 
 # The parent of everything that Typer finds wrong with a command line; it exports this child of it only.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -112,17 +112,31 @@ def _run(words: Sequence[str]) -> Any:
         code = app(args=words or ["--help"], prog_name="movielora", standalone_mode=False)
     except _UsageError as error:
         raise usage_error(error, words) from None
-    except UnicodeEncodeError as error:
-        if error.encoding != sys.getfilesystemencoding() or error.encoding.startswith("utf"):
+    except (OSError, UnicodeError) as error:
+        explained = _explained(error, words)
+        if explained is None:
             raise
-        raise RequestError(
-            f"the language settings of this shell ({error.encoding}) have no form for a file name with "
-            f"{error.object[error.start : error.end]}",
-            "set PYTHONUTF8=1 and give the command again",
-        ) from error
+        raise explained from error
     if not words:
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _explained(error: OSError | UnicodeError, words: Sequence[str]) -> RequestError | None:
+    """What the user can do about an error of the shell's settings or start-up files; None for any other."""
+    if "--install-completion" in words:
+        return RequestError(
+            f"completion cannot be installed: {first_line(error)}",
+            "movielora --show-completion prints the lines to add to your shell's start-up file",
+        )
+    encoding = sys.getfilesystemencoding()
+    if isinstance(error, UnicodeEncodeError) and error.encoding == encoding and not encoding.startswith("utf"):
+        return RequestError(
+            f"the language settings of this shell ({encoding}) have no form for a file name with "
+            f"{error.object[error.start : error.end]}",
+            "set PYTHONUTF8=1 and give the command again",
+        )
+    return None
 
 
 def _show_interrupted() -> None:

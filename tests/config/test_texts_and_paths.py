@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from movielora.config import Config, resolve_config
@@ -64,6 +64,15 @@ def test_set_takes_the_text_of_a_text_key_as_it_stands(text: str) -> None:
 @given(st.text(st.characters(exclude_characters="$~", exclude_categories=["Cs"]), min_size=1))
 def test_any_text_comes_through_set(text: str) -> None:
     assert resolve_config(None, [f"dataset={text}", f"output_dir={text}"]).values.output_dir == text
+
+
+@settings(max_examples=200)
+@given(st.text(st.characters(exclude_characters="$~", exclude_categories=["Cs"]), min_size=1))
+def test_any_text_is_recorded_as_it_is(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    recorded = tmp_path_factory.getbasetemp() / "recorded.yaml"
+    values = resolve_config(None, [f"dataset={text}", f"instruction=.{text}", f"output_dir={text}"])
+    recorded.write_text(values.to_yaml(), encoding="utf-8")
+    assert resolve_config(recorded).values == values.values
 
 
 @pytest.mark.parametrize("word", ["null", "none", "None", "NULL"])

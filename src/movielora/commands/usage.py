@@ -37,6 +37,8 @@ _CLOSE = 0.6
 def unknown_command(word: str) -> RequestError:
     """There is no command `word`: the nearest one, by spelling or by meaning."""
     plain = word.lower()
+    if plain == "version":
+        return RequestError(f"there is no command '{word}'", "movielora --version")
     close = difflib.get_close_matches(plain, COMMANDS, cutoff=_CLOSE)
     meant = [_MEANT[plain]] if plain in _MEANT else close
     if not meant:
@@ -53,6 +55,8 @@ def usage_error(error: Any, words: Sequence[str]) -> RequestError:
     command = getattr(getattr(error, "ctx", None), "command", None)
     named = f"movielora {words[0]}" if words[0] in COMMANDS else "movielora"
     path = getattr(getattr(error, "ctx", None), "command_path", named)
+    if (unjoined := _unjoined_override(words)) is not None:
+        return unjoined
     if command is not None:
         option = getattr(error, "option_name", None)
         if option is not None and hasattr(error, "possibilities"):
@@ -63,6 +67,16 @@ def usage_error(error: Any, words: Sequence[str]) -> RequestError:
                 return unnamed
     said = error.format_message().strip().rstrip(".")
     return RequestError(said, f"{path} --help shows what it takes")
+
+
+def _unjoined_override(words: Sequence[str]) -> RequestError | None:
+    """`--set learning_rate 1e-4`, as other programs take it."""
+    for place in range(len(words) - 2):
+        option, key, value = words[place : place + 3]
+        if option == "--set" and "=" not in key and not value.startswith("-"):
+            meant = [*words[:place], "--set", f"{key}={value}", *words[place + 3 :]]
+            return RequestError(f"--set {key} has no value: join them with =", shell_command("movielora", *meant))
+    return None
 
 
 def _unnamed_config(words: Sequence[str]) -> RequestError | None:
