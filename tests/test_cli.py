@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import json
 import os
 import re
 import signal
@@ -220,16 +221,21 @@ def test_another_programs_broken_pipe_is_a_failure_and_said(
     assert capfd.readouterr().err == "error: a program that movielora wrote to has ended\n"
 
 
-def test_ctrl_c_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
+@pytest.mark.parametrize("json_wanted", [False, True], ids=["", "--json"])
+def test_ctrl_c_ends_with_130_and_no_traceback(tmp_path: Path, json_wanted: bool) -> None:
     config = tmp_path / "c.yaml"
     os.mkfifo(config)  # reading it waits for a writer
     process = subprocess.Popen(
-        [sys.executable, "-m", "movielora", "config", "--config", str(config)],
+        [sys.executable, "-m", "movielora", "config", "--config", str(config), *(["--json"] if json_wanted else [])],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     writer = config.open("w")  # returns once the program has opened it
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     writer.close()
-    assert (process.returncode, out) == (130, "")
+    assert process.returncode == 130
+    if json_wanted:
+        assert json.loads(out)["error"]["exit_code"] == 130
+    else:
+        assert out == ""
     assert "Traceback" not in err

@@ -17,10 +17,13 @@ from typer.core import TyperCommand, TyperGroup
 from movielora import __version__
 from movielora.commands.table import COMMANDS, CONTEXT, load_command
 from movielora.commands.usage import unknown_command, usage_error
-from movielora.errors import MovieloraError, ReaderGoneError, RequestError, WorkError
+from movielora.errors import MovieloraError, ReaderGoneError, RequestError, WorkError, first_line
 
 # The parent of everything that Typer finds wrong with a command line; it exports this child of it only.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+# How Typer ends a command after Ctrl-C.
+_INTERRUPTED = 130
 
 
 class LazyGroup(TyperGroup):
@@ -91,7 +94,10 @@ def main(argv: list[str] | None = None) -> None:
     accept_every_character()
     words = sys.argv[1:] if argv is None else argv
     try:
-        sys.exit(_run(words))
+        code = _run(words)
+        if code == _INTERRUPTED and "--json" in words:
+            _show_interrupted()
+        sys.exit(code)
     except ReaderGoneError as gone:
         sys.exit(gone.exit_code)
     except MovieloraError as error:
@@ -106,17 +112,40 @@ def _run(words: Sequence[str]) -> Any:
         code = app(args=words or ["--help"], prog_name="movielora", standalone_mode=False)
     except _UsageError as error:
         raise usage_error(error, words) from None
-    except UnicodeEncodeError as error:
-        if error.encoding != sys.getfilesystemencoding() or error.encoding.startswith("utf"):
+    except (OSError, UnicodeError) as error:
+        explained = _explained(error, words)
+        if explained is None:
             raise
-        raise RequestError(
-            f"the language settings of this shell ({error.encoding}) have no form for a file name with "
-            f"{error.object[error.start : error.end]}",
-            "set PYTHONUTF8=1 and give the command again",
-        ) from error
+        raise explained from error
     if not words:
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _explained(error: OSError | UnicodeError, words: Sequence[str]) -> RequestError | None:
+    """What the user can do about an error of the shell's settings or start-up files; None for any other."""
+    if "--install-completion" in words:
+        return RequestError(
+            f"completion cannot be installed: {first_line(error)}",
+            "movielora --show-completion prints the lines to add to your shell's start-up file",
+        )
+    encoding = sys.getfilesystemencoding()
+    if isinstance(error, UnicodeEncodeError) and error.encoding == encoding and not encoding.startswith("utf"):
+        return RequestError(
+            f"the language settings of this shell ({encoding}) have no form for a file name with "
+            f"{error.object[error.start : error.end]}",
+            "set PYTHONUTF8=1 and give the command again",
+        )
+    return None
+
+
+def _show_interrupted() -> None:
+    """After Ctrl-C there is nothing to say to a person; a program that waits for an object gets one."""
+    from movielora.console.output import emit_json
+
+    with suppress(ReaderGoneError):
+        said: dict[str, Any] = {"message": "interrupted by Ctrl-C", "next": None, "problems": []}
+        emit_json({"error": {**said, "exit_code": _INTERRUPTED}})
 
 
 def _failed(error: MovieloraError, words: Sequence[str]) -> int:

@@ -151,3 +151,15 @@ def test_an_unset_variable_in_a_path_option_is_named(tmp_path: Path) -> None:
         "error: --config ${NOPE}/c.yaml: the environment variable NOPE is not set\n"
         "next:  export it, or write $$ for a dollar sign\n"
     )
+
+
+def test_a_start_up_file_that_cannot_be_read_is_a_sentence_and_stays_as_it_is(tmp_path: Path) -> None:
+    start_up = tmp_path / ".bashrc"
+    start_up.write_bytes(b"alias caf\xe9=ls\n")
+    command = ["bash", "-c", '"$@"; exit $?', "bash", sys.executable, "-m", "movielora", "--install-completion"]
+    environment = os.environ | {"HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: completion cannot be installed: ")
+    assert "movielora --show-completion" in done.stderr
+    assert start_up.read_bytes() == b"alias caf\xe9=ls\n"

@@ -53,6 +53,8 @@ def next_of(*words: str) -> tuple[str, str]:
         ("prepare --source s --output_dir 'a b'", "prepare --source s --output-dir 'a b'"),
         ("compare r --max_samples=5", "compare r --max-samples=5"),
         ("--force stop", "stop --force"),
+        ("train -c a.yaml --set learning_rate 1e-4", "train -c a.yaml --set learning_rate=1e-4"),
+        ("version", "--version"),
     ],
 )
 def test_what_to_write_is_the_whole_command(words: str, meant: str) -> None:
@@ -87,6 +89,7 @@ def test_a_command_that_nothing_resembles() -> None:
         ("merge", "Missing argument 'run'"),
         ("stop --timeout soon", "Invalid value for '--timeout'"),
         ("status a b", "Got unexpected extra argument"),
+        ("train -c a.yaml b.yaml", "Got unexpected extra argument"),
         ("doctor whel", "No such command 'whel'"),
         ("resume --lr 3", "movielora resume has no option --lr"),
         ("config --shcema", "movielora config has no option --shcema. Did you mean --schema?"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from movielora.config import Config, resolve_config
@@ -66,6 +66,15 @@ def test_any_text_comes_through_set(text: str) -> None:
     assert resolve_config(None, [f"dataset={text}", f"output_dir={text}"]).values.output_dir == text
 
 
+@settings(max_examples=200)
+@given(st.text(st.characters(exclude_characters="$~", exclude_categories=["Cs"]), min_size=1))
+def test_any_text_is_recorded_as_it_is(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    recorded = tmp_path_factory.getbasetemp() / "recorded.yaml"
+    values = resolve_config(None, [f"dataset={text}", f"instruction=.{text}", f"output_dir={text}"])
+    recorded.write_text(values.to_yaml(), encoding="utf-8")
+    assert resolve_config(recorded).values == values.values
+
+
 @pytest.mark.parametrize("word", ["null", "none", "None", "NULL"])
 def test_null_is_nothing_where_a_key_may_be_empty_and_a_word_elsewhere(word: str) -> None:
     values = resolve_config(None, [f"system_prompt={word}", f"eval_dataset={word}", f"dataset={word}"]).values
@@ -100,6 +109,13 @@ def test_a_text_key_of_a_file_gets_the_scalar_as_it_is_written(tmp_path: Path, s
         tmp_path, f"output_dir: {scalar} # a comment\nsystem_prompt: {scalar}\ninference:\n  test_file: {scalar}\n"
     )
     assert (values.output_dir, values.system_prompt, values.inference.test_file) == (scalar, scalar, scalar)
+
+
+def test_a_text_inside_a_block_given_to_set_is_taken_as_it_is_written() -> None:
+    inference = resolve_config(
+        None, ["inference={test_file: 1e5, batch_size: 0x8, adapter_dir: 20261125}"]
+    ).values.inference
+    assert (inference.test_file, inference.batch_size, inference.adapter_dir) == ("1e5", 8, "20261125")
 
 
 def test_null_of_a_file_stays_null(tmp_path: Path) -> None:

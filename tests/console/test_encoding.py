@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import movielora
 from movielora.commands.table import COMMANDS
 
 TITLE = "Amélie 七 ★ (2001)"
@@ -126,3 +128,16 @@ def test_what_is_read_from_a_pipe_may_hold_anything(tmp_path: Path) -> None:
         done = run("doctor", "--explain", "-", cwd=tmp_path, settings=settings, input=b"\xe9\xff caf\xc3\xa9")
         assert b"Traceback" not in done.stderr
         assert done.returncode == 0
+
+
+def test_nothing_is_read_or_written_in_the_encoding_of_the_locale() -> None:
+    """What another program says is decoded, and files are opened, with an encoding that is named."""
+    one_argument = r"\([^,()]*(?:\([^()]*\))?[^,()]*\)$"
+    unnamed = re.compile(rf"\btext=True|universal_newlines|\.read_text\(\)|\.write_text{one_argument}", re.MULTILINE)
+    sources = Path(movielora.__file__).parent
+    found = [
+        f"{path.relative_to(sources)}: {match[0]}"
+        for path in sources.rglob("*.py")
+        for match in unnamed.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []

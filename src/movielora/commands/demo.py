@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +13,7 @@ import typer
 from movielora.commands.table import load_command
 from movielora.console import output, reporting
 from movielora.console.demo_view import show_end, show_step
-from movielora.errors import RequestError
+from movielora.errors import RequestError, shell_command
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -35,7 +34,7 @@ def demo(
         write_synthetic_movielens(Path(_RATINGS))
     results: dict[str, Any] = {}
     for why, arguments in _steps(config):
-        show_step(arguments[0], why, f"movielora {shlex.join(arguments)}")
+        show_step(arguments[0], why, shell_command("movielora", *arguments))
         results[arguments[0]] = _run(arguments, quiet=as_json)
     if as_json:
         output.emit_json(results)

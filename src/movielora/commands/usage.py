@@ -37,6 +37,8 @@ _CLOSE = 0.6
 def unknown_command(word: str) -> RequestError:
     """There is no command `word`: the nearest one, by spelling or by meaning."""
     plain = word.lower()
+    if plain == "version":
+        return RequestError(f"there is no command '{word}'", "movielora --version")
     close = difflib.get_close_matches(plain, COMMANDS, cutoff=_CLOSE)
     meant = [_MEANT[plain]] if plain in _MEANT else close
     if not meant:
@@ -53,6 +55,8 @@ def usage_error(error: Any, words: Sequence[str]) -> RequestError:
     command = getattr(getattr(error, "ctx", None), "command", None)
     named = f"movielora {words[0]}" if words[0] in COMMANDS else "movielora"
     path = getattr(getattr(error, "ctx", None), "command_path", named)
+    if (unjoined := _unjoined_override(words)) is not None:
+        return unjoined
     if command is not None:
         option = getattr(error, "option_name", None)
         if option is not None and hasattr(error, "possibilities"):
@@ -65,13 +69,24 @@ def usage_error(error: Any, words: Sequence[str]) -> RequestError:
     return RequestError(said, f"{path} --help shows what it takes")
 
 
+def _unjoined_override(words: Sequence[str]) -> RequestError | None:
+    """`--set learning_rate 1e-4`, as other programs take it."""
+    for place in range(len(words) - 2):
+        option, key, value = words[place : place + 3]
+        if option == "--set" and "=" not in key and not value.startswith("-"):
+            meant = [*words[:place], "--set", f"{key}={value}", *words[place + 3 :]]
+            return RequestError(f"--set {key} has no value: join them with =", shell_command("movielora", *meant))
+    return None
+
+
 def _unnamed_config(words: Sequence[str]) -> RequestError | None:
     """A YAML file that stands where no argument is expected, or none at all where one is needed."""
-    for place, word in enumerate(words):
-        if word.endswith(YAML_ENDINGS) and place > 0 and words[place - 1] not in ("--config", "-c"):
+    named = any(word.startswith(("--config", "-c")) for word in words)
+    for place, word in enumerate(words if not named else ()):
+        if word.endswith(YAML_ENDINGS) and place > 0:
             meant = [*words[:place], "--config", *words[place:]]
             return RequestError(f"the config {word} must follow --config", shell_command("movielora", *meant))
-    if words[0] == "train" and not any(word.startswith(("--config", "-c")) for word in words):
+    if words[0] == "train" and not named:
         example = shell_command("movielora", *words, "--config", "configs/tiny_cpu.yaml")
         return RequestError("the option --config is missing: the YAML file of the training", f"for example: {example}")
     return None

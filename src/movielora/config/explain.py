@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from types import NoneType
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -19,6 +20,7 @@ from movielora.config.on_resume import rules
 from movielora.config.paths import INPUT_PATHS, OUTPUT_PATHS
 from movielora.config.resolve import allowed, known_keys, not_a_key
 from movielora.config.synonyms import ELSEWHERE, key_named, names_elsewhere, plain_name
+from movielora.config.texts import text_kinds
 from movielora.config.yaml_file import dump_inline
 from movielora.errors import ConfigError, shell_command
 
@@ -60,7 +62,7 @@ _EXAMPLES: dict[str, Any] = {
     "max_samples": 5000,
     "max_eval_samples": 2000,
     "prompt_history_len": 20,
-    "prompt_titles": "as_given",
+    "prompt_titles": "natural",
     "system_prompt": "Answer Yes or No.",
     "instruction": "Will this user like the film?",
     "preprocessing_cache_dir": "~/.cache/movielora",
@@ -189,6 +191,8 @@ def _notes(key: str) -> Iterator[str]:
         yield "~, $NAME and ${NAME} are written out, $$ is a dollar sign"
     if key in INPUT_PATHS:
         yield "looked for from the working directory, then from the folder above the config's"
+    if NoneType in text_kinds(key):
+        yield 'in --set, null is null and "null" the word'
     if key == "lora_target":
         yield f"or a name: {', '.join(LORA_TARGETS)}"
 

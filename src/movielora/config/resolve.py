@@ -6,19 +6,24 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from movielora.config.contradictions import ContradictionError
 from movielora.config.keys import Config, InferenceConfig
 from movielora.config.named_values import NO_EFFECT
+from movielora.config.overrides import read_overrides
 from movielora.config.paths import INPUT_PATHS, OUTPUT_PATHS, expand_path, literal_path
 from movielora.config.synonyms import ELSEWHERE, nearest_key, plain_name
-from movielora.config.texts import is_written_as_list, text_kinds, text_of_override
-from movielora.config.yaml_file import YamlFile, dump_inline, dump_yaml, flatten, parse_yaml, read_yaml_file
+from movielora.config.texts import texts_of
+from movielora.config.yaml_file import (
+    YamlFile,
+    dump_inline,
+    dump_yaml,
+    flatten,
+    read_yaml_file,
+)
 from movielora.errors import ConfigError, shell_command
 
 
@@ -103,7 +108,7 @@ def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> Resolved
     """
     source = str(path) if path else "the defaults"
     file = read_yaml_file(path) if path else YamlFile()
-    from_set, set_problems = _read_overrides(overrides)
+    from_set, set_problems = read_overrides(overrides)
     origins = dict.fromkeys(file.values, "file") | dict.fromkeys(from_set, "--set")
     written = {**_values_of_file(file), **from_set}
     path_problems = _expand_paths(written, lambda key: _place(key, origins[key], source, file.lines))
@@ -129,8 +134,9 @@ def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> Resolved
 def _next_step(unknown: Sequence[str], known: set[str]) -> str:
     """How to read about the keys: the one that was meant, if there is one."""
     meant = {nearest_key(key, known) for key in unknown} - {None}
-    key = str(meant.pop()) if len(meant) == 1 else "KEY"
-    return f"{shell_command('movielora', 'config', '--explain', key)} says what it means; --schema prints every key"
+    if len(meant) == 1:
+        return shell_command("movielora", "config", "--explain", str(meant.pop()))
+    return "movielora config --explain KEY explains a key; --schema lists them all"
 
 
 def _validate(
@@ -163,8 +169,7 @@ def _is_list_item_of(key: str, wrong: set[str]) -> bool:
 
 def _values_of_file(file: YamlFile) -> dict[str, Any]:
     """The file's values; a key that holds text gets it as it is written, also if YAML reads a number there."""
-    as_text = {key: text for key, text in file.written.items() if text_kinds(key) - {NoneType} == {str}}
-    return {**file.values, **as_text}
+    return {**file.values, **texts_of(file.written)}
 
 
 def _expand_paths(written: dict[str, Any], place: Callable[[str], str]) -> list[str]:
@@ -190,39 +195,6 @@ def known_keys() -> list[str]:
     """Every key, those of the block `inference` as `inference.batch_size`."""
     top = [key for key in Config.model_fields if key != "inference"]
     return top + [f"inference.{key}" for key in InferenceConfig.model_fields]
-
-
-def _read_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    for item in overrides:
-        if (given := _as_utf8(item)) is None:
-            problems.append(f"--set {item}: the value is no UTF-8 text")
-            continue
-        item = given
-        key, equals, text = item.partition("=")
-        key = key.strip()
-        if not equals or not key:
-            problems.append(f"--set {item}: write it as key=value")
-            continue
-        if text_kinds(key) and not is_written_as_list(key, text):
-            values[key] = text_of_override(key, text)
-            continue
-        try:
-            value = parse_yaml(text)
-        except yaml.YAMLError:
-            problems.append(f"--set {item}: the value is not YAML")
-            continue
-        values.update(flatten({key: value}) if isinstance(value, dict) else {key: value})
-    return values, problems
-
-
-def _as_utf8(word: str) -> str | None:
-    """A word of the command line as the UTF-8 text that it is, also under `LC_ALL=C`; None if it is none."""
-    try:
-        return word.encode("utf-8", "surrogateescape").decode("utf-8")
-    except UnicodeError:
-        return None
 
 
 def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:

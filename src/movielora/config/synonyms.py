@@ -109,7 +109,7 @@ def key_named(name: str, known: Iterable[str]) -> str | None:
     keys, plain = set(known), plain_name(name)
     if plain in keys:
         return plain
-    meant = _KEY_OF.get(plain)
+    meant = _KEY_OF.get(plain) or _KEY_OF.get(plain.rpartition(".")[2])  # `peft.r` too
     inside = [key for key in sorted(keys) if key.partition(".")[2] == plain]
     return meant if meant in keys else inside[0] if inside else None
 

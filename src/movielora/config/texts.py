@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -40,6 +41,11 @@ def text_of_override(key: str, text: str) -> str | None:
     if text.lower() in _NOTHING:
         return None
     return text[1:-1] if _QUOTED_NOTHING.fullmatch(text) else text
+
+
+def texts_of(written: Mapping[str, str]) -> dict[str, str]:
+    """Of scalars as they are written in YAML, those of keys that hold one text."""
+    return {key: text for key, text in written.items() if text_kinds(key) - {NoneType} == {str}}
 
 
 def _kinds(annotation: Any) -> frozenset[type]:

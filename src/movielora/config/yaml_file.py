@@ -36,7 +36,14 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """Puts in quotes what `_Loader` would not read as text."""
 
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Line separators that are no newline would be read back as spaces: they are written as escapes."""
+        style = '"' if _OTHER_LINE_ENDS.search(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
+
+_OTHER_LINE_ENDS = re.compile("[\x85\u2028\u2029\ufeff\r]")
+_Dumper.add_representer(str, _Dumper.represent_text)
 _EXPONENT = re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$")
 for _Side in (_Loader, _Dumper):
     _Side.yaml_implicit_resolvers = {
@@ -83,6 +90,13 @@ def parse_yaml(text: str) -> Any:
         raise yaml.YAMLError(str(error)) from None
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply") from None
+
+
+def scalars_as_written(text: str, prefix: str) -> dict[str, str]:
+    """The texts of numbers and of yes and no in a YAML mapping, by `prefix` and key. Raises yaml.YAMLError."""
+    found = YamlFile()
+    _note_lines(yaml.compose(text, Loader=_Loader), found, Path(), prefix)
+    return found.written
 
 
 def dump_yaml(value: Any) -> str:

@@ -34,8 +34,8 @@ _PIPE_WIDTH = 80
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _WORD = re.compile(r"\S+\s*|\s+")
-# Where a command begins that a user may copy; what follows it to the end of the sentence belongs to its line.
-_COMMAND = re.compile(r"\b(?:movielora|rm|hf|ls|pip|tail|python) (?=\S)")
+# A command up to a comma or semicolon outside quotes is one word: broken in two it could not be copied.
+_COMMAND_OR_WORD = re.compile(r"(?:movielora|rm|mv|hf|ls|pip|tail) (?:'[^']*'|[^;,'])*\S*\s*|\S+\s*|\s+")
 
 
 def visible(text: str) -> str:
@@ -137,36 +137,35 @@ def show_error(error: MovieloraError, *, as_json: bool = False, console: Console
     for problem in problems:
         print_sentence(console, " ", problem)
     if error.next_step:
-        print_sentence(console, "[dim]next:[/] ", error.next_step)
+        print_sentence(console, "[dim]next:[/] ", error.next_step, commands=True)
     if as_json:
         said = {"message": error.message, "next": error.next_step or None, "problems": list(problems)}
         emit_json({"error": {**said, "exit_code": error.exit_code}})
 
 
-def print_sentence(console: Console, label: str, text: str, style: str = "") -> None:
+def print_sentence(console: Console, label: str, text: str, style: str = "", *, commands: bool = False) -> None:
     """Print `text` behind `label`, which is markup; text from data is escaped.
 
-    On a terminal, lines break between words only, and a command keeps its line, so that it can be copied. Elsewhere a
-    sentence is one line.
+    On a terminal, lines break between words only, and with `commands` a command in the text keeps its line, so that it
+    can be copied. Elsewhere a sentence is one line.
     """
     start = f"{label} " if label else ""
     indent = cell_len(Text.from_markup(start).plain)
-    lines = list(_broken(visible(text), console.width - indent)) if console.is_terminal else [text]
+    words = _COMMAND_OR_WORD if commands else _WORD
+    lines = list(_broken(visible(text), words, console.width - indent)) if console.is_terminal else [text]
     for index, line in enumerate(lines):
         console.print((" " * indent if index else start) + escape(line), style=style, soft_wrap=True)
 
 
-def _broken(text: str, width: int) -> Iterator[str]:
-    """Lines of at most `width` cells, if no word is longer; from the first command on, one line."""
+def _broken(text: str, words: re.Pattern[str], width: int) -> Iterator[str]:
+    """Lines of at most `width` cells, if no word is longer; what has lines of its own keeps them."""
     if cell_len(text) <= width or "\n" in text:
         yield text
         return
-    found = _COMMAND.search(text)
-    prose, command = (text[: found.start()], text[found.start() :]) if found else (text, "")
     line = ""
-    for word in _WORD.findall(prose):
+    for word in words.findall(text):
         if line and cell_len(line + word.rstrip()) > width:
             yield line.rstrip()
             line = ""
         line += word
-    yield from filter(None, (line.rstrip(), command))
+    yield line.rstrip()

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from movielora.console.output import on_stream, stderr
+from movielora.console.output import on_stream, print_sentence, stderr
 from movielora.progress import Phase, Reporter
 
 # Plain lines are for logs: often enough to show progress, seldom enough to read.
@@ -111,10 +111,10 @@ class TerminalReporter:
         return _BarPhase(progress, progress.add_task(escape(name), total=total, unit=unit, detail=""))
 
     def note(self, text: str) -> None:
-        self._console.print(escape(text), style="dim", soft_wrap=True)
+        print_sentence(self._console, "", text, "dim", commands=True)
 
     def warn(self, text: str) -> None:
-        self._console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True)
+        print_sentence(self._console, "[yellow]warning:[/]", text, commands=True)
 
 
 class _PlainPhase:

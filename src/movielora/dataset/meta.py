@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import Any, cast, get_args
 
 from movielora.dataset.names import INTERACTIONS, META
 from movielora.dataset.options import PrepareOptions
-from movielora.errors import DataError
+from movielora.errors import DataError, shell_command
 from movielora.sources.titles import Titles
 from movielora.storage.atomic import read_json
 
 SCHEMA_VERSION = 2
-_PREPARE = "movielora prepare --source ratings/ --output-dir"
+_PREPARE = ("movielora", "prepare", "--source", "ratings/", "--output-dir")
 
 
 @dataclass(frozen=True)
@@ -115,14 +114,14 @@ def remake_command(values: Mapping[str, Any], folder: Path) -> str:
     source = values.get("source")
     path = source.get("path") if isinstance(source, dict) else None
     if not isinstance(path, str):
-        return f"{_PREPARE} {shlex.quote(str(folder))}"
+        return shell_command(*_PREPARE, folder)
     parts = ["movielora", "prepare", "--source", path, "--output-dir", str(folder)]
     options = recorded_options(values)
     for field in fields(PrepareOptions):
         value = options.get(field.name)
         if isinstance(value, str | int | float) and value != field.default:
             parts += [f"--{field.name.replace('_', '-')}", str(value)]
-    return shlex.join(parts)
+    return shell_command(*parts)
 
 
 def recorded_options(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,7 +139,7 @@ def _titles(values: Mapping[str, Any]) -> Titles:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    command = f"{_PREPARE} {shlex.quote(str(path.parent))}"
+    command = shell_command(*_PREPARE, path.parent)
     again = f"Move {path.parent} away and prepare it again: {command}"
     try:
         values = json.loads(path.read_bytes())

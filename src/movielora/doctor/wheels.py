@@ -14,7 +14,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from movielora.errors import ConfigError
+from movielora.errors import ConfigError, shell_command
 
 _ALIASES = {"amd64": "x86_64", "arm64": "aarch64"}
 INSTEAD = "keep flash_attn: auto, which uses sdpa"
@@ -45,7 +45,7 @@ class Wheel:
 
     @property
     def command(self) -> str:
-        return f"pip install {self.url}"
+        return shell_command("pip", "install", self.url)
 
 
 @dataclass(frozen=True)

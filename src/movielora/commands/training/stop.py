@@ -28,7 +28,7 @@ def stop(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Ask a run to save a checkpoint and end, and wait for it."""
-    from movielora.console.output import emit_json
+    from movielora.console.output import emit_json, show_error
     from movielora.console.reporting import reporter
     from movielora.console.training.stop_view import show_stopped
     from movielora.errors import WorkError
@@ -37,9 +37,13 @@ def stop(
 
     paths = run_to_stop(run)
     stopped = stop_run(paths, reporter(), timeout=timeout, force=force, save=not no_save)
-    if as_json:
-        emit_json(stopped.to_json())
-    else:
+    killed = WorkError(f"{stopped.run} did not end in time and was killed", "its earlier checkpoints are complete")
+    if not as_json:
         show_stopped(stopped, paths)
-    if stopped.forced:
-        raise WorkError(f"{stopped.run} did not end in time and was killed", "its earlier checkpoints are complete")
+        if stopped.forced:
+            raise killed
+        return
+    emit_json(stopped.to_json())
+    if stopped.forced:  # the one object on stdout says so already
+        show_error(killed)
+        raise typer.Exit(killed.exit_code)

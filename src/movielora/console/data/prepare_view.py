@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.markup import escape
 
 from movielora.console.output import plain_table, stdout
+from movielora.errors import shell_command
 
 if TYPE_CHECKING:
     from movielora.preparation.prepare import Prepared
@@ -60,9 +60,9 @@ def _show_dataset(prepared: Prepared) -> None:
 
 
 def _next_command(dataset: str) -> str:
-    command = "movielora audit --config configs/qwen3_movielens_qlora.yaml"
     # that config names the dataset of the README; another needs to be said
-    return command if dataset == "movielens_qwen3_train" else f"{command} --set dataset={shlex.quote(dataset)}"
+    named = [] if dataset == "movielens_qwen3_train" else ["--set", f"dataset={dataset}"]
+    return shell_command("movielora", "audit", "--config", "configs/qwen3_movielens_qlora.yaml", *named)
 
 
 def _sentences(meta: dict[str, Any]) -> list[str]:

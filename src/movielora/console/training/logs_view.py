@@ -99,7 +99,7 @@ def _need_log(paths: RunPaths) -> None:
 
 def _need_metrics(paths: RunPaths) -> None:
     if not paths.metrics.is_file():
-        raise NoLiveRunError(f"{paths.root} has logged no step yet", f"movielora status {paths.root}")
+        raise NoLiveRunError(f"{paths.root} has logged no step yet", shell_command("movielora", "status", paths.root))
 
 
 def _print_lines(console: Console, lines: Iterable[str]) -> None:

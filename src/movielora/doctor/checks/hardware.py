@@ -24,7 +24,7 @@ def nvidia_cards_on_the_bus(devices: Path = Path("/sys/bus/pci/devices")) -> int
     count = 0
     for device in devices.glob("*"):
         try:
-            vendor, kind = (device.joinpath(part).read_text().strip() for part in ("vendor", "class"))
+            vendor, kind = (device.joinpath(part).read_text("utf-8").strip() for part in ("vendor", "class"))
         except OSError:
             continue
         count += vendor == _NVIDIA_VENDOR and kind.startswith(_DISPLAY_CLASS)

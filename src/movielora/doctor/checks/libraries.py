@@ -8,6 +8,7 @@ from importlib import metadata
 from packaging.requirements import Requirement
 
 from movielora.doctor.check import Check, failure, ok
+from movielora.errors import shell_command
 
 LIBRARIES = ("transformers", "trl", "peft", "datasets", "accelerate")
 
@@ -21,7 +22,7 @@ def package_requirements(declared: Sequence[str] | None = None) -> dict[str, Req
 
 def check_library(name: str, wanted: Requirement | None, installed: Callable[[str], str] = metadata.version) -> Check:
     text = str(wanted.specifier) if wanted else ""
-    fix = f"pip install '{name}{text}'"
+    fix = shell_command("pip", "install", f"{name}{text}")
     try:
         version = installed(name)
     except metadata.PackageNotFoundError:

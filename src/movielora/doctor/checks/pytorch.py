@@ -156,7 +156,8 @@ def check_cuda_toolkit(run: Callable[[list[str]], str] | None = None) -> Check:
 
 def _output(command: list[str]) -> str:
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout
+        done = subprocess.run(command, capture_output=True, timeout=10, check=False)
+        return done.stdout.decode("utf-8", "replace")
     except (OSError, subprocess.TimeoutExpired):
         return ""
 

@@ -124,7 +124,7 @@ def _transfer(url: str, files: _Files, label: str, reporter: Reporter) -> None:
         WorkError: the server refused, or what it sends is not the file.
     """
     have = _size(files.part)
-    validator = files.validator.read_text() if have and files.validator.exists() else ""
+    validator = files.validator.read_text("utf-8", "replace") if have and files.validator.exists() else ""
     if not validator:  # nothing proves that the server's file is still the one begun
         have = 0
     headers = {"Range": f"bytes={have}-", "If-Range": validator} if have else {}
@@ -146,7 +146,7 @@ def _transfer(url: str, files: _Files, label: str, reporter: Reporter) -> None:
         total = _total(response.headers, have)
         if (total or 0) > _MOST_BYTES:
             raise WorkError(f"{url} is {total:,} bytes, more than any MovieLens.", "Check MOVIELORA_DOWNLOAD_URL.")
-        files.validator.write_text(_validator(response.headers))
+        files.validator.write_text(_validator(response.headers), "utf-8", "replace")
         with reporter.phase(label, total and -(-total // 1000), "kB") as phase:
             _copy(response, files.part, have, total, phase)
 
