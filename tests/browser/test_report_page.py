@@ -163,6 +163,13 @@ def test_search_finds_titles_and_says_when_nothing_fits(page: Any, analysis: Ana
     assert page.counted()[0] == len(analysis.table)
 
 
+def test_search_finds_a_film_by_both_orders_of_its_title(page: Any, analysis: Analysis) -> None:
+    for words in ("matrix, the", "The Matrix (1999)"):
+        page.tab.fill("#search", words)
+        page.until(lambda words=words: words in page.tab.inner_text("#chips"))
+        assert page.counted()[0] == len(select_rows(analysis, RowFilter(search=words))) > 0
+
+
 @pytest.mark.parametrize("order", ["confidence", "disagreement", "row"])
 def test_orders_are_those_of_the_terminal(page: Any, analysis: Analysis, order: str) -> None:
     page.tab.select_option("#sort", order)

@@ -84,7 +84,7 @@ def test_the_page_fits_80_columns_and_names_the_next_command(source: Path, tmp_p
 def test_the_entry_is_in_the_llama_factory_form_and_others_stay(source: Path, tmp_path: Path) -> None:
     info = tmp_path / "data" / "dataset_info.json"
     info.parent.mkdir()
-    others = {"mine": {"file_name": "mine.json"}, "set_train": {"file_name": "old"}}
+    others = {"mine": {"file_name": "mine.json"}}
     info.write_text(json.dumps(others))
     assert run("--source", source, "--output-dir", tmp_path / "data" / "set").returncode == 0
     assert json.loads(info.read_text()) == {

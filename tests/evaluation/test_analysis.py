@@ -67,10 +67,10 @@ def test_search_finds_a_film_by_both_orders_of_its_title(tmp_path: Path) -> None
     invented = invent_comparison(tmp_path, users=8, films=30)
     path = invented.folder.predictions
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    records[1]["candidate_title"], records[2]["history_titles"][0] = "Matrix, The (1999)", "Topo, El (1970)"
+    records[1]["candidate_title"], records[2]["history_titles"][0] = "Avventura, L' (1960)", "Topo, El (1970)"
     path.write_text("".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8")
     found = load_analysis(invented.folder.root)
-    for words, rows in (("matrix, the", [1]), ("THE MATRIX (1999)", [1]), ("el topo", [2]), ("Topo, El (", [2])):
+    for words, rows in (("avventura, l'", [1]), ("L'AVVENTURA (1960)", [1]), ("el topo", [2]), ("Topo, El (", [2])):
         assert select_rows(found, RowFilter(search=words)).tolist() == rows
 
 

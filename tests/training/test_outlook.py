@@ -11,6 +11,7 @@ import pytest
 from tests.tiny_training import Workplace, make_workplace
 
 from movielora.config import resolve_config
+from movielora.console.outlook_view import format_about
 from movielora.model.estimates.memory import find_shape, setup_here
 from movielora.training.outlook import SHOWN_GPUS, look_ahead, on_shown_gpus, usual_work
 
@@ -72,11 +73,30 @@ def test_the_shipped_configs_lose_half_an_hour_at_most(name: str) -> None:
     """On each card of the table, at the estimated rate, evaluation included."""
     resolved = resolve_config(CONFIGS / name)
     config, work = resolved.values, usual_work(resolved.values)
-    shape, setup = find_shape(resolved), setup_here(resolved.values, [])
-    for hardware, seconds in on_shown_gpus(config, work, shape, setup):
+    for hardware, seconds in on_shown_gpus(config, work, find_shape(resolved)):
         a_step = seconds / 14_676
         assert max(config.save_steps, config.eval_steps) * a_step <= 30 * 60, hardware.name
     assert len(SHOWN_GPUS) == 5
+
+
+def test_a_crash_that_would_cost_more_than_half_an_hour_is_told() -> None:
+    config = resolve_config(None, ["use_qlora=false", "bf16=false", "save_steps=4000"])
+    found = look_ahead(config, usual_work(config.values), find_shape(config), setup_here(config.values, []), [])
+    assert found.wise_save_steps is not None
+    assert found.wise_save_steps * found.duration.step_seconds <= 1800 < found.lost_seconds
+    assert (found.wise_save_steps + 1) * found.duration.step_seconds > 1800
+    often = resolve_config(None, ["use_qlora=false", f"save_steps={found.wise_save_steps}", "bf16=false"])
+    again = look_ahead(often, usual_work(often.values), find_shape(often), setup_here(often.values, []), [])
+    assert again.wise_save_steps is None
+
+
+def test_the_documented_times_are_the_estimated_ones() -> None:
+    page = (CONFIGS.parent / "docs/gpu.md").read_text(encoding="utf-8")
+    resolved = resolve_config(CONFIGS / "qwen3_movielens_lora_bf16.yaml")
+    config = resolved.values
+    for hardware, seconds in on_shown_gpus(config, usual_work(config), find_shape(resolved)):
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| {hardware.name}, ")]
+        assert row.split("|")[-2].strip() == format_about(seconds)
 
 
 def test_no_model_and_no_network_is_a_problem_of_the_plan(tmp_path: Path) -> None:

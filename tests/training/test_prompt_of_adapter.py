@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from movielora.errors import ConfigError
 from movielora.evaluation.comparison.compare import compare
 from movielora.preparation.prepare import prepare
 from movielora.progress import SILENT
-from movielora.prompt.spec import PromptSpec, read_prompt_file
+from movielora.prompt.spec import PromptSpec, read_prompt_file, write_prompt_file
 from movielora.training.audit import AuditRequest, audit
 from movielora.training.examples import load_examples
 from movielora.training.identity import run_identity
@@ -89,11 +90,7 @@ def test_a_prompt_that_the_adapter_was_not_trained_with_is_refused(
 
 
 def test_training_audit_export_and_comparison_show_the_titles_that_the_dataset_says(
-    shorter: ResolvedConfig,
-    tiny_config: Callable[..., ResolvedConfig],
-    tiny_data: Path,
-    tiny_tokenizer: Any,
-    tmp_path: Path,
+    shorter: ResolvedConfig, tiny_config: Callable[..., ResolvedConfig], tiny_tokenizer: Any, tmp_path: Path
 ) -> None:
     """The reference is the exported text, tokenized whole: a copy of it elsewhere is a file of another tool."""
     saved = read_prompt_file(Path(shorter.values.output_dir))
@@ -113,9 +110,8 @@ def test_training_audit_export_and_comparison_show_the_titles_that_the_dataset_s
     assert any("The " in tiny_tokenizer.decode(shown.train.prompt(row)) for row in range(20))
 
     trained = run(resolved)
-    compared = compare(
-        compare_request(resolved, test_file=files.evaluation, output_dir=tmp_path / "c", calibrate=False), SILENT
-    )
+    request = compare_request(resolved, test_file=files.evaluation, output_dir=tmp_path / "c", calibrate=False)
+    compared = compare(request, SILENT)
     assert compared["prompt"]["titles"] == "natural"
     assert trained.metrics["eval_log_loss"] == pytest.approx(compared["adapter"]["log_loss"], abs=1e-5)
     rows = [
@@ -146,10 +142,15 @@ def test_a_dataset_of_an_earlier_version_is_shown_as_given_and_its_runs_are_the_
 
 
 def test_two_runs_are_asked_as_each_is_by_itself(trained: Any, shorter: ResolvedConfig, tmp_path: Path) -> None:
-    """One shows 4 films and one 2, in either order; and one of an earlier version, which has no prompt.json."""
-    longer, short = Path(trained[1].run_dir), Path(shorter.values.output_dir)
+    """One shows 4 films and one 2, in either order; and one of an earlier version, which has no prompt.json and was
+    shown titles as given."""
+    longer, short = tmp_path / "longer", Path(shorter.values.output_dir)
     old = tmp_path / "old"
-    shutil.copytree(longer, old, ignore=shutil.ignore_patterns("comparison*", "checkpoint-*"))
+    for copy in (longer, old):
+        shutil.copytree(trained[1].run_dir, copy, ignore=shutil.ignore_patterns("comparison*", "checkpoint-*"))
+    spec = read_prompt_file(longer)
+    assert spec is not None
+    write_prompt_file(longer, replace(spec, titles="as_given"))
     (old / "prompt.json").unlink()
     alone = {}
     for folder in (longer, short, old):

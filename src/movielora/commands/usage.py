@@ -62,7 +62,7 @@ def usage_error(error: Any, words: Sequence[str]) -> RequestError:
             if unnamed is not None:
                 return unnamed
     said = error.format_message().strip().rstrip(".")
-    return RequestError(f"{path}: {said[:1].lower()}{said[1:]}", f"{path} --help shows what it takes")
+    return RequestError(said, f"{path} --help shows what it takes")
 
 
 def _unnamed_config(words: Sequence[str]) -> RequestError | None:

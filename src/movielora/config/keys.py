@@ -207,7 +207,7 @@ class Config(_Keys):
     # evaluation
     eval_strategy: Free[Annotated[Literal["steps", "epoch", "no"], BeforeValidator(_no_for_false)]] = "steps"
     """When to evaluate: every `eval_steps`, every epoch, or never."""
-    eval_steps: Free[PositiveInt] = 2000
+    eval_steps: Free[PositiveInt] = 1000
     """Optimiser steps between evaluations."""
     prediction_loss_only: Free[bool | None] = None
     """No effect."""
@@ -215,7 +215,7 @@ class Config(_Keys):
     # saving
     output_dir: Free[Filled] = "output/qwen3-movielens-qlora"
     """The run folder."""
-    save_steps: Free[PositiveInt] = 4000
+    save_steps: Free[PositiveInt] = 500
     """Optimiser steps between checkpoints; a new best evaluation is saved as well."""
     save_total_limit: Free[PositiveInt | None] = 2
     """Checkpoints kept: the newest and the best among them; null: all."""
@@ -223,11 +223,11 @@ class Config(_Keys):
     """What happens when a checkpoint cannot be saved (a full disk): continue with the earlier one, or end."""
     load_best_model_at_end: Free[bool] = True
     """The run folder's adapter is the best evaluated one, not the last."""
-    metric_for_best_model: ChangesBest[str] = "f1"
-    """The evaluation metric that decides what is best."""
+    metric_for_best_model: ChangesBest[str] = "auc"
+    """The evaluation metric that decides what is best. `auc` needs no threshold; `f1` prefers always saying Yes."""
 
     # stopping early
-    early_stopping_patience: Free[PositiveInt | None] = 3
+    early_stopping_patience: Free[PositiveInt | None] = 6
     """Stop after this many evaluations without a better metric; null: never."""
     loss_plateau_patience: Free[PositiveInt | None] = None
     """Stop after this many logs without a better training loss; null: never."""

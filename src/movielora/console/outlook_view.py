@@ -38,7 +38,10 @@ def _lines(outlook: Outlook, *, with_time: bool) -> list[tuple[str, str, bool]]:
     """(label, sentence, whether it is a problem)."""
     lines = []
     if with_time:
-        lines += [("time", _time(outlook), False), ("saving", _saving(outlook), False)]
+        lines += [
+            ("time", _time(outlook), False),
+            ("saving", _saving(outlook), outlook.wise_save_steps is not None),
+        ]
     missing, free = outlook.download.missing_bytes, outlook.disk.free_bytes
     lines.append(("download", _download(outlook), False))
     lines.append(("disk", _disk(outlook), outlook.disk.run_bytes + missing > free))
@@ -57,7 +60,9 @@ def _time(outlook: Outlook) -> str:
 
 
 def _saving(outlook: Outlook) -> str:
-    return f"every {outlook.save_steps:,} steps: a crash loses at most about {format_about(outlook.lost_seconds)}"
+    said = f"every {outlook.save_steps:,} steps: a crash loses at most about {format_about(outlook.lost_seconds)}"
+    wise = outlook.wise_save_steps
+    return said if wise is None else f"{said}; half an hour with --set save_steps={wise}"
 
 
 def _download(outlook: Outlook) -> str:

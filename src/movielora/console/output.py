@@ -12,7 +12,8 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any, TextIO
+from io import TextIOBase
+from typing import Any, TextIO, cast
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -118,12 +119,18 @@ def plain_table(*columns: str, title: str = "") -> Table:
     return table
 
 
-def show_error(error: MovieloraError, *, as_json: bool = False) -> None:
-    """Print one sentence and the next step on stderr, and with `as_json` the same as one object on stdout.
+def on_stream(stream: TextIOBase) -> Console:
+    """Return a console that writes plain text to `stream`, such as a log."""
+    file = cast("TextIO", stream)
+    return _Console(file=file, highlight=False, width=_PIPE_WIDTH, soft_wrap=False, no_color=True, force_terminal=False)
+
+
+def show_error(error: MovieloraError, *, as_json: bool = False, console: Console | None = None) -> None:
+    """Print one sentence and the next step on `console` (None: stderr), and with `as_json` as one object on stdout.
 
     Raises ReaderGoneError.
     """
-    console = stderr()
+    console = console or stderr()
     label = "[bold]stopped:[/]" if isinstance(error, StoppedError) else "[bold red]error:[/]"
     print_sentence(console, label, error.message)
     problems = error.problems if isinstance(error, ConfigError) else ()

@@ -91,7 +91,7 @@ def fit_config(resolved: ResolvedConfig, memory: str | None, reporter: Reporter 
         chosen,
         tuple(recommend(shape, on_gpu, each, effective) for each in MEMORIES),
         look_ahead(resolved, work, shape, setup, gpus),
-        tuple(on_shown_gpus(values, work, shape, on_gpu)),
+        tuple(on_shown_gpus(values, work, shape)),
         (*_unit_notes(memory), *_notes(shape, setup, found, chosen, where)),
     )
 

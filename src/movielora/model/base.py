@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from movielora.config import Config
+from movielora.config import Config, ResolvedConfig
 from movielora.errors import ModelError, first_line
 from movielora.machine.child import KernelProbe
 from movielora.machine.library_output import quiet_libraries
@@ -55,6 +55,12 @@ def find_base(name: str, cache_dir: Path, located: Path) -> str:
     if name == tiny.NAME:
         return str(tiny.build_tiny_base(cache_dir))
     return str(located.resolve()) if located.is_dir() else name
+
+
+def base_of_config(resolved: ResolvedConfig) -> str:
+    """`find_base` for the base that a config names, its relative paths seen from where the config is meant."""
+    name = resolved.values.model_name_or_path
+    return find_base(name, resolved.place(resolved.values.preprocessing_cache_dir).parent, resolved.locate(name))
 
 
 def require_base(name: str, located: Path) -> None:
@@ -161,6 +167,11 @@ def load_base(source: str, placement: Placement) -> Any:
             f"the base `{source}` cannot be loaded: {first_line(error)}",
             "set model_name_or_path to a complete model folder, a reachable name, or `tiny` for the embedded base",
         ) from error
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ModelError(
+            f"`{source}` holds an adapter (adapter_config.json), which transformers puts on its base by itself",
+            "set model_name_or_path to the base only, or to a folder without adapter_config.json",
+        )
     if placement.quantized:
         keep_differentiable(model)
     model.requires_grad_(False)

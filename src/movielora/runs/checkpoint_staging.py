@@ -15,7 +15,7 @@ from pathlib import Path
 
 from movielora.errors import WorkError
 from movielora.runs.checkpoints import inspect, list_checkpoints
-from movielora.runs.folder.written import entry_of, names, strangers_in
+from movielora.runs.folder.written import file_entry, names, strangers_in
 from movielora.runs.paths import MANIFEST_NAME, RunPaths
 from movielora.storage.atomic import write_json_atomically
 from movielora.storage.complete_folder import OWNER, make_working_folder, replace
@@ -130,7 +130,7 @@ def check_free_space(paths: RunPaths, expected_bytes: int = 0) -> None:
 
 def _write_manifest(folder: Path, step: int) -> None:
     files = {
-        str(path.relative_to(folder)): entry_of(path)
+        str(path.relative_to(folder)): file_entry(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in (MANIFEST_NAME, OWNER)
     }

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from movielora.errors import MovieloraError, RequestError, StoppedError, WorkError
+from movielora.errors import MovieloraError, RequestError, StoppedError, WorkError, shell_command
 from movielora.machine import logind
+from movielora.machine.launcher import launcher_variables
 from movielora.machine.signals import SignalHandlers
 from movielora.progress import Reporter
 from movielora.runs import run_guard
@@ -68,6 +69,7 @@ def start_detached(
     Raises what the child would have raised: OutputError when the folder is taken, and when the child dies first, its
     own reason with its own exit code.
     """
+    launcher_variables(os.environ)  # the child would refuse several processes, once it had a folder
     if name is not None:
         check_name(name)
     paths = RunPaths(Path(os.path.abspath(run_dir)))  # noqa: PTH100 - keeps symlinks
@@ -164,7 +166,7 @@ def _death(code: int, record: RunRecord | None, paths: RunPaths, log_start: int,
     if made_here and not paths.record.exists() and lock.probe(paths.lock) == "free":
         _remove_folder(paths)
     else:
-        next_step = next_step or f"read its output: movielora logs {paths.root}"
+        next_step = next_step or f"read its output: {shell_command('movielora', 'logs', paths.root)}"
     kind = {2: RequestError, 75: StoppedError}.get(code, WorkError)
     return kind(f"the run ended before its training began: {reason}", next_step)
 

@@ -28,24 +28,18 @@ ADAPTER_WEIGHTS_NAME = "adapter_model.safetensors"
 PROMPT_NAME = "prompt.json"
 ADAPTER_CONFIG_NAME = "adapter_config.json"
 
-# What a run, its tokenizer and a trainer of an earlier version write beside the files of `RunPaths`. Only names:
-# `folder/written.py` proves whose a file is.
+# What the end of a training and its tokenizer write beside the files of `RunPaths`. Only names: `folder/written.py`
+# proves whose a file is.
 _MODEL_FILES = (
     ADAPTER_WEIGHTS_NAME,
     ADAPTER_CONFIG_NAME,
     PROMPT_NAME,
-    "README.md",
     "added_tokens.json",
-    "all_results.json",
     "chat_template.jinja",
-    "eval_results.json",
     "merges.txt",
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",
-    "train_results.json",
-    TRAINER_STATE_NAME,
-    "training_args.bin",
     "vocab.json",
 )
 

@@ -90,7 +90,9 @@ def take_lock(paths: RunPaths) -> lock.FolderLock:
         if held is None and _end_orphans(paths):
             held = lock.FolderLock.acquire(paths.lock)
     except OSError as error:
-        raise OutputError(f"output_dir {paths.root} cannot be locked: {error.strerror}") from error
+        raise OutputError(
+            f"output_dir {paths.root} cannot be locked: {error.strerror}", "choose another: --set output_dir=…"
+        ) from error
     if held is None:
         raise live_run_error(paths)
     return held

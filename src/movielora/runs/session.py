@@ -13,14 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from movielora.errors import MovieloraError, RequestError, StoppedError
+from movielora.errors import InterruptedRunError, MovieloraError, RequestError, StoppedError, shell_command
 from movielora.machine.process_settings import private_files, take_variable
 from movielora.machine.signals import WaitingSignals
 from movielora.runs import run_guard
 from movielora.runs.checkpoint_staging import remove_leftovers
 from movielora.runs.folder.publish import place_files
 from movielora.runs.folder.written import FILES_KEY, WrittenByRun
-from movielora.runs.log_file import log_heading
+from movielora.runs.log_file import is_run_log, log_heading
 from movielora.runs.lookup.find import call_name
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import new_record
@@ -229,24 +229,34 @@ class RunSession:
         if error is None:  # it ended before the request could be carried out
             return None
         if self.stop.insisted and self.stop.signal == "SIGINT":
-            return KeyboardInterrupt()
+            said = f"interrupted a second time, without saving{self._kept_checkpoint()}"
+            return InterruptedRunError(said, self._resume_command())
         if isinstance(error, StopNow) or (self.stop.requested and not self._signals.training):
-            return StoppedError(self._stop_message(), f"continue with: movielora resume {self.call_name}")
+            return StoppedError(self._stop_message(), self._resume_command())
         return None
 
     def _stop_message(self) -> str:
         if not self._signals.training:
-            return f"{self.name} stopped while {self._heartbeat.get('phase')}"
-        return f"{self.name} stopped at once, without saving; its last checkpoint is kept"
+            return f"while {self._heartbeat.get('phase')}"
+        return f"at once, without saving{self._kept_checkpoint()}"
+
+    def _kept_checkpoint(self) -> str:
+        steps = [step for step, _ in self.paths.checkpoints()]
+        return f"; its checkpoint-{steps[-1]} is kept" if steps else "; it has no checkpoint yet"
+
+    def _resume_command(self) -> str:
+        return shell_command("movielora", "resume", self.call_name)
 
     def _record_ending(self, error: BaseException | None) -> None:
         match error:
             case None:
                 self.finish("finished")
+            case InterruptedRunError():
+                self.finish("interrupted", error.message, error.exit_code)
             case StoppedError():
                 self.finish("stopped", error.message, error.exit_code)
-            case KeyboardInterrupt():
-                self.finish("interrupted", "interrupted a second time, before a checkpoint was saved", 130)
+            case KeyboardInterrupt():  # where no handler could be set, outside the main thread
+                self.finish("interrupted", "interrupted", 130)
             case SystemExit():
                 code = error.code if isinstance(error.code, int) else int(error.code is not None)
                 self.finish("failed" if code else "finished", f"left with exit code {code}" if code else "", code)
@@ -260,8 +270,9 @@ class RunSession:
         """A detached run's traceback reaches its log by stderr; a foreground run keeps a copy for later."""
         if self.detached:
             return
+        has_heading = self.paths.log.is_file() and is_run_log(self.paths.log)
         with self.paths.log.open("a", encoding="utf-8") as log:
-            log.writelines([log_heading(), *traceback.format_exception(error)])
+            log.writelines([*([] if has_heading else [log_heading()]), *traceback.format_exception(error)])
 
     def _write_record(self) -> None:
         write_json_atomically(self.paths.record, self._record)

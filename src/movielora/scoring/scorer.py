@@ -19,7 +19,7 @@ from movielora.config import ResolvedConfig, resolve_config
 from movielora.config.paths import literal_path
 from movielora.errors import ConfigError
 from movielora.examples.example import Example
-from movielora.model.base import Placement, choose_placement, find_base, load_base, require_base
+from movielora.model.base import Placement, base_of_config, choose_placement, load_base, require_base
 from movielora.model.lora import base_of_adapter, load_adapter
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT, Reporter
@@ -83,9 +83,8 @@ class ScorerSetup:
         ModelError if base, tokenizer or device are not what the config asks for, DataError for a damaged prompt.json.
         """
         config = resolved.values
-        located = resolved.locate(config.model_name_or_path)
-        require_base(config.model_name_or_path, located)
-        source = find_base(config.model_name_or_path, resolved.place(config.preprocessing_cache_dir).parent, located)
+        require_base(config.model_name_or_path, resolved.locate(config.model_name_or_path))
+        source = base_of_config(resolved)
         tokenizer = load_tokenizer(source)
         spec = spec_of(resolved, adapter, system_prompt)
         if not own_kernels:

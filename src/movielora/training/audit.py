@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import ResolvedConfig
-from movielora.dataset.find import find_eval_file, find_test_file, find_train_file
+from movielora.dataset.find import find_columns, find_eval_file, find_test_file, find_train_file
 from movielora.errors import ConfigError, DataError, RequestError
 from movielora.examples.example import Example
 from movielora.examples.example_set import ExampleSet, sample_rows
@@ -105,7 +105,7 @@ def audit(request: AuditRequest, reporter: Reporter) -> Audit:
     if wrong or not request.percentiles:
         raise ConfigError(f"--percentiles {wrong[0] if wrong else ''}: give numbers from 0 to 100, such as 50,95")
     path = _split_file(request)
-    loader = ExampleLoader(reporter=reporter)
+    loader = ExampleLoader(reporter=reporter, columns=find_columns(request.resolved))
     spec = _spec(request, loader, path)
     examples = _sample(loader.showing(spec.history_len).open(path), request)
     shown = warn_of_shown_candidates(examples, reporter)
@@ -157,14 +157,12 @@ def _sample(examples: ExampleSet, request: AuditRequest) -> ExampleSet:
 def _measure_tokens(
     request: AuditRequest, examples: ExampleSet, spec: PromptSpec, reporter: Reporter
 ) -> tuple[NDArray[np.int64], list[ExampleTrace]]:
-    from movielora.model.base import find_base
+    from movielora.model.base import base_of_config
     from movielora.model.tokenizer import load_tokenizer
 
     config = request.resolved.values
     with reporter.phase("Loading tokenizer"):
-        cache_dir = Path(config.preprocessing_cache_dir).parent
-        located = request.resolved.locate(config.model_name_or_path)
-        tokenizer = load_tokenizer(find_base(config.model_name_or_path, cache_dir, located))
+        tokenizer = load_tokenizer(base_of_config(request.resolved))
         template = PromptTemplate(tokenizer, spec)
     tokens = tokenize_examples(examples, template, tokenizer, cutoff_len=_NO_CUTOFF, reporter=reporter)
     cutoff = request.cutoff_len or config.cutoff_len

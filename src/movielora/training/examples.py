@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from movielora.config import Config
 from movielora.dataset.find import TrainingSplits
 from movielora.errors import DataError
-from movielora.examples.example_set import sample_rows
+from movielora.examples.example_set import NO_LABEL, YES_LABEL, ExampleSet, Labels, sample_rows
 from movielora.examples.load import ExampleLoader
 from movielora.examples.shown_candidates import warn_of_shown_candidates
+from movielora.examples.timeline_examples import TimelineExamples
 from movielora.progress import Reporter
 from movielora.prompt.spec import PromptSpec
 from movielora.prompt.template import PromptTemplate
@@ -28,13 +29,17 @@ _MOST_CUT = 0.2
 
 @dataclass(frozen=True)
 class TrainingExamples:
-    """`train_rows` and `eval_rows` are the rows used, ascending; `spec` is what their prompts were rendered by."""
+    """`train_rows` and `eval_rows` are the rows used, ascending; `spec` is what their prompts were rendered by.
+
+    `eval_users` (eval rows,) numbers the user of each row, and is None if no user is known.
+    """
 
     spec: PromptSpec
     train: PromptTokens
     train_rows: NDArray[np.int64]
     evaluation: PromptTokens | None
     eval_rows: NDArray[np.int64]
+    eval_users: NDArray[np.int64] | None
 
 
 def load_examples(
@@ -47,7 +52,7 @@ def load_examples(
     cache_dir = Path(config.preprocessing_cache_dir)
     if clear_token_cache:
         reporter.note(f"Removed {clear_cache(cache_dir)} token caches from {cache_dir}")
-    loader = ExampleLoader(reporter=reporter)
+    loader = ExampleLoader(reporter=reporter, columns=files.columns)
     spec = PromptSpec.of_split(config, loader, files.train)
     loader = loader.showing(spec.history_len)  # of the evaluation's dataset too, which may be prepared otherwise
     template = PromptTemplate(tokenizer, spec)
@@ -66,12 +71,38 @@ def load_examples(
 
     train = load(files.train)
     evaluation = load(files.evaluation, like=train) if files.evaluation else None
+    eval_rows = sample_rows(len(evaluation or ()), config.max_eval_samples, config.seed)
+    users = user_numbers(loader.open(files.evaluation).select(eval_rows)) if files.evaluation else None
+    if evaluation is not None and config.best_metric == "uauc":
+        _check_uauc(evaluation.labels[eval_rows], users, files.evaluation)
     return TrainingExamples(
         template.spec,
         train,
         sample_rows(len(train), config.max_samples, config.seed),
         evaluation,
-        sample_rows(len(evaluation or ()), config.max_eval_samples, config.seed),
+        eval_rows,
+        users,
+    )
+
+
+def user_numbers(examples: ExampleSet) -> NDArray[np.int64] | None:
+    """A number for the user of each example, (examples,); a row without a user has one of its own. None if all have."""
+    if isinstance(examples, TimelineExamples):
+        return examples.timelines.user_index(examples.events).astype(np.int64)
+    names = [example.user for example in examples]
+    if all(name is None for name in names):
+        return None
+    known = {name: number for number, name in enumerate(dict.fromkeys(name for name in names if name is not None))}
+    return np.array([len(known) + row if name is None else known[name] for row, name in enumerate(names)])
+
+
+def _check_uauc(labels: Labels, users: NDArray[np.int64] | None, path: Path | None) -> None:
+    """Raises DataError if the evaluation rows define no uAUC: it is the AUC within users who have both answers."""
+    if users is not None and set(users[labels == YES_LABEL].tolist()) & set(users[labels == NO_LABEL].tolist()):
+        return
+    why = "names no users" if users is None else "has no user with both answers"
+    raise DataError(
+        f"`metric_for_best_model: uauc` cannot be computed: {path} {why}", "--set metric_for_best_model=auc"
     )
 
 

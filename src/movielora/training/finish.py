@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from movielora.config import Config
 from movielora.model.lora import load_adapter
 from movielora.progress import Reporter
-from movielora.prompt.token_sets import PromptTokens
 from movielora.runs.checkpoints import inspect
 from movielora.runs.paths import ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME, RunPaths
 from movielora.runs.session import RunSession
+from movielora.training.examples import TrainingExamples
 from movielora.training.loop.evaluation import evaluation_metrics
 
 # What a user of plain PEFT and transformers needs, out of a checkpoint.
@@ -63,8 +60,7 @@ def save_best(trainer: Any, config: Config, session: RunSession, reporter: Repor
 def score_saved(
     trainer: Any,
     saved: SavedAdapter,
-    evaluation: PromptTokens | None,
-    rows: NDArray[np.int64],
+    examples: TrainingExamples,
     paths: RunPaths,
     reporter: Reporter,
 ) -> dict[str, float]:
@@ -72,11 +68,12 @@ def score_saved(
 
     Warns if they are not what training gave for that step, so that a bad save cannot hide.
     """
+    evaluation, rows = examples.evaluation, examples.eval_rows
     if evaluation is None:
         return {}
     with reporter.phase("Scoring the saved adapter", len(rows), "examples") as phase:
         scorer = trainer.scorer(load_adapter(trainer.model.unload(), paths.root))
-        metrics = evaluation_metrics(scorer, evaluation, rows, phase.advance)
+        metrics = evaluation_metrics(scorer, evaluation, rows, phase.advance, examples.eval_users)
     found = {f"eval_{name}": value for name, value in metrics.items()}
     _compare_with_training(found, saved.step, trainer.state.log_history, reporter)
     return found

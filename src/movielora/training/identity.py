@@ -25,7 +25,7 @@ def run_identity(config: Config, files: TrainingSplits, base: str) -> dict[str, 
 
     Raises DataError if the data cannot be read.
     """
-    loader = ExampleLoader()
+    loader = ExampleLoader(columns=files.columns)
     spec = PromptSpec.of_split(config, loader, files.train)
     return {
         "training data": loader.content_hash(files.train),

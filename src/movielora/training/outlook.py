@@ -18,12 +18,11 @@ from movielora.dataset.find import find_dataset
 from movielora.errors import RequestError
 from movielora.examples.example_set import ExampleSet
 from movielora.examples.load import ExampleLoader
-from movielora.machine.disk import free_bytes
 from movielora.machine.gpu import Gpu
 from movielora.machine.units import GIB
 from movielora.model import tiny
 from movielora.model.estimates.download import BaseDownload, plan_download
-from movielora.model.estimates.memory import Setup, Shape, estimate
+from movielora.model.estimates.memory import Setup, Shape, estimate, setup_of
 from movielora.model.estimates.recommendation import recommend
 from movielora.model.estimates.speed import EVALUATION_SHARE, Hardware, gpu_hardware, hardware_here, seconds_per_example
 from movielora.progress import Reporter
@@ -31,6 +30,7 @@ from movielora.prompt.lengths import count_characters
 from movielora.prompt.spec import PromptSpec
 from movielora.runs.lookup.find import DEFAULT_ROOT
 from movielora.runs.status.pace import Pace, measured_pace
+from movielora.storage.disk import free_bytes
 from movielora.training.steps import planned_steps
 
 # MovieLens latest-small as `prepare` splits it; what a plan is made for while the data is not there.
@@ -39,8 +39,11 @@ _USUAL_EXAMPLES, _USUAL_TOKENS = 78_271, 355
 # tokenizer; the embedded base's has 0.55 there and 0.35 on the synthetic ratings that it was made for.
 _TOKENS_OF_A_CHARACTER, _TOKENS_OF_A_CHARACTER_TINY = 0.425, 0.45
 _ROWS_MEASURED = 2000
+_MOST_LOST_SECONDS = 1800.0
 # tokenizer.json of Qwen3, which is in every checkpoint.
 _TOKENIZER_BYTES = 11_500_000
+# Of a checkpoint: random state, schedule, settings, headers.
+_SMALL_FILES = 60_000
 # Trainings are as fast as one another only if all of these are the same.
 _SPEED_KEYS = (
     "model_name_or_path", "use_qlora", "bf16", "fp16", "flash_attn", "enable_liger_kernel", "torch_compile",
@@ -100,6 +103,13 @@ class Outlook:
     @property
     def lost_seconds(self) -> float:
         return min(self.save_steps, self.steps) * self.duration.step_seconds
+
+    @property
+    def wise_save_steps(self) -> int | None:
+        """Steps between checkpoints with which a crash loses half an hour at most; None if it does already."""
+        if self.lost_seconds <= _MOST_LOST_SECONDS:
+            return None
+        return max(1, int(_MOST_LOST_SECONDS / self.duration.step_seconds))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -177,8 +187,9 @@ def look_ahead(resolved: ResolvedConfig, work: Work, shape: Shape, setup: Setup,
     )
 
 
-def on_shown_gpus(config: Config, work: Work, shape: Shape, setup: Setup) -> list[tuple[Hardware, float]]:
+def on_shown_gpus(config: Config, work: Work, shape: Shape) -> list[tuple[Hardware, float]]:
     """(GPU, estimated seconds) of the training on some usual cards, with the settings recommended for their memory."""
+    setup = setup_of(config, "cuda", bf16_is_fast=True)
     found = []
     for name, memory in SHOWN_GPUS:
         chosen = recommend(shape, setup, memory, config.rows_per_step).setup
@@ -211,7 +222,7 @@ def _disk(resolved: ResolvedConfig, shape: Shape, setup: Setup, steps: int, eval
     config = resolved.values
     parts = estimate(shape, setup).parts
     tokenizer = _tokenizer_bytes(resolved)
-    checkpoint = parts["adapters"] + parts["optimizer"] + tokenizer
+    checkpoint = parts["adapters"] + parts["optimizer"] + tokenizer + _SMALL_FILES
     made = steps // config.save_steps + evaluations + 1
     count = made if config.save_total_limit is None else min(config.save_total_limit + 1, made)
     run = count * checkpoint + parts["adapters"] + tokenizer

@@ -55,7 +55,7 @@ def plan_training(resolved: ResolvedConfig, reporter: Reporter = SILENT) -> Trai
     `problem`; it is raised if without the base there is no plan.
     """
     files = find_dataset(resolved)
-    loader = ExampleLoader(resolved.values.prompt_history_len, reporter)
+    loader = ExampleLoader(resolved.values.prompt_history_len, reporter, files.columns)
     train = loader.open(files.train)
     evaluation = loader.open(files.evaluation) if files.evaluation else None
     problem = _problem(resolved)

@@ -40,13 +40,13 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Measure how long the examples are before you train."""
-    from movielora.config import resolve_config
     from movielora.console.data.audit_view import show_audit
+    from movielora.runs.lookup.run_config import read_config
     from movielora.training.audit import AuditRequest
     from movielora.training.audit import audit as run_audit
 
     request = AuditRequest(
-        resolve_config(config, overrides),
+        read_config(config, overrides),
         split.value,
         max_samples,
         char_only,

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from movielora.config import resolve_config
 from movielora.console.machine import doctor_view
 from movielora.console.output import emit_json
 from movielora.console.reporting import reporter
 from movielora.doctor.examine import examine
 from movielora.doctor.failures import read_errors, read_given
 from movielora.doctor.wheel import Description, ask_server, choose_and_check, describe_machine
+from movielora.runs.lookup.run_config import read_config
 
 app = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode=None)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -44,7 +44,7 @@ def doctor(
         found = read_errors(read_given(errors))
         emit_json(found.as_json()) if json else doctor_view.show_explanations(found)
         return
-    diagnosis = examine(resolve_config(config) if config else None, only or (), reporter())
+    diagnosis = examine(read_config(config) if config else None, only or (), reporter())
     emit_json(diagnosis.as_json()) if json else doctor_view.show_diagnosis(diagnosis, verbose=verbose or bool(only))
     if diagnosis.failed(strict=strict):
         raise typer.Exit(1)

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from movielora.commands.parameters import Overrides
-from movielora.config import resolve_config
 from movielora.console import output, reporting
 from movielora.console.machine import fit_view
 from movielora.doctor.fit import fit_config
+from movielora.runs.lookup.run_config import read_config
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -24,5 +24,5 @@ def fit(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Estimate the memory a training needs, what to set so that it fits, and what it costs."""
-    found = fit_config(resolve_config(config, overrides), memory, reporting.reporter())
+    found = fit_config(read_config(config, overrides), memory, reporting.reporter())
     output.emit_json(found.as_json()) if as_json else fit_view.show_fit(found)

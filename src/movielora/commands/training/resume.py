@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import chdir
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -34,11 +35,10 @@ def resume(
         started = start_detached(argv, paths.root, reporting.reporter(), mode="resume")
         output.emit_json(started.to_json()) if as_json else show_detached(started)
         return
-    from movielora.console.training.train_view import show_result
+    from movielora.console.training.train_view import show_training
     from movielora.training.resume import recorded_config, recorded_folder
     from movielora.training.train import TrainRequest, train_run
 
     with chdir(recorded_folder(paths)):  # its config's relative paths were meant from there
         request = TrainRequest(recorded_config(paths), mode="resume", extra_epochs=extra_epochs)
-        result = train_run(request, reporting.reporter())
-    output.emit_json(result.to_json()) if as_json else show_result(result)
+        show_training(lambda shown, log: train_run(replace(request, log=log), shown), as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +43,7 @@ def train(
     """Train a LoRA adapter, evaluate it during training, and keep the best."""
     from movielora.config import resolve_config
     from movielora.console.training.detach_view import show_detached
-    from movielora.console.training.train_view import show_plan, show_result
+    from movielora.console.training.train_view import show_plan, show_training
     from movielora.runs.detach import child_argv, start_detached
     from movielora.training.plan import plan_training
     from movielora.training.train import TrainRequest, train_run
@@ -69,8 +70,7 @@ def train(
         extra_epochs=extra_epochs,
         clear_cache=clear_cache,
     )
-    result = train_run(request, reporter)
-    output.emit_json(result.to_json()) if as_json else show_result(result)
+    show_training(lambda shown, log: train_run(replace(request, log=log), shown), as_json=as_json)
 
 
 def _mode(*, resume: bool, overwrite: bool, extra_epochs: float) -> StartMode:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from movielora.doctor.check import Check, failure, ok, warning
-from movielora.machine.disk import existing_parent, free_bytes
 from movielora.machine.units import GIB
+from movielora.storage.disk import existing_parent, free_bytes
 
 # A run of Qwen3-0.6B keeps three adapters with optimiser state, 0.4 GB; the base itself is 1.5 GB in the cache.
 _COMFORTABLE, _LEAST = 5 * GIB, GIB

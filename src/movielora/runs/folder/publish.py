@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from movielora.errors import WorkError, shell_command
-from movielora.runs.folder.written import WrittenByRun, entry_of, names
+from movielora.runs.folder.written import WrittenByRun, file_entry, names
 from movielora.runs.paths import ADAPTER_WEIGHTS_NAME, RunPaths
 from movielora.storage.atomic import sync
 from movielora.storage.complete_folder import OWNER, move_entries
@@ -32,6 +32,6 @@ def place_files(paths: RunPaths, staged: Path, list_files: Callable[[Mapping[str
         )
     for path in files:
         sync(path)
-    list_files({path.relative_to(staged).as_posix(): entry_of(path) for path in files})
+    list_files({path.relative_to(staged).as_posix(): file_entry(path) for path in files})
     move_entries(files, staged, paths.root)
     sync(paths.root)

@@ -29,6 +29,8 @@ FILES_KEY = "files"
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)\.(.+)\.(\d+)\.\d+")
 # A writer rounds the time in the name down, and clocks of a record and a name are read one after the other.
 _CLOCK_SECONDS = 2.0
+# `compare` writes there by a config whose run was never trained; a run neither writes nor removes it.
+_COMPARISON = "comparison"
 
 
 class WrittenByRun:
@@ -65,7 +67,7 @@ class WrittenByRun:
             return []
         if not self.has_record:
             inside = [path for path in self._paths.root.iterdir() if not path.name.startswith(".")]
-            return sorted(path.name for path in inside if not self._is_log(path))
+            return sorted(path.name for path in inside if not self._is_log(path) and path.name != _COMPARISON)
         named = [path for path in self._paths.known_files() if _exists(path) and not self.proves(path)]
         found = [str(path.relative_to(self._paths.root)) for path in named]
         if _exists(self._paths.tensorboard) and not _is_folder(self._paths.tensorboard):
@@ -79,7 +81,7 @@ class WrittenByRun:
         if self._has_list:
             return self._listed
         found = [path for path in self._paths.known_files() if path not in self._own() and self.proves(path)]
-        return {path.name: entry_of(path) for path in found}
+        return {path.name: file_entry(path) for path in found}
 
     def proves(self, path: Path) -> bool:
         """Whether the run wrote this file as it is now, or it is a file that only a run can have written."""
@@ -106,6 +108,8 @@ class WrittenByRun:
     def _is_log(self, path: Path) -> bool:
         if path != self._paths.log or path.is_symlink() or not path.is_file():
             return False
+        if path.stat().st_size == 0:  # nothing of anybody's
+            return True
         # Earlier versions gave a log no heading, and wrote one in the background, or for a traceback.
         earlier = self.has_record and not self._has_list
         return is_run_log(path) or (earlier and self._record.get("detached") is True) or _is_traceback(path, earlier)
@@ -113,13 +117,15 @@ class WrittenByRun:
     def _is_listed(self, path: Path) -> bool:
         entry = fields.mapping(self._listed.get(path.relative_to(self._paths.root).as_posix()))
         # `replaces`: a process killed while it put the new file in its place left the old one there.
-        return bool(entry) and any(is_entry(path, each) for each in (entry, fields.mapping(entry.get("replaces"))))
+        return bool(entry) and any(
+            is_listed_file(path, each) for each in (entry, fields.mapping(entry.get("replaces")))
+        )
 
     def _is_of_earlier_version(self, path: Path) -> bool:
         if path == self._paths.config:
             return _is_config_of(path, fields.mapping(self._record.get("config")))
         entries = [fields.mapping(files[path.name]) for files in self._manifests if path.name in files]
-        if any(is_entry(path, entry) for entry in entries):
+        if any(is_listed_file(path, entry) for entry in entries):
             return True
         twins = [folder / path.name for _, folder in self._paths.checkpoints()]
         return path.name == ADAPTER_WEIGHTS_NAME and any(_same_tensors(path, twin) for twin in twins if twin.is_file())
@@ -132,12 +138,12 @@ class WrittenByRun:
         return [path for path in sorted(folder.iterdir()) if any(_is_events_of(path, each) for each in attempts)]
 
 
-def entry_of(path: Path) -> dict[str, Any]:
+def file_entry(path: Path) -> dict[str, Any]:
     """Size and SHA-256 of a file, as run.json and manifests list them. Raises OSError."""
     return {"size": path.stat().st_size, "sha256": file_digest(path)}
 
 
-def is_entry(path: Path, entry: Mapping[str, Any]) -> bool:
+def is_listed_file(path: Path, entry: Mapping[str, Any]) -> bool:
     """Whether a file is the listed one, byte for byte. Raises OSError."""
     return path.stat().st_size == entry.get("size") and file_digest(path) == entry.get("sha256")
 
@@ -173,7 +179,7 @@ def _has_keys(path: Path, *keys: str) -> bool:
 def _is_metrics(path: Path) -> bool:
     """Every whole line is a row with step and time; a last one may be cut short."""
     with path.open("rb") as file:
-        return all(_is_row(line) for line in file if line.endswith(b"\n"))
+        return all(_is_row(line) if line.endswith(b"\n") else line.startswith(b'{"time": ') for line in file)
 
 
 def _is_row(line: bytes) -> bool:

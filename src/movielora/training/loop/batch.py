@@ -11,7 +11,7 @@ import psutil
 
 from movielora.config import ResolvedConfig
 from movielora.errors import WorkError
-from movielora.machine.gpu import read_gpus
+from movielora.machine.gpu import visible_gpus
 from movielora.model.base import Device, bf16_is_fast
 from movielora.model.estimates.memory import find_shape, setup_of
 from movielora.model.estimates.recommendation import largest_batch
@@ -49,7 +49,7 @@ def _free_memory() -> tuple[Device, int]:
 
     if not torch.cuda.is_available():
         return "cpu", psutil.virtual_memory().available
-    gpus = read_gpus()
+    gpus = visible_gpus()
     first = gpus[0] if gpus else None
     if first and first.memory_total_bytes is not None and first.memory_used_bytes is not None:
         return "cuda", first.memory_total_bytes - first.memory_used_bytes
