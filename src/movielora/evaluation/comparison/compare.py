@@ -18,7 +18,7 @@ from movielora.evaluation.comparison.inputs import (
 )
 from movielora.evaluation.comparison.passes import Pass, join_passes, plan_passes, score_pass, stops_resumable
 from movielora.evaluation.comparison.provenance import provenance
-from movielora.evaluation.comparison.reopen import Listening, made_from, remember, reopen
+from movielora.evaluation.comparison.reopen import Listening, made_from, record_source, reopen
 from movielora.evaluation.comparison.request import (
     AdapterAndBase,
     BasePrecision,
@@ -63,7 +63,7 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
         return finished
     source = made_from(request, files)
     comparison = _score_and_measure(request, files, folder, heard)
-    remember(folder, source, comparison, heard.warnings)
+    record_source(folder, source, comparison, heard.warnings)
     return comparison
 
 

@@ -67,7 +67,9 @@ def reopen(request: CompareRequest, files: SplitFiles, reporter: Listening) -> d
     return read_comparison(folder) | {"output_dir": str(folder.root)}
 
 
-def remember(folder: ComparisonFolder, source: dict[str, Any], comparison: dict[str, Any], warnings: list[str]) -> None:
+def record_source(
+    folder: ComparisonFolder, source: dict[str, Any], comparison: dict[str, Any], warnings: list[str]
+) -> None:
     """Write beside a finished comparison what it was made from: `source` is what `made_from` gave before it began."""
     value = {"from": source, "files": _hashes(folder), "rows": comparison["samples"], "warnings": warnings}
     write_json(folder.made_from, value)
