@@ -15,11 +15,13 @@ from movielora.errors import DataError
 from movielora.examples.example_set import sample_rows
 from movielora.examples.load import ExampleLoader
 from movielora.progress import Reporter
+from movielora.prompt.asked_words import with_common_texts
 from movielora.prompt.spec import PromptSpec
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.token_cache import clear_cache
 from movielora.prompt.token_sets import PromptTokens
 from movielora.prompt.tokenize import tokenize_split
+from movielora.prompt.trained_on import TrainedOn, rows_of_training
 
 # More rows than this losing history to the cutoff means the cutoff is wrong, not the rows.
 _MOST_CUT = 0.2
@@ -27,9 +29,11 @@ _MOST_CUT = 0.2
 
 @dataclass(frozen=True)
 class TrainingExamples:
-    """`train_rows` and `eval_rows` are the rows used, ascending; `spec` is what their prompts were rendered by."""
+    """`train_rows` and `eval_rows` are the rows used, ascending; `spec` is what their prompts were rendered by, and
+    `trained_on` what is recorded of them."""
 
     spec: PromptSpec
+    trained_on: TrainedOn
     train: PromptTokens
     train_rows: NDArray[np.int64]
     evaluation: PromptTokens | None
@@ -39,7 +43,7 @@ class TrainingExamples:
 def load_examples(
     config: Config, files: TrainingSplits, tokenizer: Any, reporter: Reporter, *, clear_token_cache: bool = False
 ) -> TrainingExamples:
-    """Tokenize both splits by the config's prompt spec.
+    """Tokenize both splits by the config's prompt spec; texts that all training rows bring become the spec's.
 
     Raises DataError if they cannot be read, an example does not fit, or too many lose history to the cutoff.
     """
@@ -48,6 +52,9 @@ def load_examples(
         reporter.note(f"Removed {clear_cache(cache_dir)} token caches from {cache_dir}")
     loader = ExampleLoader(reporter=reporter)
     spec = PromptSpec.of_config(config, loader.dataset_history_len(files.train))
+    with reporter.phase("Recording the rows"):
+        trained_on = rows_of_training(config, files, loader, spec)
+    spec = with_common_texts(spec, trained_on.words)
     loader = loader.showing(spec.history_len)  # of the evaluation's dataset too, which may be prepared otherwise
     template = PromptTemplate(tokenizer, spec)
 
@@ -63,6 +70,7 @@ def load_examples(
     evaluation = load(files.evaluation, like=train) if files.evaluation else None
     return TrainingExamples(
         template.spec,
+        trained_on,
         train,
         sample_rows(len(train), config.max_samples, config.seed),
         evaluation,

@@ -32,6 +32,7 @@ from movielora.scoring.kernels import other_kernels
 from movielora.training.examples import TrainingExamples, load_examples
 from movielora.training.identity import run_identity
 from movielora.training.loop.batch import StepDown, settle_batch
+from movielora.training.record import record_training
 from movielora.training.result import TrainResult
 from movielora.training.resume import (
     ResumePlan,
@@ -164,6 +165,7 @@ def _train(work: _Work) -> TrainResult:
     )
     steps = planned_steps(work.config, len(examples.train_rows))
     write_prompt_file(work.session.paths.root, examples.spec)
+    record_training(work.session, examples.trained_on, work.files, work.base)
     trainer = _build_trainer(work, placement, tokenizer, examples, steps)
     _run_trainer(trainer, steps, work)
     if work.session.stop.requested:
