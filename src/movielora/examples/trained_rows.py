@@ -105,19 +105,13 @@ class TrainedRows:
         """
         kinds = {kind: self._of(use, kind) for kind in KINDS}
         found = rows.has_event & _is_in(rows.event, kinds["event"])
-        open_to_question = ~rows.has_event
-        for is_text, kind, other in ((False, "films", "text"), (True, "text", "films")):
-            mine = rows.is_text == is_text
-            found |= mine & _is_in(rows.question, kinds[kind])
-            found |= mine & open_to_question & _is_in(rows.question >> _CUT, kinds[f"{kind}_of_event"])
-        others = {False: ("text", "text_of_event"), True: ("films", "films_of_event")}
+        no_event = ~rows.has_event
         unknown = np.zeros(len(rows), dtype=bool)
-        for is_text, (kind, of_event) in others.items():
-            mine = rows.is_text == is_text
-            if len(kinds[kind]):
-                unknown |= mine
-            if len(kinds[of_event]):
-                unknown |= mine & open_to_question
+        for mine, kind, other in ((~rows.is_text, "films", "text"), (rows.is_text, "text", "films")):
+            found |= mine & _is_in(rows.question, kinds[kind])
+            found |= mine & no_event & _is_in(rows.question >> _CUT, kinds[f"{kind}_of_event"])
+            unknown |= mine & (len(kinds[other]) > 0)
+            unknown |= mine & no_event & (len(kinds[f"{other}_of_event"]) > 0)
         return found, unknown & ~found
 
     def count(self, use: Use = "train") -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
 
 from movielora.errors import ModelError
+from movielora.model.hub import config_file, is_cached, is_hub_name
 
 # The format's own limit.
 _MOST_HEADER_BYTES = 100_000_000
@@ -107,6 +109,21 @@ def base_hash(base: str) -> str:
             except OSError as error:
                 raise ModelError(f"{path} cannot be read: {error.strerror}", "download the model again") from None
     return digest.hexdigest()
+
+
+def hash_if_here(base: str) -> str:
+    """`base_hash` of a folder, or of a Hugging Face name whose weights are in the cache; else the name itself.
+
+    Raises ModelError if a file cannot be read.
+    """
+    if is_hub_name(base) and not Path(base).is_dir() and is_cached(base):
+        return base_hash(str(config_file(base).parent))
+    return base_hash(base)
+
+
+def is_base_hash(identity: str) -> bool:
+    """Whether an identity is a hash, not a name."""
+    return re.fullmatch(r"[0-9a-f]{64}", identity) is not None
 
 
 def _update(digest: hashlib._Hash, path: Path) -> None:

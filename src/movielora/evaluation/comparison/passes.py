@@ -11,6 +11,7 @@ from movielora.evaluation.comparison.request import AdapterAndBase, CompareReque
 from movielora.evaluation.saved.folder import ComparisonFolder, write_lines
 from movielora.examples.example_set import ExampleSet
 from movielora.progress import Reporter
+from movielora.scoring.log_odds import Ints
 from movielora.scoring.predict import ADAPTER_OFF, ADAPTER_ON, CONTROLS, Condition, is_complete, predict
 from movielora.scoring.predictions import read_predictions
 from movielora.scoring.score_table import ADAPTER, BASE, Roles, free_name
@@ -25,6 +26,11 @@ class Pass:
     columns: Mapping[str, Condition]
     output: Path
     eval_output: Path
+
+    @property
+    def judged(self) -> str:
+        """The column of the adapter itself."""
+        return next(name for name, condition in self.columns.items() if condition is ADAPTER_ON)
 
     @property
     def eval_columns(self) -> dict[str, Condition]:
@@ -55,8 +61,11 @@ def score_pass(
     examples: ExampleSet,
     on_eval: ExampleSet | None,
     reporter: Reporter,
+    numbers: Ints,
 ) -> None:
     """Load the models of one pass, and score the test rows and the evaluation rows, as far as they are not scored.
+
+    `numbers` (examples,) are the test rows' numbers in their file.
 
     Raises ModelError, DataError or OutputError.
     """
@@ -66,8 +75,9 @@ def score_pass(
     scorer = setup.load(each.adapter, reporter)
     chunk = kind.resolved.values.inference.chunk_size
     result = predict(
-        scorer, examples, each.output, each.columns, mode=request.mode, chunk_size=chunk, reporter=reporter
-    )
+        scorer, examples, each.output, each.columns,
+        mode=request.mode, chunk_size=chunk, reporter=reporter, numbers=numbers,
+    )  # fmt: skip
     if result.rows_before:
         reporter.note(f"{result.rows_before:,} rows were scored already")
     if result.rows_cut:
@@ -85,5 +95,5 @@ def join_passes(passes: Sequence[Pass], folder: ComparisonFolder) -> None:
         ([each.eval_output for each in passes], folder.eval_predictions),
     ):
         if all(part.exists() for part in parts):
-            records = [read_predictions(part).records for part in parts]
+            records = [read_predictions(part, sample=True).records for part in parts]
             write_lines(joined, [first | second for first, second in zip(*records, strict=True)])

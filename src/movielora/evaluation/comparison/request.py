@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from movielora.config import ResolvedConfig, resolve_config
-from movielora.errors import ConfigError, ModelError
-from movielora.model.lora import base_of_adapter
+from movielora.errors import ConfigError, ModelError, shell_command
+from movielora.model.lora import are_one_base, base_identity, base_of_adapter
 from movielora.scoring.predict import Mode
 from movielora.scoring.scorer import adapter_of_config
 
@@ -65,7 +65,8 @@ class ExternalOnly:
 @dataclass(frozen=True)
 class CompareRequest:
     """What the user asked for; None takes the default: the dataset's test rows, the folder of the kind, all rows, the
-    config's batch. `beside` is a file of external scores that are shown beside the models."""
+    config's batch. `beside` is a file of external scores that are shown beside the models. `allow_overlap` and
+    `as_they_are` insist on rows that a run was trained on, and on rows in words that it was not trained with."""
 
     kind: AdapterAndBase | TwoRuns | ExternalOnly
     beside: Path | None = None
@@ -77,6 +78,8 @@ class CompareRequest:
     mode: Mode = "score"
     overwrite: bool = False
     calibrate: bool = True
+    allow_overlap: bool = False
+    as_they_are: bool = False
 
     @property
     def folder(self) -> Path:
@@ -84,7 +87,7 @@ class CompareRequest:
 
     @property
     def most_rows(self) -> int | None:
-        """How many of the first rows are compared; None: all."""
+        """How many rows are compared, a sample over users; None: all."""
         if self.max_samples or isinstance(self.kind, ExternalOnly):
             return self.max_samples
         return self.kind.resolved.values.inference.max_samples
@@ -139,9 +142,10 @@ def _saved_config(run: Path) -> ResolvedConfig:
 
 
 def _require_one_base(runs: Sequence[Path]) -> None:
-    bases = {base_of_adapter(run) for run in runs}
-    if len(bases) > 1:
+    """Two paths may lead to one base: the weights decide. What cannot be known is reported when an adapter loads."""
+    one, two = runs
+    if are_one_base(base_identity(one), base_identity(two)) is False:
         raise ModelError(
-            f"{' and '.join(map(str, runs))} are adapters of different bases ({', '.join(sorted(bases))})",
-            "compare each with its own base: movielora compare RUN",
+            f"{one} and {two} are adapters of different bases ({base_of_adapter(one)}, {base_of_adapter(two)})",
+            f"compare each with its own base: {shell_command('movielora', 'compare', one)}",
         )

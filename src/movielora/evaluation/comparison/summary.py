@@ -16,6 +16,7 @@ from movielora.evaluation.baselines.row_facts import RowFacts
 from movielora.evaluation.comparison.columns import Column, baseline_columns, best_baseline, scored_columns
 from movielora.evaluation.comparison.figures import answer_warnings, column_entry, difference_entry
 from movielora.evaluation.comparison.verdict import Difference, decide
+from movielora.evaluation.judged.fair_test import FairTest
 from movielora.evaluation.metrics.bootstrap import Draws, Resampling, Scored, draw_metrics
 from movielora.evaluation.metrics.calibration import reliability
 from movielora.evaluation.metrics.formulas import ANSWER_METRICS, ECE_BINS, all_metrics
@@ -80,12 +81,15 @@ def summarise(
     on_eval: ScoreTable | None = None,
     runs: Collection[str] = (),
     genres: dict[str, tuple[str, ...]] | None = None,
+    sample: dict[str, Any] | None = None,
+    fair_test: FairTest | None = None,
     reporter: Reporter = SILENT,
 ) -> Summary:
     """Every figure of a comparison of the columns of `table` and the baselines of `facts`.
 
     `on_eval` holds columns on the evaluation split; `runs` are the columns that are runs by their names; `genres` is
-    by movie_id, as text. Raises DataError if the table is of other rows than the facts.
+    by movie_id, as text. `sample` and `fair_test` say which rows these are. Raises DataError if the table is of other
+    rows than the facts.
     """
     require_same_rows(table, facts)
     labels = table.labels
@@ -105,7 +109,7 @@ def summarise(
         "roles": roles.to_json(),
         **{key: _at_a_glance(measured.points[key]) for key in (BASE, ADAPTER) if key in columns},
         "buckets": count_buckets(labels, reference, candidate),
-        **_verdict(measured, best, difference, resampling),
+        **_verdict(measured, best, difference, resampling, fair_test.verdict_note() if fair_test else ""),
         "models": _entries(measured),
         "difference": difference,
         "mcnemar": mcnemar_exact((reference > 0) == labels, (candidate > 0) == labels),
@@ -114,6 +118,8 @@ def summarise(
         "data": {
             **_rows_section(labels, users, resampling, why_rows),
             **_facts_section(facts, best, chosen_on),
+            "sample": sample,
+            "training": fair_test.to_json() if fair_test else None,
             "slices_hidden": hidden,
             "models": _warnings(measured),
         },
@@ -253,7 +259,7 @@ def _calibration(measured: _Measured, best: str | None) -> dict[str, Any]:
 
 
 def _verdict(
-    measured: _Measured, best: str | None, difference: dict[str, Any], resampling: Resampling
+    measured: _Measured, best: str | None, difference: dict[str, Any], resampling: Resampling, note: str
 ) -> dict[str, Any]:
     against_best = difference["candidate_minus_best_baseline"]
     found = decide(
@@ -271,7 +277,7 @@ def _verdict(
         "against_reference": found.against_reference,
         "against_best_baseline": found.against_baseline,
     }
-    return {"verdict": found.sentence, "verdict_detail": detail}
+    return {"verdict": f"{found.sentence}{note}", "verdict_detail": detail}
 
 
 def _row_columns(ways: list[Slicing], baselines: dict[str, Column], best: str | None) -> dict[str, Any]:
