@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from movielora.config import ResolvedConfig, resolve_config
 from movielora.errors import ConfigError
 from movielora.examples.example import Example
+from movielora.model import tiny
 from movielora.model.base import Placement, choose_placement, find_base, load_base
 from movielora.model.folder import hash_if_here
 from movielora.model.lora import are_one_base, base_identity, base_of_adapter, load_adapter
@@ -129,7 +130,7 @@ class ScorerSetup:
         same = are_one_base(base_identity(adapter), hash_if_here(self.source))
         if same is None:
             reporter.warn(
-                f"the adapter was trained on {named}; whether {self.source}, on which it is scored, is the same base is "
+                f"the adapter was trained on {named}; whether {self.source}, on which it is scored, is that base is "
                 "not known"
             )
         elif not same:
@@ -220,11 +221,12 @@ def config_of_run(run: Path) -> ResolvedConfig:
 def spec_of(resolved: ResolvedConfig, adapter: Path | None, system_prompt: str | None = None) -> PromptSpec:
     """The prompt spec that the adapter was trained with: its own prompt.json, else its own config's.
 
-    Without either it is that of a base that `merge` made, else `resolved`'s. `system_prompt` replaces its text. Raises ConfigError if `resolved` asks for another prompt than the saved one,
-    DataError if the saved one is damaged or of another version.
+    Without either it is that of a base that `merge` made, else `resolved`'s. `system_prompt` replaces its text. Raises
+    ConfigError if `resolved` asks for another prompt than the saved one, DataError if the saved one is damaged or of
+    another version.
     """
     has_config = adapter is not None and (adapter / "config.yaml").is_file()
-    base = resolved.locate(resolved.values.model_name_or_path)
+    base = _base_folder(resolved)
     folder = next((each for each in (adapter, None if has_config else base) if each and _has_prompt(each)), None)
     saved = None if folder is None else read_prompt_file(folder)
     if saved is not None and folder is not None:
@@ -233,6 +235,12 @@ def spec_of(resolved: ResolvedConfig, adapter: Path | None, system_prompt: str |
         resolved = config_of_run(adapter)
     spec = saved or PromptSpec.of_config(resolved.values)
     return spec if system_prompt is None else spec.replacing("system", system_prompt)
+
+
+def _base_folder(resolved: ResolvedConfig) -> Path | None:
+    """The base, if it is a folder of the user's."""
+    name = resolved.values.model_name_or_path
+    return None if name == tiny.NAME else resolved.locate(name)
 
 
 def _has_prompt(folder: Path) -> bool:

@@ -29,7 +29,7 @@ from movielora.evaluation.features.genres import read_genres
 from movielora.evaluation.judged.fair_test import AskedRun, FairTest, examine_fairness, untrained
 from movielora.evaluation.judged.sample import ChosenRows, choose_rows
 from movielora.evaluation.saved.comparison_json import roles_of
-from movielora.evaluation.saved.example_rows import rows_to_show
+from movielora.evaluation.saved.example_rows import first_rows
 from movielora.evaluation.saved.folder import ComparisonFolder, write_json
 from movielora.examples.example_set import ExampleSet, Rows
 from movielora.examples.load import ExampleLoader
@@ -132,7 +132,7 @@ def examples_to_show(request: CompareRequest, comparison: dict[str, Any]) -> lis
     kind = request.kind
     inference = InferenceConfig() if isinstance(kind, ExternalOnly) else kind.resolved.values.inference
     folder = ComparisonFolder(Path(comparison["output_dir"]))
-    return rows_to_show(folder.predictions, inference.show_examples, roles_of(comparison))
+    return first_rows(folder.predictions, inference.show_examples, roles_of(comparison))
 
 
 def _setup(

@@ -148,10 +148,10 @@ def require_same_rows(table: ScoreTable, facts: RowFacts) -> None:
             "the folder belongs to another dataset",
             "give the test file it was made from, or another --output-dir",
         )
-    for row, record in zip(table.rows.tolist(), table.records, strict=True):
+    for place, (row, record) in enumerate(zip(table.rows.tolist(), table.records, strict=True)):
         expected, found = facts.candidates[row], record.get("candidate_title")
         same_film = expected is None or found is None or expected.split() == str(found).split()
-        if not same_film or bool(facts.labels[row]) != bool(table.labels[row]):
+        if not same_film or bool(facts.labels[row]) != bool(table.labels[place]):
             raise DataError(
                 f"{table.path} row {row} is not row {row} of the test file (another film or answer): "
                 "the folder belongs to another dataset",

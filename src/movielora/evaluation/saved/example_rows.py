@@ -48,7 +48,7 @@ def question_of(record: dict[str, Any]) -> Question:
     return Question(user, candidate, tuple(film.title for film in films), ratings if rated else None, None)
 
 
-def rows_to_show(path: Path, most: int, roles: Roles) -> list[dict[str, Any]]:
+def first_rows(path: Path, most: int, roles: Roles) -> list[dict[str, Any]]:
     """`described_row` of the first lines of a predictions.jsonl that this version wrote, one of each user."""
     with path.open(encoding="utf-8") as lines:
         records = [json.loads(line) for line in lines]
