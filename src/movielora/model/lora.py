@@ -74,7 +74,7 @@ def base_identity(adapter_dir: Path) -> str:
     named = base_of_adapter(adapter_dir)
     record = read_record(RunPaths(adapter_dir))
     recorded = fields.mapping(record.raw.get("identity")).get("base model") if record else None
-    if isinstance(recorded, str) and is_base_hash(recorded):
+    if record and record.raw.get("base") == named and isinstance(recorded, str) and is_base_hash(recorded):
         return recorded
     return hash_if_here(named)
 

@@ -142,10 +142,13 @@ def _saved_config(run: Path) -> ResolvedConfig:
 
 
 def _require_one_base(runs: Sequence[Path]) -> None:
-    """Two paths may lead to one base: the weights decide. What cannot be known is reported when an adapter loads."""
+    """Two paths may lead to one base: the weights decide."""
     one, two = runs
-    if are_one_base(base_identity(one), base_identity(two)) is False:
-        raise ModelError(
-            f"{one} and {two} are adapters of different bases ({base_of_adapter(one)}, {base_of_adapter(two)})",
-            f"compare each with its own base: {shell_command('movielora', 'compare', one)}",
-        )
+    same = are_one_base(base_identity(one), base_identity(two))
+    if same:
+        return
+    why = "" if same is False else "; whether they are the same cannot be known, because not both are on this machine"
+    raise ModelError(
+        f"{one} and {two} are adapters of different bases ({base_of_adapter(one)}, {base_of_adapter(two)}){why}",
+        f"compare each with its own base: {shell_command('movielora', 'compare', one)}",
+    )
