@@ -27,9 +27,8 @@ def compared(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     compare(compare_request(trained[0], output_dir=folder, max_samples=ROWS, calibrate=False), SILENT)
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(rows) == ROWS
-    return {"rows": np.array([row["row"] for row in rows])} | {
-        name: np.array([row[name]["log_odds"] for row in rows]) for name in ("base", "adapter")
-    }
+    scores = {name: np.array([row[name]["log_odds"] for row in rows]) for name in ("base", "adapter")}
+    return {"rows": np.array([row["row"] for row in rows]), **scores}
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,8 @@ _CANDIDATE = re.compile(r"^(Candidate film: ).*$", re.MULTILINE)
 
 RATED, BARE = "title and stars", "titles only"
 NUMBERED_TWICE = "titles with a number of their own, numbered again"
-OWN_LINES = "lines of the rows' own"
-OWN_WORDS = "words of the rows' own"
+OWN_LINES = "lines as the rows write them"
+OWN_WORDS = "text of the rows' own, which no films can be read from"
 
 ASPECTS = {"system": "system text", "instruction": "instruction", "wording": "wording", "lines": "film lines"}
 
@@ -116,7 +116,8 @@ def row_words(example: Example, spec: PromptSpec) -> RowWords:
         )
     text = example.text
     if candidate is None:
-        around, kind = OWN_WORDS, OWN_WORDS
+        last = text.after.rpartition("\n")[2]  # the question, as a rule; the candidate is before it
+        around, kind = _around(text.before, f"…\n{last}"), OWN_WORDS
     else:
         around = _around(text.before, _CANDIDATE.sub(rf"\g<1>{_FILM}", text.after, count=1))
         written = "".join(f"{line}\n" for line in number_lines(lines))

@@ -17,12 +17,14 @@ from typing import Any
 from movielora.config import ResolvedConfig
 from movielora.dataset.find import find_test_file
 from movielora.errors import DataError, OutputError
+from movielora.evaluation.judged.run_training import training_of
 from movielora.examples.example import Example
 from movielora.examples.load import ExampleLoader
+from movielora.examples.trained_rows import TrainedRows
 from movielora.machine.process_settings import settings_undone
 from movielora.model.base import Placement, load_base
 from movielora.model.lora import base_of_adapter, load_adapter
-from movielora.progress import Reporter
+from movielora.progress import SILENT, Reporter
 from movielora.prompt.spec import write_prompt_file
 from movielora.scoring.score_change import ScoreChange, log_odds, rows_for_change, score_change
 from movielora.scoring.scorer import ScorerSetup, config_of_run
@@ -142,6 +144,14 @@ def _merge_and_save(setup: ScorerSetup, request: MergeRequest, folder: Path) -> 
         merged.save_pretrained(folder)
         setup.prompts.tokenizer.save_pretrained(folder)
         write_prompt_file(folder, setup.prompts.template.spec, private=False)
+        _write_trained_rows(setup, request.run, folder)
+
+
+def _write_trained_rows(setup: ScorerSetup, run: Path, folder: Path) -> None:
+    """Whoever judges or trains the merged model can know what it has seen: the adapter's rows, and its base's."""
+    rows, before = training_of(run, SILENT).rows, TrainedRows.read(Path(setup.source))
+    if rows is not None or before is not None:
+        (rows or TrainedRows()).joined(before).write(folder)
 
 
 def _refuse_occupied(folder: Path) -> None:

@@ -17,6 +17,7 @@ from movielora.evaluation.judged.overlap import (
     refuse_overlap,
     split_words,
     trained_by_any,
+    unknown_words,
 )
 from movielora.evaluation.judged.run_training import RunTraining, training_of
 from movielora.evaluation.judged.sample import ChosenRows
@@ -104,6 +105,8 @@ def examine_fairness(
     for overlap in overlaps.values():
         if overlap.other_dataset:
             reporter.warn(overlap.other_dataset)
+        if overlap.unknown:
+            reporter.warn(unknown_words(overlap))
     return found, trainings
 
 

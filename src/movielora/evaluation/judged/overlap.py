@@ -83,6 +83,14 @@ def overlap_words(overlap: Overlap) -> str:
     return f"{overlap.trained:,} of the {overlap.rows:,} rows were trained on by {overlap.run}"
 
 
+def unknown_words(overlap: Overlap) -> str:
+    """`whether output/x was trained on 5 of the 240 rows is not known: …`."""
+    return (
+        f"whether {overlap.run} was trained on {overlap.unknown:,} of the {overlap.rows:,} rows is not known: "
+        f"{overlap.why_unknown}"
+    )
+
+
 def split_words(count: int, rows: int, files: SplitFiles) -> str:
     """`12 of the 240 rows of d/test.jsonl are also in d/train.json, …`."""
     return f"{count:,} of the {rows:,} rows of {files.test} are also in {files.train}, which baselines learn from"
