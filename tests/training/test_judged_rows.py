@@ -42,7 +42,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 def write_ratings(folder: Path) -> None:
     """30 users with 25 ratings each: 17 examples of each with a history of 8."""
-    numbers = random.Random(1)
+    numbers = random.Random(1)  # noqa: S311 - synthetic ratings
     lines = ["userId,movieId,rating,timestamp"]
     for user in range(1, 31):
         time = 10**9 + user * 1000
@@ -162,6 +162,19 @@ def test_who_insists_gets_it_in_writing(place: Path, movielora: Command) -> None
     assert warned in (place / "output" / "x" / "comparison" / "report.html").read_text(encoding="utf-8")
 
 
+def as_list(row: dict[str, Any]) -> dict[str, Any]:
+    """A training record as titles and ratings, without ids, read from its text line by line."""
+    lines = row["input"].split("\n")
+    films = [re.sub(r"^\d+\. ", "", line).rsplit(": ", 1) for line in lines if re.match(r"\d+\. ", line)]
+    candidate = next(line for line in lines if line.startswith("Candidate film: "))
+    return {
+        "history_titles": [title for title, _ in films],
+        "history_ratings": [float(stars) for _, stars in films],
+        "candidate_title": candidate.removeprefix("Candidate film: "),
+        "label": row["output"],
+    }
+
+
 @pytest.mark.parametrize("named", ["d/base/train.json", "without ids", "text"])
 def test_training_rows_in_any_form_are_recognised(place: Path, movielora: Command, named: str) -> None:
     """The first ten training rows beside ten test rows: ten are refused, whatever names them."""
@@ -172,20 +185,7 @@ def test_training_rows_in_any_form_are_recognised(place: Path, movielora: Comman
         texts = [{key: row[key] for key in ("system", "instruction", "input", "output")} for row in seen[:10]]
         path, expected = write_rows(place / "mixed.jsonl", [*texts, *new[:10]]), "10 of the 20 rows"
     else:
-        lines = [line for row in seen[:10] for line in [row["input"].split("\n")]]
-        films = [
-            [re.sub(r"^\d+\. ", "", line).rsplit(": ", 1) for line in each if re.match(r"\d+\. ", line)]
-            for each in lines
-        ]
-        lists = [
-            {
-                "history_titles": [title for title, _ in shown],
-                "history_ratings": [float(stars) for _, stars in shown],
-                "candidate_title": next(line for line in each if line.startswith("Candidate")).split(": ", 1)[1],
-                "label": row["output"],
-            }
-            for each, shown, row in zip(lines, films, seen, strict=False)
-        ]
+        lists = [as_list(row) for row in seen[:10]]
         path, expected = write_rows(place / "mixed.jsonl", [*lists, *new[:10]]), "10 of the 20 rows"
     code, _, err = movielora("compare", "output/x", "--test-file", str(path))
     assert code == 2
@@ -222,11 +222,8 @@ def test_each_of_two_runs_is_looked_at(place: Path, movielora: Command) -> None:
 
 
 def test_another_dataset_is_named(place: Path, movielora: Command) -> None:
-    make_dataset(place / "d" / "other", 0.15)
-    (place / "s" / "ratings.csv").write_text(
-        re.sub(r"^(\d+),", lambda found: f"{int(found[1]) + 100},", (place / "s/ratings.csv").read_text(), flags=re.M)
-    )
-    shutil.rmtree(place / "d" / "other")
+    ratings = place / "s" / "ratings.csv"
+    ratings.write_text(re.sub(r"^(\d+),", r"9\1,", ratings.read_text(encoding="utf-8"), flags=re.MULTILINE))
     make_dataset(place / "d" / "other", 0.15)
     code, out, err = movielora("compare", "output/x", "--test-file", "d/other/test_raw.jsonl", "--json")
     assert code == 0, err

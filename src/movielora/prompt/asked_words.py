@@ -61,7 +61,7 @@ class AskedWords:
             for aspect, known in found.items():
                 text = getattr(words, aspect)
                 if text is not None and len(known) <= _MOST:
-                    known[_kept(text)] = None
+                    known[text] = None
         return cls({aspect: tuple(known) if len(known) <= _MOST else None for aspect, known in found.items()})
 
     @classmethod
@@ -73,7 +73,8 @@ class AskedWords:
         return cls({aspect: None if values[aspect] is None else _texts(values[aspect]) for aspect in ASPECTS})
 
     def to_json(self) -> dict[str, Any]:
-        return {aspect: None if texts is None else list(texts) for aspect, texts in self.texts.items()}
+        """For run.json, which is read often: long texts by their hashes."""
+        return {aspect: None if texts is None else [*map(_kept, texts)] for aspect, texts in self.texts.items()}
 
     def joined(self, other: AskedWords | None) -> AskedWords:
         """The words of both."""
@@ -82,7 +83,8 @@ class AskedWords:
         both: dict[str, tuple[str, ...] | None] = {}
         for aspect, texts in self.texts.items():
             more = other.texts[aspect]
-            both[aspect] = None if texts is None or more is None else tuple(dict.fromkeys([*texts, *more]))
+            new = None if texts is None or more is None else [t for t in more if _kept(t) not in map(_kept, texts)]
+            both[aspect] = None if texts is None or new is None else (*texts, *new)
         return AskedWords(both)
 
     def other_aspects(self, words: RowWords) -> list[str]:
@@ -91,7 +93,7 @@ class AskedWords:
 
     def _knows(self, aspect: str, text: str | None) -> bool:
         known = self.texts[aspect]
-        return text is None or not known or _kept(text) in known
+        return text is None or not known or _kept(text) in map(_kept, known)
 
 
 def distinct_words(examples: ExampleSet, spec: PromptSpec) -> Iterable[RowWords]:
@@ -135,9 +137,9 @@ def with_common_texts(spec: PromptSpec, words: AskedWords) -> PromptSpec:
     """The spec that renders a row without texts of its own as the rows of `words` were asked, as far as that is one
     text: the system text, the instruction and the wording that all of them brought."""
     system, instruction, wording, lines = (words.texts[aspect] for aspect in ASPECTS)
-    if system is not None and len(system) == 1 and len(system[0]) < _LONGEST:
+    if system is not None and len(system) == 1:
         spec = replace(spec, system=system[0])
-    if instruction is not None and len(instruction) == 1 and len(instruction[0]) < _LONGEST:
+    if instruction is not None and len(instruction) == 1:
         spec = replace(spec, instruction=instruction[0])
     if wording is not None and len(wording) == 1 and lines and OWN_LINES not in lines:
         spec = replace(spec, wording=_wording(wording[0]) or spec.wording)
