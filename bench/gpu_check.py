@@ -30,7 +30,7 @@ from movielora.model.folder import read_model_config
 from movielora.model.kernels.attention import probe_flash_attention
 from movielora.model.kernels.liger import probe_liger
 from movielora.model.memory import estimate, read_shape, setup_of
-from places import SHARED
+from places import SHARED, environment
 
 # Two kernels of the same mathematics in bf16 may differ by rounding; 4-bit weights are other weights.
 SAME_MATHEMATICS, OTHER_WEIGHTS = 0.02, 0.5
@@ -186,7 +186,8 @@ def run_case(case: Case, options: argparse.Namespace, model: Path, folder: Path)
     }
     config = place / "config.yaml"
     config.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in values.items()), encoding="utf-8")
-    done = subprocess.run([sys.executable, __file__, "--one", str(config)], capture_output=True, text=True, check=False)
+    command = [sys.executable, __file__, "--one", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
     if done.returncode:
         sys.exit(f"{case.name} failed:\n{done.stderr}")
     measured = json.loads(done.stdout.splitlines()[-1])

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from places import PROJECT, WORK, data_name
+from places import PROJECT, WORK, data_name, environment
 from report import Goal, build_report, judgement, save
 
 Side = Callable[[argparse.Namespace], dict[str, Any]]
@@ -161,7 +161,7 @@ def _child(side: str, *words: str) -> dict[str, Any]:
         program = [sys.executable, str(Path(sys.argv[0]).resolve()), *sys.argv[1:]]
         command = [*program, *words, "--side", side, "--answer", str(answer)]
         started = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, env=environment(), check=False)
         seconds = time.perf_counter() - started
         if done.returncode:
             sys.exit(f"{side} failed:\n{done.stderr[-3000:]}")

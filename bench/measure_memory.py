@@ -20,7 +20,7 @@ from movielora.config import resolve_config
 from movielora.machine.processor import computes_bf16_fast, cpu_flags
 from movielora.model.folder import read_model_config
 from movielora.model.memory import estimate, read_shape, setup_of
-from places import SHARED
+from places import SHARED, environment
 
 ROWS, STEPS = 16, 3
 
@@ -51,7 +51,9 @@ def measure(options: argparse.Namespace, layers: int, batch: int) -> dict[str, o
     config = write_config(options.work_dir, model, batch)
     command = [sys.executable, "-m", "movielora", "train", "--config", str(config), "--overwrite"]
     command += [part for override in options.overrides for part in ("--set", override)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
         said = process.stderr.read() if process.stderr else ""
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

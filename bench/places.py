@@ -14,6 +14,11 @@ RESULTS = PROJECT / "bench" / "results"
 OTHER_RESULTS = WORK / "other"
 
 
+def environment() -> dict[str, str]:
+    """Of child processes: the runs of a benchmark are not put on the list of the user's runs."""
+    return {**os.environ, "XDG_STATE_HOME": str(WORK / "state")}
+
+
 def data_name() -> str:
     """What the ratings are of: the real ones where the shared folder is, else synthetic."""
     return "ml-latest-small" if (SHARED / "ml-latest-small").is_dir() else "synthetic"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from places import environment
 from report import Goal, build_report, judgement, save
 
 # Seconds from start to exit, at most.
@@ -60,7 +60,7 @@ def _call(*words: str) -> list[str]:
 
 def _seconds(command: list[str], folder: Path) -> float:
     started = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ})
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment())
     seconds = time.perf_counter() - started
     if done.returncode:
         sys.exit(f"{' '.join(command[1:])} failed: {done.stderr[-500:]}")

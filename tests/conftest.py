@@ -5,8 +5,10 @@ Nothing here imports torch or transformers before a test asks for it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The list of runs of fixtures that outlive a test, child processes included; never the user's own list."""
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield folder
+
+
+_states = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _state_of_the_test(_state_of_the_session: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins with an empty list of runs."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(_state_of_the_session / str(next(_states))))
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from movielora.prompt.spec import PromptSpec
 # The keys the issue promises, in its order, and those that were added behind them.
 PROMISED = ["samples", "unit", "min", "mean", "max", "percentiles", "cutoff_len", "over_cutoff"]
 PROMISED += ["recommended_cutoff_len", "seconds"]
-ADDED = {"over_recommended", "cuts_nothing_cutoff_len", "saved_share"}
+ADDED = {"over_recommended", "cuts_nothing_cutoff_len", "saved_share", "candidates_shown"}
 
 
 @pytest.fixture(scope="module")

@@ -57,6 +57,7 @@ def test_json_is_one_object_and_nothing_else_on_stdout(source: Path, tmp_path: P
         "users",
         "users_dropped",
         "movies",
+        "ratings_repeated_dropped",
         "split",
         "history_len",
         "rating_threshold",

@@ -16,8 +16,8 @@ import pytest
 from movielora.dataset.films import Films
 from movielora.dataset.options import PrepareOptions
 from movielora.dataset.splits import SPLITS, Splits, held_out, split_examples
-from movielora.dataset.statistics import duplicate_ratings, positive_rates, tie_rate, time_leak
-from movielora.dataset.timelines import Timelines, build_timelines
+from movielora.dataset.statistics import positive_rates, tie_rate, time_leak
+from movielora.dataset.timelines import Timelines, build_timelines, drop_repeats
 from movielora.errors import ConfigError, DataError
 from movielora.preparation.prepare import prepare
 from movielora.prompt.render import render_input
@@ -201,12 +201,39 @@ def test_time_leak_worked_by_hand() -> None:
     assert leak.mean_later == pytest.approx((9 / 18 + 0) / 2)
 
 
-def test_positive_rates_and_repeated_ratings() -> None:
+def test_positive_rates() -> None:
     timelines = timelines_of(*one_user(8), (1, 107, 4.0, 50), (2, 107, 4.0, 50))
     splits = split_examples(timelines, PrepareOptions(history_len=2))
     assert [timelines.rating[splits.events[name]].tolist() for name in SPLITS] == [[1, 5, 1, 5, 1], [5], [4]]
     assert positive_rates(timelines, splits, 4.0) == {"train": 0.4, "eval": 1.0, "test": 1.0}
-    assert duplicate_ratings(timelines) == 1
+
+
+def test_of_a_film_rated_again_the_last_rating_in_time_counts_and_the_file_decides_ties() -> None:
+    timelines, dropped = drop_repeats(
+        timelines_of(
+            (1, 7, 5.0, 30), (1, 8, 1.0, 20), (1, 7, 2.0, 10), (1, 7, 3.0, 20),  # film 7 at 10, 20 and 30
+            (2, 7, 4.0, 10), (2, 9, 1.5, 10), (2, 9, 2.5, 10),  # film 9 twice at one time
+            (3, 7, 4.5, 10),
+        )
+    )  # fmt: skip
+    assert dropped == 3
+    assert (timelines.users.tolist(), timelines.starts.tolist()) == ([1, 2, 3], [0, 2, 4, 5])
+    assert timelines.item.tolist() == [8, 7, 7, 9, 7]
+    assert timelines.rating.tolist() == [1.0, 5.0, 4.0, 2.5, 4.5]
+    assert timelines.timestamp.tolist() == [20, 30, 10, 10, 10]
+    assert drop_repeats(timelines) == (timelines, 0)
+
+
+def test_repeats_are_found_in_every_block_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = random.Random(5)  # noqa: S311 - no secret
+    rows = [(draw.randrange(9), draw.randrange(6), draw.randrange(1, 11) / 2, draw.randrange(50)) for _ in range(200)]
+    last = {(user, film): (time, stars) for user, film, stars, time in sorted(rows, key=lambda row: row[3])}
+    monkeypatch.setattr("movielora.dataset.timelines._BLOCK_USERS", 2)
+    timelines, dropped = drop_repeats(timelines_of(*rows))
+    users = timelines.users[timelines.user_index(np.arange(len(timelines.item)))].tolist()
+    columns = (timelines.timestamp.tolist(), timelines.rating.tolist())
+    assert dict(zip(zip(users, timelines.item.tolist(), strict=True), zip(*columns, strict=True), strict=True)) == last
+    assert (len(timelines.item), dropped) == (len(last), 200 - len(last))
 
 
 # What is written
@@ -237,15 +264,18 @@ def test_records_are_what_a_plain_loop_over_the_csv_makes(tmp_path: Path) -> Non
     prepare(source, tmp_path / "data" / "small", options)
     expected: dict[str, list[Any]] = {name: [] for name in SPLITS}
     for user in (3, 5, 11):
-        own = sorted((row for row in rows if row[0] == user), key=lambda row: (row[3], row[1]))
-        for place in range(3, 60):
+        last = {row[1]: row for row in sorted(rows, key=lambda row: row[3]) if row[0] == user}  # rated again: the last
+        own = sorted(last.values(), key=lambda row: (row[3], row[1]))
+        assert 20 <= len(own) - 3 < 40
+        for place in range(3, len(own)):
             _, movie, rating, time = own[place]
             shown = own[place - 3 : place]
             named = [" ".join(titles.get(film, f"Movie {film}").split()) for _, film, _, _ in [*shown, own[place]]]
             stars = [rating for _, _, rating, _ in shown]
             answer = "Yes" if rating >= 4 else "No"
-            # 57 examples: the last 5 are test, the 2 before them eval
-            split = "test" if place >= 55 else "eval" if place >= 53 else "train"
+            # of 20 to 39 examples the last 2 or 3 are test, the one before them eval
+            test_from = len(own) - (len(own) - 3) // 10
+            split = "test" if place >= test_from else "eval" if place == test_from - 1 else "train"
             known = {"user_id": user, "movie_id": movie, "timestamp": time}
             if split == "test":
                 raw = {"history_titles": named[:3], "history_ratings": stars, "candidate_title": named[3]}
@@ -286,11 +316,11 @@ def test_meta_tells_what_was_read_and_what_was_left_out(tmp_path: Path) -> None:
     meta = prepare(source, tmp_path / "set", PrepareOptions(max_per_user=30)).meta
     assert meta == json.loads((tmp_path / "set" / "meta.json").read_text())
     assert meta["counts"] == {"train": 26, "eval": 1, "test": 3}
-    assert (meta["users"], meta["users_dropped"], meta["ratings"]) == (1, 1, 71)
+    assert (meta["users"], meta["users_dropped"], meta["ratings"]) == (1, 1, 70)
     assert (meta["movies"], meta["movies_untitled"], meta["ratings_untitled"]) == (60, 10, 10)
-    assert meta["ratings_repeated"] == 1
-    # 15 first ratings of user 1 and 10 of user 2 are never asked about; 46 − 30 examples are over the cap
-    assert meta["ratings_not_asked"] == {"history_only": 25, "over_max_per_user": 16, "over_max_eval": 0}
+    assert meta["ratings_repeated_dropped"] == 1
+    # 15 first ratings of user 1 and 10 of user 2 are never asked about; 45 − 30 examples are over the cap
+    assert meta["ratings_not_asked"] == {"history_only": 25, "over_max_per_user": 15, "over_max_eval": 0}
     assert sum(meta["counts"].values()) + sum(meta["ratings_not_asked"].values()) == meta["ratings"]
     for name, facts in meta["files"].items():
         assert (tmp_path / "set" / name).stat().st_size == facts["bytes"]

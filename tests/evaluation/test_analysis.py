@@ -18,6 +18,7 @@ from movielora.evaluation.saved.analysis import BUCKETS, Analysis, load_analysis
 from movielora.evaluation.saved.example_rows import first_rows, question_of
 from movielora.evaluation.saved.folder import ComparisonFolder
 from movielora.evaluation.saved.selection import RowFilter, parse_slice, select_rows
+from movielora.evaluation.saved.sentences import data_warnings
 from movielora.progress import SILENT
 from movielora.scoring.score_table import Roles
 from synthetic_comparison import HOSTILE_TITLES, Invented, invent_comparison, score
@@ -141,7 +142,7 @@ def test_where_texts_were_generated_the_answers_read_from_them_are_shown(
     path.write_text(f"{json.dumps(record)}\n")
     rows = first_rows(path, 3, Roles())
     assert [rows[0][model]["prediction"] for model in ("base", "adapter")] == [None, "No"]
-    show_comparison(json.loads(invented.folder.comparison.read_text()) | {"output_dir": None}, rows)
+    show_comparison(json.loads(invented.folder.comparison.read_text()) | {"output_dir": None}, rows, verbose=True)
     [line] = [line for line in capsys.readouterr().out.splitlines() if "映画" in line]
     assert re.fullmatch(r"(映画)+映? *… +u +Yes +– \.88 +No \.88", line.strip())
     assert cell_len(line) <= 80
@@ -151,19 +152,50 @@ def test_pages_fit_80_columns_and_show_titles_as_written(
     invented: Invented, capsys: pytest.CaptureFixture[str]
 ) -> None:
     comparison = json.loads(invented.folder.comparison.read_text()) | {"output_dir": "output/x"}
-    show_comparison(comparison, first_rows(invented.folder.predictions, 300, Roles()))
+    show_comparison(comparison, first_rows(invented.folder.predictions, 300, Roles()), verbose=True)
     printed = capsys.readouterr().out
     assert "History's like-share" in printed
     for title in HOSTILE_TITLES:
         assert " ".join(title.split())[:30] in printed
-    assert [line for line in printed.splitlines() if len(line) > 80 and not line.startswith("Read the rows")] == []
+    assert [line for line in printed.splitlines() if len(line) > 80 and not line.startswith("next  ")] == []
     show_analysis(analyze(request(invented, search="[bold]film[/bold]", show_examples=4), SILENT), filtered=True)
     show_analysis(analyze(request(invented, show_examples=0), SILENT), filtered=False)
     printed = capsys.readouterr().out
     assert "[bold]film[/bold]" in printed
-    paths = ("page  ", "exported  ", "Read the rows")
+    paths = ("page  ", "exported  ", "next  ")
     too_wide = [line for line in printed.splitlines() if len(line) > 80 and not line.startswith(paths)]
     assert too_wide == []
+
+
+def test_the_verdict_and_the_next_command_are_last_on_one_screen(
+    invented: Invented, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comparison = json.loads(invented.folder.comparison.read_text()) | {"output_dir": "output/my run"}
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    show_comparison(comparison, first_rows(invented.folder.predictions, 10, Roles()))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 27
+    verdict, command = lines[-4:-1], lines[-1]
+    assert " ".join(" ".join(verdict).split()).endswith(" ".join(comparison["verdict"].split()[-12:]))
+    assert command == "next  movielora report 'output/my run' --open"
+    printed = "\n".join(lines)
+    best = comparison["models"]["baselines"][comparison["data"]["best_baseline"]]["name"]
+    assert best[:22] in printed
+    baselines = [entry["name"] for entry in comparison["models"]["baselines"].values()]
+    hidden = [name for name in baselines if name[:22] not in printed]
+    assert f"{len(hidden)} more baselines with --verbose" in printed
+    more = len(data_warnings(comparison)) - 3
+    assert f"{more} more remarks, calibration, slices and sample rows with --verbose" in printed
+    for detail in ("is it liked?", "fitted on the eval split", "Holm", "McNemar"):
+        assert detail not in printed
+    show_comparison(comparison, first_rows(invented.folder.predictions, 10, Roles()), verbose=True)
+    printed = capsys.readouterr().out
+    for detail in ("is it liked?", "fitted on the eval split", "Holm", "McNemar", *(name[:22] for name in baselines)):
+        assert detail in printed
+    assert printed.splitlines()[-1] == command
+    monkeypatch.setenv("SSH_CONNECTION", "198.51.100.4 50022 192.0.2.7 22")
+    show_comparison(comparison)
+    assert capsys.readouterr().out.splitlines()[-1] == "next  movielora report 'output/my run' --serve"
 
 
 def test_the_best_figure_of_a_column_is_marked(invented: Invented, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,7 @@ def test_two_runs_are_named_by_their_names(two_runs: tuple[Invented, dict[str, A
     assert found["roles"] == {"reference": "july [b]", "candidate": "august"}
     assert not {name for name in names_in(found) if name in ("base", "adapter") or "adapter_minus" in name}
     assert set(found["models"]["runs"]) == {"july [b]", "august"}
-    assert found["verdict"].startswith("August beats july [b] (AUC")
+    assert found["verdict"].startswith("august beats july [b] (AUC")
     assert found["calibration"]["fitted_on"] == "eval"
     # The figures are those of the same scores under other names.
     former = as_base_and_adapter["models"]
@@ -71,13 +71,13 @@ def test_views_page_and_exports_of_two_runs(
 ) -> None:
     made, _ = two_runs
     comparison = json.loads(made.folder.comparison.read_text(encoding="utf-8"))
-    show_comparison(comparison, first_rows(made.folder.predictions, 5, ROLES))
+    show_comparison(comparison, first_rows(made.folder.predictions, 5, ROLES), verbose=True)
     found = analyze(AnalyzeRequest(made.folder.root, bucket="fixed", show_examples=2, export="csv"), SILENT)
     show_analysis(found, filtered=False)
     printed = capsys.readouterr().out
     assert "minus july [b]" in printed
     assert "july [b] wrong, august right" in printed
-    paths = ("page", "exported", "Read the rows")
+    paths = ("page", "exported", "next  ")
     assert [line for line in printed.splitlines() if len(line) > 80 and not line.startswith(paths)] == []
     assert "base" not in printed.replace("baseline", "")
     assert found["columns"].keys() == {"july [b]", "august"}

@@ -19,6 +19,7 @@ from movielora.evaluation.comparison.summary import summarise
 from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.metrics.formulas import ALL_METRICS, ANSWER_METRICS
 from movielora.evaluation.saved.folder import ComparisonFolder
+from movielora.evaluation.saved.sentences import data_warnings
 from movielora.scoring.predictions import read_predictions
 from synthetic_comparison import Invented, finish, invent_dataset, write_predictions
 
@@ -153,6 +154,56 @@ def test_ids_missing_in_half_the_rows_resample_rows_and_say_so(small: tuple[Spli
     assert "user_id is missing" in found["data"]["baselines_left_out"]["matrix_factorisation"]
     assert found["adapter"]["auc"] is not None
     assert found["models"]["adapter"]["uauc"] is None
+
+
+def _without(*fields: str) -> Any:
+    return lambda row: {name: value for name, value in row.items() if name not in fields}
+
+
+def test_nothing_is_said_of_users_that_are_unknown(small: tuple[SplitFiles, ComparisonFolder]) -> None:
+    """Without ids nobody knows whether test users are in training, nor whether a row was asked in training."""
+    files, folder = small
+    for path in (files.test, folder.predictions):
+        rewrite(path, _without("user_id"))
+    found = finish(files, folder)
+    splits = found["data"]["splits"]
+    unknown = ("users_shared_with_training", "time_leak", "time_leak_own", "tied_rows", "questions_seen_in_training")
+    assert [splits[name] for name in unknown] == [None] * len(unknown)
+    assert splits["users"]["test"] is None
+    said = " ".join(data_warnings(found))
+    assert "Whether test users are also in training is unknown" in said
+    assert "new users" not in said
+    # A comparison of before counted them as 0 users, of whom 0 are shared.
+    before = found["data"] | {
+        "splits": splits | {"users_shared_with_training": 0, "users": splits["users"] | {"test": 0}}
+    }
+    assert "is unknown" in " ".join(data_warnings(found | {"data": before}))
+
+
+def test_nothing_is_said_of_films_that_are_unknown(small: tuple[SplitFiles, ComparisonFolder]) -> None:
+    """A candidate without any name is not "rare (up to 0)", and was not asked about in training."""
+    files, folder = small
+    asked = {"instruction": "Is it liked?", "input": "A film that is described, and not named."}
+    nameless = _without("movie_id", "candidate_title", "history_titles", "history_ratings")
+    rewrite(files.test, lambda row: nameless(row) | asked | {"output": row["label"]})
+    rewrite(folder.predictions, nameless)
+    found = finish(files, folder)
+    assert found["data"]["splits"]["questions_seen_in_training"] is None
+    assert {"popularity", "genre", "decade"}.isdisjoint(entry["by"] for entry in found["slices"])
+
+
+@pytest.mark.parametrize(
+    ("shared", "says"),
+    [
+        (8, "8 of 8 test users are also in training: this is no test of new users."),
+        (5, "5 of 8 test users are also in training: the other 3 are new."),
+        (0, "No test user is in training (8 users): every figure is about new users."),
+    ],
+)
+def test_users_shared_with_training_in_words(comparison: dict[str, Any], shared: int, says: str) -> None:
+    splits = comparison["data"]["splits"]
+    changed = splits | {"users_shared_with_training": shared, "users": {"train": 8, "test": 8}}
+    assert says in data_warnings(comparison | {"data": comparison["data"] | {"splits": changed}})
 
 
 def test_without_an_evaluation_split_nothing_is_fitted_and_it_says_so(

@@ -1,8 +1,13 @@
 """The verdict's rules, one by one."""
 
-import pytest
+import re
 
-from movielora.evaluation.comparison.verdict import Difference, Verdict, decide, short, signed
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from movielora.evaluation.comparison.verdict import Difference, Verdict, decide
+from movielora.evaluation.saved.written_figures import figure, short, signed, signed_figure
 
 BEATS = Difference(0.21, 0.18, 0.24)
 LEVEL = Difference(-0.01, -0.03, 0.01)
@@ -69,9 +74,45 @@ def test_one_class_and_one_row() -> None:
     assert verdict(nothing, None, 1, 1).sentence.endswith("among the 1 row of 1 user.")
 
 
-def test_figures_are_short() -> None:
-    assert [short(0.184), short(-0.031), short(1.0), short(0.0), short(-0.001)] == [".18", "−.03", "1.00", ".00", ".00"]
-    assert [signed(0.2), signed(-0.2), signed(0.0)] == ["+.20", "−.20", "+.00"]
+def test_figures_are_short_and_keep_their_sign_near_zero() -> None:
+    assert [short(0.184), short(-0.031), short(1.0), short(0.006)] == [".18", "−.03", "1.00", ".006"]
+    assert [short(-0.004), short(-0.0004), short(0.000001)] == ["−.004", "−.0004", ".000001"]
+    assert [short(0.0), short(-0.0), signed(0.0), signed(-0.0)] == [".00"] * 4
+    assert [signed(0.2), signed(-0.2), signed(0.004)] == ["+.20", "−.20", "+.004"]
+    assert [signed_figure(0.0), signed_figure(-0.0004), figure(-0.0004), figure(0.0004)] == [
+        ".000", "−.0004", "−.0004", ".000"
+    ]  # fmt: skip
+
+
+_NUMBER = st.floats(-1, 1) | st.floats(-0.01, 0.01)
+_SPAN = st.lists(_NUMBER.map(lambda value: round(value, 6)), min_size=3, max_size=3).map(sorted)
+_SAID = re.compile(r"AUC ([+−]?\d*\.\d+), (?:95% )?([+−]?\d*\.\d+) to ([+−]?\d*\.\d+)")
+
+
+@pytest.mark.parametrize(("rows", "differences"), [(8965, 2), (60, 1)], ids=["decided", "too few to decide"])
+@given(_SPAN, _SPAN)
+def test_every_number_of_a_verdict_has_its_sign(
+    rows: int, differences: int, base: list[float], baseline: list[float]
+) -> None:
+    """Read back from the sentence, each number has the sign of its figure and is within half of its last digit."""
+    against = [Difference(value, low, high) for low, value, high in (base, baseline)]
+    said = _SAID.findall(verdict(*against, rows).sentence)
+    assert len(said) == differences
+    for words, (low, value, high) in zip(said, (base, baseline)[:differences], strict=True):
+        assert words[0].startswith("+") == (value > 0)
+        for word, number in zip(words, (value, low, high), strict=True):
+            read = float(word.replace("−", "-"))
+            assert (read > 0, read < 0) == (number > 0, number < 0)
+            assert abs(read - number) <= (0.005 if abs(number) >= 0.01 else 0.0005) + 1e-9
+            assert word.strip("+−").strip(".0") or word == ".00"
+
+
+def test_a_name_that_a_user_gave_is_not_changed() -> None:
+    found = decide(
+        candidate="seed1", reference="Seed0", baseline=None, against_reference=LOSES, against_baseline=None, rows=500,
+        units=40, unit="users",
+    )  # fmt: skip
+    assert found.sentence.startswith("seed1 loses to Seed0 (AUC −.05")
 
 
 def test_external_scores_are_compared_with_the_baseline_only() -> None:
@@ -87,6 +128,6 @@ def test_external_scores_are_compared_with_the_baseline_only() -> None:
     )
     assert found.outcome == "not_needed"
     assert found.sentence == (
-        "Recsys is not clearly better than the strongest simple baseline, the history's like-share (AUC −.01, 95% "
+        "recsys is not clearly better than the strongest simple baseline, the history's like-share (AUC −.01, 95% "
         "−.03 to .01): on this data you do not need it yet."
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from movielora.errors import MovieloraError, StoppedError
 from movielora.runs.checkpoint_staging import staged_checkpoint
+from movielora.runs.lookup.index import remember
 from movielora.runs.session import RunSession
 
 
@@ -27,6 +28,7 @@ def main() -> None:
         mode=options.mode,
         name=options.name,
     )
+    remember(session.paths.root, print)
     with session:
         session.install_signal_handlers()
         session.beat(phase="loading model")

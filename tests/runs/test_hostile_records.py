@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from movielora.errors import MovieloraError, NoLiveRunError
 from movielora.progress import SILENT
 from movielora.runs.checkpoints import list_checkpoints
-from movielora.runs.find import find_run, list_runs
+from movielora.runs.lookup.find import find_run, list_runs
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import read_record
 from movielora.runs.status.hints import hints

@@ -20,8 +20,8 @@ from movielora.runs.checkpoint_staging import (
     staged_checkpoint,
 )
 from movielora.runs.checkpoints import inspect, list_checkpoints, newest_complete
-from movielora.runs.find import call_name, find_run
 from movielora.runs.log_file import follow, last_line, last_lines
+from movielora.runs.lookup.find import call_name, find_run
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import check_name
 from movielora.runs.status.history import best_evaluation, read_metrics

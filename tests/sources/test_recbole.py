@@ -165,11 +165,14 @@ def test_the_fast_reader_and_the_row_reader_agree(tmp_path: Path, monkeypatch: p
 
 
 def test_no_source_and_two_sources_are_one_sentence(tmp_path: Path) -> None:
-    looked_for = "looked for ratings.csv, ratings.dat, u.data, a zip of one (MovieLens), NAME.inter (RecBole)."
+    looked_for = (
+        "looked for ratings.csv, ratings.dat, u.data, a zip of one (MovieLens), NAME.inter, a zip of one (RecBole)."
+    )
     assert message_of(write(tmp_path / "empty")) == f"{tmp_path / 'empty'} holds no ratings: {looked_for}"
     both = write(tmp_path / "both", ratings_csv="userId,movieId,rating,timestamp\n", x_inter=INTER)
     assert message_of(both) == (
-        f"{both} holds files of MovieLens (ratings.csv, ratings.dat, u.data, a zip of one) and of RecBole (NAME.inter)."
+        f"{both} holds files of MovieLens (ratings.csv, ratings.dat, u.data, a zip of one) and of RecBole "
+        "(NAME.inter, a zip of one)."
     )
     assert len(rows(read_source(both / "x.inter"))) == 2
 

@@ -162,7 +162,7 @@ def test_examples_are_shown_as_asked_and_never_in_json(
     words = ["compare", str(trained[1].run_dir), "--output-dir", str(tmp_path / "c"), "--max-samples", "12"]
     words += ["--config", str(trained[1].run_dir / "config.yaml"), "--set", f"inference.show_examples={shown}"]
     with pytest.raises(SystemExit, match="0"):
-        main(words)
+        main([*words, "--verbose"])
     page = capsys.readouterr().out
     assert page.count("is it liked?") == bool(shown)
     assert heading in page

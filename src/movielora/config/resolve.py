@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +28,47 @@ _OUTPUT_PATHS = frozenset({"output_dir", "preprocessing_cache_dir", "inference.i
 
 @dataclass(frozen=True)
 class ResolvedConfig:
-    """`origins` maps every dotted key to `default`, `file` or `--set`."""
+    """`origins` maps every dotted key to `default`, `file` or `--set`. `folder` is where relative paths are seen from,
+    None: the working directory."""
 
     values: Config
     origins: dict[str, str]
     path: Path | None
+    folder: Path | None = None
+
+    def seen_from(self, folder: Path) -> ResolvedConfig:
+        """This config with the relative paths of its file seen from `folder`; those of `--set` stay what they are."""
+        here = {
+            key: os.path.abspath(value)  # noqa: PTH100 - keeps symlinks
+            for key, value in flatten(self.values.model_dump())
+            if self.origins.get(key) == "--set" and _is_path_here(key, value)
+        }
+        inside = {key.partition(".")[2]: value for key, value in here.items() if "." in key}
+        changed: dict[str, Any] = {key: value for key, value in here.items() if "." not in key}
+        changed["inference"] = self.values.inference.model_copy(update=inside)
+        return replace(self, values=self.values.model_copy(update=changed), folder=folder)
+
+    def place(self, path: str) -> Path:
+        """Where a path of this config points as it is written, whether something is there or not."""
+        given = Path(os.path.expanduser(path))  # noqa: PTH111 (Path's raises where there is no such user)
+        return self.folder / given if self.folder else given
 
     def locate(self, path: str) -> Path:
-        """Where an input path points: from the working directory, then from the folder above the config's.
+        """Where an input path points: from the working directory (`folder`), then from the folder above the config's.
 
         Nothing needs to exist; what exists in neither place is given as seen from the working directory.
         """
-        given = Path(os.path.expanduser(path))  # noqa: PTH111 (Path's raises where there is no such user)
-        if given.is_absolute() or os.path.exists(given) or self.path is None:  # noqa: PTH110 (Path's raises)
+        given, written = self.place(path), Path(os.path.expanduser(path))  # noqa: PTH111
+        if written.is_absolute() or os.path.exists(given) or self.path is None:  # noqa: PTH110 (Path's raises)
             return given
-        beside = self.path.resolve().parent.parent / given
+        beside = self.path.resolve().parent.parent / written
         return beside if os.path.exists(beside) else given  # noqa: PTH110
 
     def _pinned(self, key: str, value: Any) -> Any:
         if key not in _INPUT_PATHS or not isinstance(value, str):
             return value
         found = self.locate(value)
-        return str(found) if found != Path(os.path.expanduser(value)) else value  # noqa: PTH111
+        return str(found) if found != self.place(value) else value
 
     def no_effect_notes(self) -> list[str]:
         """One line for each key the user wrote that cannot change anything."""
@@ -144,6 +163,13 @@ def _expanded(key: str, value: Any) -> Any:
     if key in _OUTPUT_PATHS and isinstance(value, str):
         return os.path.expanduser(value)  # noqa: PTH111 (Path's raises where there is no such user)
     return value
+
+
+def _is_path_here(key: str, value: Any) -> bool:
+    """Whether the value of a key is a path that means something here; a base's or dataset's name may be no path."""
+    if not isinstance(value, str):
+        return False
+    return key in _OUTPUT_PATHS or (key in _INPUT_PATHS and os.path.exists(value))  # noqa: PTH110 (Path's raises)
 
 
 def _known_keys() -> list[str]:

@@ -1,4 +1,4 @@
-"""Statistics of a dataset: shares of Yes, ties, repeated ratings, and leaks of time across users."""
+"""Statistics of a dataset: shares of Yes, ties, and leaks of time across users."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import numpy as np
 
 from movielora.dataset.splits import SPLITS, Splits
 from movielora.dataset.timelines import Timelines
-
-_BLOCK_USERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -50,16 +48,3 @@ def time_leak(timelines: Timelines, splits: Splits) -> TimeLeak:
     test_times = timelines.timestamp[test]
     later = len(train_times) - np.searchsorted(train_times, test_times, side="right")
     return TimeLeak(any_later=float((later > 0).mean()), mean_later=float(later.mean() / len(train)))
-
-
-def duplicate_ratings(timelines: Timelines) -> int:
-    """Ratings of a film that the same user rated before (counted, and kept)."""
-    repeated = 0
-    films = int(timelines.item.max(initial=0)) + 1
-    # blocks of users keep the keys small: those of all ratings at once are 0.5 GB for 32 million
-    for start in range(0, len(timelines.users), _BLOCK_USERS):
-        starts = timelines.starts[start : start + _BLOCK_USERS + 1]
-        owner = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        keys = np.sort(owner * films + timelines.item[starts[0] : starts[-1]])
-        repeated += int((keys[1:] == keys[:-1]).sum())
-    return repeated

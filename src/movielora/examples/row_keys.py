@@ -21,7 +21,7 @@ from movielora.examples.importers.rendered_text import known_films
 from movielora.examples.timeline_examples import TimelineExamples
 
 Keys = NDArray[np.uint64]
-Bools = NDArray[np.bool_]
+_Bools = NDArray[np.bool_]
 
 # Films of a history that a question is known by: its newest ones, so that a shorter history has the same key.
 _FILMS = 8
@@ -37,9 +37,9 @@ class RowKeys:
     the text if `is_text`: no films could be read from it."""
 
     event: Keys
-    has_event: Bools
+    has_event: _Bools
     question: Keys
-    is_text: Bools
+    is_text: _Bools
 
     def __len__(self) -> int:
         return len(self.event)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.errors import DataError
-from movielora.examples.row_keys import Bools, Keys, RowKeys
+from movielora.examples.row_keys import Keys, RowKeys
 from movielora.runs.paths import RunPaths
 
 Use = Literal["train", "eval"]
@@ -97,7 +97,7 @@ class TrainedRows:
         places = dict.fromkeys([*self.keys, *other.keys])
         return TrainedRows({place: np.union1d(self._of(*place), other._of(*place)) for place in places})
 
-    def holds(self, rows: RowKeys, use: Use = "train") -> tuple[Bools, Bools]:
+    def holds(self, rows: RowKeys, use: Use = "train") -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which of `rows` are among those of `use`, and of which that cannot be known; (rows,) each.
 
         A row is known by its event if both sides have one, else by its question. A text that no films can be read from

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Self
 
@@ -48,6 +49,22 @@ class WaitingSignals:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+@contextmanager
+def until_interrupted() -> Iterator[Callable[[], None]]:
+    """Yield what waits until Ctrl-C or SIGTERM, which end the block calmly: for a server that runs in the foreground.
+
+    SIGTERM interrupts from the beginning of the block, so that what was started inside is ended.
+    """
+    with SignalHandlers() as handlers, suppress(KeyboardInterrupt):
+        handlers.install(signal.SIGTERM, signal.default_int_handler)
+        yield _wait
+
+
+def _wait() -> None:
+    while True:
+        signal.pause()
 
 
 def end_by(number: int) -> None:

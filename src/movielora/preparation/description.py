@@ -12,13 +12,20 @@ from movielora import __version__
 from movielora.dataset.films import Films
 from movielora.dataset.options import PrepareOptions
 from movielora.dataset.splits import SPLITS, Splits
-from movielora.dataset.statistics import duplicate_ratings, positive_rates, tie_rate, time_leak
+from movielora.dataset.statistics import positive_rates, tie_rate, time_leak
 from movielora.dataset.timelines import Timelines
 from movielora.sources.ratings import Ratings
 
 
 def describe(
-    source: Path, ratings: Ratings, timelines: Timelines, films: Films, splits: Splits, options: PrepareOptions
+    source: Path,
+    ratings: Ratings,
+    timelines: Timelines,
+    films: Films,
+    splits: Splits,
+    options: PrepareOptions,
+    *,
+    repeats_dropped: int,
 ) -> dict[str, Any]:
     """Everything of `meta.json` but the files: counts, shares 0 to 1, hashes, options."""
     counts = {name: len(splits.events[name]) for name in SPLITS}
@@ -43,7 +50,7 @@ def describe(
         "movies_untitled": int((~is_listed).sum()),
         "ratings": len(timelines.item),
         "ratings_untitled": int(ratings_each[~is_listed].sum()),
-        "ratings_repeated": duplicate_ratings(timelines),
+        "ratings_repeated_dropped": repeats_dropped,
         "ratings_not_asked": {
             "history_only": len(timelines.item) - examples - splits.over_max_per_user - splits.over_max_eval,
             "over_max_per_user": splits.over_max_per_user,

@@ -17,7 +17,7 @@ from movielora.dataset.names import FILMS, INTERACTIONS, META
 from movielora.dataset.options import Export, PrepareOptions
 from movielora.dataset.registry import read_dataset_info, register_dataset
 from movielora.dataset.splits import Splits, split_examples
-from movielora.dataset.timelines import Timelines, build_timelines
+from movielora.dataset.timelines import Timelines, build_timelines, drop_repeats
 from movielora.preparation.description import describe
 from movielora.preparation.earlier import is_same_dataset
 from movielora.preparation.export import export_json
@@ -62,11 +62,12 @@ def prepare(
         ratings = read_source(source, scratch=folder, reporter=reporter)
         with reporter.phase("Ordering timelines", len(ratings.frame), "ratings") as phase:
             films = films_of(ratings.frame, ratings.films)
-            timelines = build_timelines(ratings.frame, films)
+            timelines, repeats = drop_repeats(build_timelines(ratings.frame, films))
             splits = split_examples(timelines, options)
             phase.advance(len(timelines.item))
         form = _export_form(splits, options, reporter)
-        meta = {"schema_version": SCHEMA_VERSION} | describe(source, ratings, timelines, films, splits, options)
+        described = describe(source, ratings, timelines, films, splits, options, repeats_dropped=repeats)
+        meta = {"schema_version": SCHEMA_VERSION} | described
         exported = {} if form == "none" else export_json(folder, form, timelines, films, splits, options, reporter)
         with reporter.phase("Writing columns", len(timelines.item), "ratings") as phase:
             _write_columns(folder, timelines, films, splits, options)

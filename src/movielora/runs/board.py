@@ -7,21 +7,39 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from movielora.errors import ConfigError, WorkError
+from movielora.errors import ConfigError, NoLiveRunError, WorkError
+from movielora.machine.remote import LOOPBACK
+from movielora.runs.paths import RunPaths
 
-HOST = "127.0.0.1"
 # TensorBoard's own port: the one that people have a tunnel for.
 _USUAL_PORT = 6006
 _START_SECONDS = 60.0
 
 
+def log_folders(runs: Sequence[RunPaths]) -> dict[str, Path]:
+    """The TensorBoard logs of those runs that have any, by the run's folder name.
+
+    If two have one name, all get as many folders above as tell them apart: `a/seed1` and `b/seed1`. Raises
+    NoLiveRunError if none has logs.
+    """
+    roots = sorted({paths.root.resolve() for paths in runs if paths.tensorboard.is_dir()})
+    if not roots:
+        raise NoLiveRunError("no run has TensorBoard logs yet", "they need report_to: [tensorboard] in the config")
+    depth = 1
+    while len({root.parts[-depth:] for root in roots}) < len(roots):
+        depth += 1
+    # The first part of a path is the root of the file system, which would leave the folder that the links are in.
+    return {str(Path(*root.parts[1:][-depth:])): RunPaths(root).tensorboard for root in roots}
+
+
 @contextmanager
-def serve_board(folders: Mapping[str, Path], port: int | None) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """TensorBoard for the folders by run name: its process and address, once it answers; ended on leaving.
+def serve_board(folders: Mapping[str, Path], port: int | None) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """TensorBoard for the folders by name (`a/seed1` is shown so): its process and port, once it answers; ended on
+    leaving.
 
     Raises ConfigError when `port` is taken, WorkError when TensorBoard does not come up.
     """
@@ -31,9 +49,11 @@ def serve_board(folders: Mapping[str, Path], port: int | None) -> Iterator[tuple
     with tempfile.TemporaryDirectory(prefix="movielora-board-") as gathered:
         # One folder of links: TensorBoard's own list of folders breaks on names with a comma or a colon.
         for name, folder in folders.items():
-            Path(gathered, name).symlink_to(folder.resolve(), target_is_directory=True)
+            link = Path(gathered, name)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(folder.resolve(), target_is_directory=True)
         # Not the `tensorboard` script: the one of this Python environment is meant, whatever PATH says.
-        command = [sys.executable, "-P", "-m", "tensorboard.main", "--host", HOST, "--port", str(chosen)]
+        command = [sys.executable, "-P", "-m", "tensorboard.main", "--host", LOOPBACK, "--port", str(chosen)]
         errors = Path(gathered, ".stderr")
         with errors.open("wb") as stderr:
             board = subprocess.Popen(
@@ -41,7 +61,7 @@ def serve_board(folders: Mapping[str, Path], port: int | None) -> Iterator[tuple
             )
         try:
             _wait_until_it_answers(board, chosen, errors)
-            yield board, f"http://{HOST}:{chosen}/"
+            yield board, chosen
         finally:
             board.terminate()
             board.wait()
@@ -60,10 +80,10 @@ def _free_port() -> int:
     if _is_free(_USUAL_PORT):
         return _USUAL_PORT
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) != 0
+        return probe.connect_ex((LOOPBACK, port)) != 0

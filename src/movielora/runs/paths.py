@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -118,6 +119,13 @@ class RunPaths:
     def replaced(self) -> Path:
         """Where an overwritten run waits until the new one trains."""
         return self.root / ".replaced"
+
+    def holds_a_run(self) -> bool:
+        """Whether movielora or a plain HF Trainer has written here; False for a folder that cannot be read."""
+        # Path's own questions raise for a name that is too long and in another user's private folder.
+        if not os.path.isdir(self.root) or not os.access(self.root, os.R_OK | os.X_OK):  # noqa: PTH112
+            return False
+        return any(map(os.path.exists, (self.record, self.trainer_state))) or bool(self.checkpoints())
 
     def checkpoints(self) -> list[tuple[int, Path]]:
         """The folders named `checkpoint-N`, by step; whether they are complete is not asked here."""

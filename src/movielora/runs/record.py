@@ -63,8 +63,8 @@ def check_name(name: str) -> str:
     """`name` when it may name a run: letters, digits, dot, dash, underscore. Raises ConfigError."""
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"a run cannot be named {fields.text(name, 60)!r}: letters, digits, '.', '-' and '_' only, "
-            "100 at most, a letter or digit first",
+            f"a run cannot be named {name[:60]!r}{'…' if len(name) > 60 else ''}: letters, digits, '.', '-' and '_' "
+            "only, 100 at most, a letter or digit first",
             "movielora train --name my-run …",
         )
     return name
@@ -101,7 +101,7 @@ def new_record(
         "schema": RECORD_SCHEMA,
         "run_id": fields.text(kept.get("run_id"), 100)
         or f"{datetime.fromtimestamp(now):%Y%m%d}-{secrets.token_hex(6)}",
-        "name": check_name(name) if name else _kept_name(kept) or _fitting(default_name),
+        "name": check_name(name) if name is not None else _kept_name(kept) or _fitting(default_name),
         "argv": list(argv),
         "cwd": str(Path.cwd()),
         "config": dict(config),

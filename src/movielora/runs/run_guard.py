@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from movielora.errors import OutputError
+from movielora.errors import OutputError, shell_command
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import read_record
 from movielora.storage import lock, process
@@ -78,8 +78,10 @@ def live_run_error(paths: RunPaths) -> OutputError:
     who = f"run {record.name}" if record and record.name else "a run"
     owner = lock.owner(paths.lock)
     pid = f", PID {owner.pid}" if owner else ""
+    see = shell_command("movielora", "status", paths.root)
     return OutputError(
-        f"{who} is alive in {paths.root}{pid}", f"see it with: movielora status {paths.root}; or choose another folder"
+        f"{who} is alive in {paths.root}{pid}",
+        f"see it with: {see}; or choose another folder{lock.how_to_free(paths.lock)}",
     )
 
 

@@ -20,7 +20,7 @@ from movielora.machine.process_settings import private_files, take_variable
 from movielora.machine.signals import SignalHandlers, WaitingSignals, end_by
 from movielora.runs import run_guard
 from movielora.runs.checkpoint_staging import remove_leftovers
-from movielora.runs.find import call_name
+from movielora.runs.lookup.find import call_name
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import new_record
 from movielora.runs.run_guard import StartMode

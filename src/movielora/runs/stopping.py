@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from movielora.errors import NoLiveRunError, WorkError
+from movielora.errors import NoLiveRunError, WorkError, shell_command
 from movielora.progress import Phase, Reporter
 from movielora.runs.checkpoints import newest_complete
 from movielora.runs.paths import RunPaths
@@ -145,7 +145,8 @@ def _not_alive(
         reporter.note(f"{name} left {len(liveness.orphans)} worker processes behind; they are ended now")
         liveness = read_liveness(paths, record)
     state = derive(paths, record, read_heartbeat(paths), liveness).name if record else "no record"
-    return NoLiveRunError(f"{name} is not alive ({state})", f"see how it ended with: movielora status {paths.root}")
+    see = shell_command("movielora", "status", paths.root)
+    return NoLiveRunError(f"{name} is not alive ({state})", f"see how it ended with: {see}")
 
 
 def _out_of_reach(record: RunRecord | None, name: str) -> WorkError:

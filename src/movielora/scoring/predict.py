@@ -161,13 +161,20 @@ def described(example: Example) -> dict[str, Any]:
 
 def is_complete(output: Path, total: int) -> bool:
     """Whether `output` holds `total` whole lines already. Raises OutputError if it cannot be read."""
-    if not output.exists():
-        return False
+    content = _content(output)
+    return content.endswith(b"\n") and content.count(b"\n") == total
+
+
+def rows_in(output: Path) -> int:
+    """How many whole lines `output` holds; 0 if there is no such file. Raises OutputError if it cannot be read."""
+    return _content(output).count(b"\n")
+
+
+def _content(output: Path) -> bytes:
     try:
-        content = output.read_bytes()
+        return output.read_bytes() if output.exists() else b""
     except OSError as error:
         raise OutputError(f"{output} cannot be read: {error.strerror}", "choose another --output-dir") from None
-    return content.endswith(b"\n") and content.count(b"\n") == total
 
 
 def _keep_whole_chunks(output: Path, chunk_size: int) -> int:

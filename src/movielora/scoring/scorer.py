@@ -28,6 +28,7 @@ from movielora.prompt.spec import PromptSpec, read_prompt_file
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.text_tokens import tokenize_records
 from movielora.prompt.token_sets import PromptTokens
+from movielora.runs.lookup.run_config import read_run_config
 from movielora.runs.paths import PROMPT_NAME, RunPaths
 from movielora.scoring.answer_position import AnswerScores, score
 from movielora.scoring.kernels import warn_of_other_kernels
@@ -85,7 +86,7 @@ class ScorerSetup:
         config = resolved.values
         source = find_base(
             config.model_name_or_path,
-            Path(config.preprocessing_cache_dir).parent,
+            resolved.place(config.preprocessing_cache_dir).parent,
             resolved.locate(config.model_name_or_path),
         )
         tokenizer = load_tokenizer(source)
@@ -212,9 +213,9 @@ class Scorer:
 
 def config_of_run(run: Path) -> ResolvedConfig:
     """The config saved in folder `run`; for a bare adapter the defaults on the base it names."""
-    config = run / "config.yaml"
-    if config.is_file():
-        return resolve_config(config)
+    paths = RunPaths(run)
+    if paths.config.is_file():
+        return read_run_config(paths)
     return resolve_config(None, [f"model_name_or_path={base_of_adapter(run)}"])
 
 

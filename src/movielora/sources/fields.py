@@ -1,9 +1,13 @@
-"""The fields of a rating as text: a whole number, stars, unix seconds. Mistakes name file, line and field."""
+"""The fields of a table of ratings or films as text: names, a whole number, stars, unix seconds.
+
+Mistakes name file, line and field.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 from movielora.sources.source_file import SourceFile
 
@@ -11,6 +15,13 @@ LOWEST_STARS, HIGHEST_STARS = 0.0, 5.0
 # Far beyond any time; up to here a float64 holds every whole number.
 LATEST_SECONDS = 2.0**53
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+def refuse_repeated(file: SourceFile, header: Sequence[str]) -> None:
+    """Raise DataError if a column is named twice: which of the two is meant cannot be known."""
+    repeated = next((name for name in header if name and header.count(name) > 1), None)
+    if repeated is not None:
+        raise file.mistake(1, f"the header names the column {repeated[:40]!r} twice.", "Rename or remove one of them.")
 
 
 def whole_number(file: SourceFile, line: int, field: str, text: str) -> int:

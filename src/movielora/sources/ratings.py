@@ -40,14 +40,15 @@ class Ratings:
 class Source:
     """A form in which ratings come: one of the list in `catalogue.py`.
 
-    `is_mine` says whether a path that exists, file or folder, looks like this form (it may raise OSError); `read` reads
-    it, unpacking what must be unpacked below the scratch folder (None: the system's), or raises DataError naming file,
-    line and field. `hash_files` gives the `hashes` that reading would, without reading. `looked_for` completes "looked
-    for": the file names that `is_mine` goes by.
+    `level_of` says how many folders below a path that exists, file, folder or zip, the files of this form lie, None if
+    there are none (it may raise OSError or DataError); `read` reads them, unpacking what must be unpacked below the
+    scratch folder (None: the system's), or raises DataError naming file, line and field. `hash_files` gives the
+    `hashes` that reading would, without reading. `looked_for` completes "looked for": the file names that `level_of`
+    goes by.
     """
 
     name: str
     looked_for: str
-    is_mine: Callable[[Path], bool]
+    level_of: Callable[[Path], int | None]
     read: Callable[[Path, Path | None, Reporter], Ratings]
     hash_files: Callable[[Path], dict[str, str]]

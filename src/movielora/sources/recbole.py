@@ -16,7 +16,9 @@ import polars as pl
 
 from movielora.errors import DataError
 from movielora.progress import Reporter
-from movielora.sources.fields import seconds, stars
+from movielora.sources.archive import is_archive
+from movielora.sources.fields import refuse_repeated, seconds, stars
+from movielora.sources.listing import Listed, beside, hash_files, nearest, opened
 from movielora.sources.rating_table import read_table, read_whole
 from movielora.sources.ratings import COLUMNS, Movie, Ratings, Source
 from movielora.sources.source_file import SourceFile, decode_utf8
@@ -36,63 +38,76 @@ _PLAIN_NUMBER = r"^(0|[1-9][0-9]{0,17})$"
 
 
 def read(path: Path, scratch: Path | None, reporter: Reporter) -> Ratings:
-    """Read a `.inter` file, or the one in a folder or just below it, and the `.item` file beside it.
+    """Read a `.inter` file, or the one in a folder or zip, nearest its top, and the `.item` file beside it.
 
     Raises:
         DataError: there is more than one `.inter` file, or a file holds a mistake.
     """
-    ratings_file = _as_source(_inter_file(path))
-    items_file = _as_source(ratings_file.path.with_suffix(".item"))
+    source, ratings, items = _find(path)
     films: dict[str, Movie] = {}
-    has_items = items_file.path.is_file()
-    if has_items:
-        with reporter.phase("Reading films", None, "films") as phase:
-            films = _read_films(items_file)
-            phase.advance(len(films))
-    else:
-        reporter.note(f"There is no {items_file.shown}: films are named by their ids.")
-    with reporter.phase("Reading ratings", None, "ratings") as phase:
-        frame = _read_ratings(ratings_file)
-        phase.advance(len(frame))
-    return _with_number_ids(Ratings("recbole", frame, films, _hash_files(path)), films)
+    with opened(source, _by_name(ratings, items), scratch, reporter) as found:
+        ratings_file = found[ratings.name]
+        if items is not None:
+            with reporter.phase("Reading films", None, "films") as phase:
+                films = _read_films(found[items.name])
+                phase.advance(len(films))
+        else:
+            missing = Path(ratings_file.shown).with_suffix(".item")
+            reporter.note(f"There is no {missing}: films are named by their ids.")
+        with reporter.phase("Reading ratings", None, "ratings") as phase:
+            frame = _read_ratings(ratings_file)
+            phase.advance(len(frame))
+        hashes = {name: file_sha256(file.path) for name, file in found.items()}
+    return _with_number_ids(Ratings("recbole", frame, films, hashes), films)
 
 
 def _hash_files(path: Path) -> dict[str, str]:
-    ratings = _inter_file(path)
-    files = [file for file in (ratings, ratings.with_suffix(".item")) if file.is_file()]
-    return {file.name: file_sha256(file) for file in files}
+    source, ratings, items = _find(path)
+    return hash_files(source, _by_name(ratings, items))
 
 
-def _is_mine(path: Path) -> bool:
-    return path.suffix == ".inter" if path.is_file() else bool(_inter_files(path))
+def _by_name(ratings: Listed, items: Listed | None) -> dict[str, Listed]:
+    return {file.name: file for file in (ratings, items) if file is not None}
 
 
-SOURCE = Source(name="RecBole", looked_for="NAME.inter", is_mine=_is_mine, read=read, hash_files=_hash_files)
+def _level_of(path: Path) -> int | None:
+    if path.is_file() and _is_inter(path.name.lower()):
+        return 0
+    if path.is_dir() or (path.is_file() and is_archive(path)):
+        found = nearest(path, _is_inter)
+        return len(found[0].folders) if found else None
+    return None
 
 
-def _inter_files(folder: Path) -> list[Path]:
-    """The `.inter` files of the folder, else those of its subfolders."""
-    for pattern in ("*.inter", "*/*.inter"):
-        if found := sorted(file for file in folder.glob(pattern) if file.is_file()):
-            return found
-    return []
+SOURCE = Source(
+    name="RecBole", looked_for="NAME.inter, a zip of one", level_of=_level_of, read=read, hash_files=_hash_files
+)
 
 
-def _inter_file(path: Path) -> Path:
-    if path.is_file():
-        return path
-    found = _inter_files(path)
+def _is_inter(name: str) -> bool:
+    return name.endswith(".inter")
+
+
+def _find(path: Path) -> tuple[Path, Listed, Listed | None]:
+    """The folder or zip, its `.inter` file, and the `.item` file beside that, if there is one."""
+    if path.is_file() and _is_inter(path.name.lower()):
+        source, ratings = path.parent, Listed((), path.name, path)
+    else:
+        source, ratings = path, _only_one(path)
+    return source, ratings, beside(source, ratings, f"{Path(ratings.name).stem}.item")
+
+
+def _only_one(path: Path) -> Listed:
+    found = nearest(path, _is_inter)
     # RecBole names the whole file like its folder; `NAME.train.inter` and the like are parts of it
-    whole = [file for file in found if file.stem == file.parent.name]
+    top = path.stem if path.is_file() else path.name
+    whole = [file for file in found if Path(file.name).stem == (file.folders[-1] if file.folders else top)]
     chosen = found if len(found) == 1 else whole
     if len(chosen) != 1:
-        names = ", ".join(str(file.relative_to(path)) for file in found)
-        raise DataError(f"{path} holds more than one file of ratings ({names}).", "Give one of them as --source.")
+        names = ", ".join(file.shown for file in found)
+        next_step = "Give one of them as --source" + ("." if path.is_dir() else ", unpacked.")
+        raise DataError(f"{path} holds more than one file of ratings ({names}).", next_step)
     return chosen[0]
-
-
-def _as_source(path: Path) -> SourceFile:
-    return SourceFile(path, str(path))
 
 
 def _read_ratings(file: SourceFile) -> pl.DataFrame:
@@ -161,6 +176,7 @@ def _names(file: SourceFile, header: list[str]) -> list[str]:
         if kind not in _TYPES:
             raise file.mistake(1, f"the field {field[:40]!r} has no type, as in rating:float ({', '.join(_TYPES)}).")
         names.append(name)
+    refuse_repeated(file, names)
     return names
 
 

@@ -44,9 +44,11 @@ class SourceFile:
             raise DataError(f"{self.shown} is empty.", "Fetch the data again.")
         return decode_utf8(self, first).rstrip("\r\n")
 
-    def mistake(self, line: int, problem: str) -> DataError:
+    def mistake(self, line: int, problem: str, next_step: str = "") -> DataError:
         """The error for a mistake in line `line` (from 1)."""
-        return DataError(f"{self.shown}, line {line}: {problem}", "Fix that line, or fetch the data again.")
+        return DataError(
+            f"{self.shown}, line {line}: {problem}", next_step or "Fix that line, or fetch the data again."
+        )
 
 
 def decode_utf8(file: SourceFile, content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Hashes of files."""
+"""Hashes of files and texts."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ def file_sha256(path: Path) -> str:
         raise DataError(f"{path} does not exist", "movielora prepare --help shows how to make a dataset") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def text_sha256(text: str) -> str:
+    """Hex digest of a text as UTF-8: that of the file it is written into."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -3,6 +3,9 @@
 `flock` ends with its last holder, however that ended, so a held lock decides whether a run is alive, and a recorded
 PID is only a hint. Forked children (data-loader workers) inherit it: an orphan of a killed run keeps the folder taken,
 and is recognised as the run's own because it has this very file open.
+
+On a file system without `flock`, claims beside the lock file say who has the folder (`claims.py`). They end with the
+main process, and one of another host, which cannot be looked at from here, holds until somebody deletes its file.
 """
 
 from __future__ import annotations
@@ -16,8 +19,10 @@ from typing import Literal
 
 import psutil
 
+from movielora.errors import shell_command
 from movielora.storage.atomic import finite, read_json
-from movielora.storage.process import Identity, identity_from, this_process
+from movielora.storage.claims import NO_LOCKS, Claim, claim, newest_claim
+from movielora.storage.process import Identity, host, identity_from, this_process
 
 # `probe` takes a shared lock for an instant; a starting run asks again for this long before it believes "taken".
 _ACQUIRE_SECONDS = 1.0
@@ -27,34 +32,41 @@ _ACQUIRE_PAUSE_SECONDS = 0.02
 class FolderLock:
     """An exclusive lock on `path`, from `acquire` until `release` or the end of every process that holds it."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, claim: Claim | None = None) -> None:
         self._path = path
         self._descriptor: int | None = descriptor
+        self._claim = claim
 
     @staticmethod
     def acquire(path: Path, wait_seconds: float = _ACQUIRE_SECONDS) -> FolderLock | None:
         """The lock, with this process named inside, or None if another run holds it. Raises OSError."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         deadline = time.monotonic() + wait_seconds
-        while not _try_flock(descriptor, fcntl.LOCK_EX):
-            if time.monotonic() >= deadline:
+        held = None
+        try:
+            while (held := _try_take(path, descriptor)) is None and time.monotonic() < deadline:
+                time.sleep(_ACQUIRE_PAUSE_SECONDS)
+            if held is not None:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, json.dumps(finite(this_process().to_json())).encode(), 0)
+        finally:
+            if held is None:
                 os.close(descriptor)
-                return None
-            time.sleep(_ACQUIRE_PAUSE_SECONDS)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(finite(this_process().to_json())).encode(), 0)
-        return FolderLock(path, descriptor)
+        return held
 
     def release(self) -> None:
         if self._descriptor is not None:
             # Unlocked explicitly, not only closed: a worker that lingers after a clean end must not hold it.
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            if self._claim is not None:
+                self._claim.release()
+            else:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def probe(path: Path) -> Literal["free", "held", "unknown"]:
-    """Whether a run holds the lock now; "unknown" if the file exists and this user may not open it."""
+    """Whether a run holds the lock now; "unknown" if the file is there and cannot be asked (another user's)."""
     try:
         # Without O_NONBLOCK a pipe by that name would make every reader wait forever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -64,8 +76,21 @@ def probe(path: Path) -> Literal["free", "held", "unknown"]:
         return "unknown"
     try:
         return "free" if _try_flock(descriptor, fcntl.LOCK_SH) else "held"
+    except OSError as error:
+        return _probe_claims(path) if error.errno in NO_LOCKS else "unknown"
     finally:
         os.close(descriptor)
+
+
+def how_to_free(path: Path) -> str:
+    """What a user may do about a claim that nobody can look at from here, as the end of a next step; "" otherwise."""
+    try:
+        newest = newest_claim(path)
+    except OSError:
+        return ""
+    if newest is None or newest.is_over or newest.host == host():
+        return ""
+    return f"; if it no longer runs on {newest.host or 'its machine'}: {shell_command('rm', newest.path)}"
 
 
 def owner(path: Path) -> Identity | None:
@@ -107,6 +132,25 @@ def _holds_by_name(pid: int, path: Path) -> bool:
         return any(Path(opened.path) == path.resolve() for opened in psutil.Process(pid).open_files())
     except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
         return False
+
+
+def _probe_claims(path: Path) -> Literal["free", "held", "unknown"]:
+    try:
+        newest = newest_claim(path)
+    except OSError:
+        return "unknown"
+    return "free" if newest is None or newest.is_over else "held"
+
+
+def _try_take(path: Path, descriptor: int) -> FolderLock | None:
+    """The lock, or a claim if there are no locks here; None if another process has it. Raises OSError."""
+    try:
+        return FolderLock(path, descriptor) if _try_flock(descriptor, fcntl.LOCK_EX) else None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    claimed = claim(path)
+    return FolderLock(path, descriptor, claimed) if claimed else None
 
 
 def _try_flock(descriptor: int, kind: int) -> bool:

@@ -17,6 +17,7 @@ from movielora.errors import ConfigError, DataError, RequestError
 from movielora.examples.example import Example
 from movielora.examples.example_set import ExampleSet, sample_rows
 from movielora.examples.load import ExampleLoader
+from movielora.examples.shown_candidates import warn_of_shown_candidates
 from movielora.machine.process_settings import settings_undone
 from movielora.progress import SILENT, Reporter
 from movielora.prompt.lengths import CutoffAdvice, LengthSummary, advise_cutoff, count_characters, summarise_lengths
@@ -64,12 +65,14 @@ class ExampleTrace:
 
 @dataclass(frozen=True)
 class Audit:
-    """`name` is what the examples are called; `advice` is None if characters were counted: a cutoff is in tokens."""
+    """`name` is what the examples are called; `advice` is None if characters were counted: a cutoff is in tokens.
+    `candidates_shown` counts the examples whose history shows the candidate itself."""
 
     name: str
     unit: Literal["tokens", "characters"]
     lengths: LengthSummary
     advice: CutoffAdvice | None
+    candidates_shown: int
     examples: list[ExampleTrace] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -88,6 +91,7 @@ class Audit:
             "over_recommended": advice.over_recommended if advice else None,
             "cuts_nothing_cutoff_len": advice.cuts_nothing if advice else None,
             "saved_share": advice.saved_share if advice else None,
+            "candidates_shown": self.candidates_shown,
             "seconds": self.seconds,
             **({"examples": [vars(example) for example in self.examples]} if self.examples else {}),
         }
@@ -104,11 +108,12 @@ def audit(request: AuditRequest, reporter: Reporter) -> Audit:
     loader = ExampleLoader(reporter=reporter)
     spec = PromptSpec.of_config(request.resolved.values, _history_len(request, loader, path))
     examples = _sample(loader.showing(spec.history_len).open(path), request)
+    shown = warn_of_shown_candidates(examples, reporter)
     if request.char_only:
         if request.show_examples or request.cutoff_len:
             reporter.warn("--show-examples and --cutoff-len need the tokenizer, which --char-only leaves out")
         summary = summarise_lengths(count_characters(examples, spec), request.percentiles)
-        return Audit(examples.name, "characters", summary, None, [], time.monotonic() - started)
+        return Audit(examples.name, "characters", summary, None, shown, [], time.monotonic() - started)
     lengths, traces = _measure_tokens(request, examples, spec, reporter)
     cutoff = request.cutoff_len or request.resolved.values.cutoff_len
     return Audit(
@@ -116,6 +121,7 @@ def audit(request: AuditRequest, reporter: Reporter) -> Audit:
         "tokens",
         summarise_lengths(lengths, request.percentiles),
         advise_cutoff(lengths, cutoff),
+        shown,
         traces,
         time.monotonic() - started,
     )

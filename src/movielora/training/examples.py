@@ -14,6 +14,7 @@ from movielora.dataset.find import TrainingSplits
 from movielora.errors import DataError
 from movielora.examples.example_set import sample_rows
 from movielora.examples.load import ExampleLoader
+from movielora.examples.shown_candidates import warn_of_shown_candidates
 from movielora.progress import Reporter
 from movielora.prompt.asked_words import with_common_texts
 from movielora.prompt.spec import PromptSpec
@@ -57,6 +58,10 @@ def load_examples(
     spec = with_common_texts(spec, trained_on.words)
     loader = loader.showing(spec.history_len)  # of the evaluation's dataset too, which may be prepared otherwise
     template = PromptTemplate(tokenizer, spec)
+
+    for path in (files.train, files.evaluation):
+        if path is not None and (prepared := loader.open_prepared(path)) is not None:
+            warn_of_shown_candidates(prepared, reporter)
 
     def load(path: Path, like: PromptTokens | None = None) -> PromptTokens:
         examples = tokenize_split(

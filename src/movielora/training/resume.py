@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from movielora.config import Config, ResolvedConfig, resolve_config
+from movielora.config import Config, ResolvedConfig
 from movielora.config.on_resume import consequences
 from movielora.errors import ConfigError, ModelError, NoLiveRunError
 from movielora.progress import Reporter
 from movielora.runs.checkpoints import Checkpoint, inspect, newest_complete, read_trainer_state
-from movielora.runs.find import call_name
+from movielora.runs.lookup.find import call_name
+from movielora.runs.lookup.run_config import folder_of_run, read_run_config
 from movielora.runs.paths import RESUME_STATE_NAME, RunPaths
 from movielora.runs.record import RunRecord, read_record
 from movielora.scoring.kernels import recorded_placement
@@ -164,25 +165,20 @@ def recorded_config(paths: RunPaths) -> ResolvedConfig:
             f"{paths.root} has no record to resume from",
             "name the config instead: movielora train --config C --resume",
         )
-    resolved = resolve_config(paths.config)
-    # Data beside the first config must be found again, and a folder that has moved is still the run's.
+    # Data beside the first config must be found again.
     origin = fields.text(record.raw.get("config_path"), 4096)
-    values = resolved.values
-    if Path(values.output_dir).resolve() != paths.root.resolve():
-        values = values.model_copy(update={"output_dir": str(paths.root)})
-    return replace(resolved, values=values, path=Path(origin) if origin else None)
+    return replace(read_run_config(paths), path=Path(origin) if origin else None)
 
 
 def recorded_folder(paths: RunPaths) -> Path:
     """The working directory of the run's first command. Raises NoLiveRunError if it no longer exists."""
-    record = read_record(paths)
-    folder = Path(record.cwd) if record and record.cwd else Path.cwd()
-    if not folder.is_dir():
+    record, folder = read_record(paths), folder_of_run(paths)
+    if folder is None and record is not None and record.cwd:
         raise NoLiveRunError(
-            f"{paths.root} was started in {folder}, which no longer exists",
+            f"{paths.root} was started in {record.cwd}, which no longer exists",
             "name the config instead: movielora train --config C --resume",
         )
-    return folder
+    return folder or Path.cwd()
 
 
 def _refuse_another_run(state: ResumeState | None, identity: dict[str, str], checkpoint: Checkpoint) -> None:

@@ -25,6 +25,7 @@ from movielora.progress import Reporter
 from movielora.prompt.spec import write_prompt_file
 from movielora.runs import run_guard
 from movielora.runs.checkpoints import newest_complete
+from movielora.runs.lookup.index import remember
 from movielora.runs.paths import RunPaths
 from movielora.runs.run_guard import StartMode
 from movielora.runs.session import RunSession
@@ -84,6 +85,7 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
         name=request.name,
         mode=request.mode,
     ) as session:
+        remember(session.paths.root, reporter.note)
         reporter = RunReporter(reporter, session)
         with reporter.phase("Finding the base"):
             base = _find_base(request.resolved)

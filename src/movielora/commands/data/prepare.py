@@ -21,7 +21,7 @@ _EXAMPLE = "Example: movielora prepare --download ml-latest-small --output-dir d
 def prepare(
     output_dir: Annotated[Path, Option(help="Dataset folder to write, such as data/movielens_qwen3.")],
     source: Annotated[
-        Path | None, Option(help="Folder or zip of MovieLens, or RecBole's .inter file or its folder.")
+        Path | None, Option(help="Folder or zip of MovieLens or RecBole, or its file of ratings.")
     ] = None,
     download: Annotated[Download | None, Option(help=f"Instead fetch it from GroupLens into {DOWNLOAD_DIR}.")] = None,
     history_len: Annotated[int, Option(help="Films shown before the candidate.")] = _DEFAULT.history_len,

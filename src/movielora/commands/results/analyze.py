@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,9 +30,9 @@ class ExportOption(StrEnum):
     JSONL = "jsonl"
 
 
-@app.command(epilog="Example: movielora analyze output/demo/comparison --bucket broken --slice genre=Drama")
+@app.command(epilog="Example: movielora analyze demo --bucket broken --slice genre=Drama")
 def analyze(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A comparison folder, as compare wrote it.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Name or folder of a run, or a comparison folder.")],
     bucket: Annotated[BucketOption | None, typer.Option(help="Rows of one bucket.", show_default="all")] = None,
     slices: Annotated[list[str], typer.Option("--slice", help="BY=NAME, such as genre=Drama; repeatable.")] = [],  # noqa: B006
     search: Annotated[str | None, typer.Option(help="Rows with this text in a title.", show_default="")] = None,
@@ -42,16 +41,19 @@ def analyze(
         SortOption, typer.Option(help="Most confident answers or widest gaps first.")
     ] = SortOption.CONFIDENCE,
     show_examples: Annotated[int, typer.Option(min=0, help="Rows shown.")] = 10,
-    export: Annotated[ExportOption | None, typer.Option(help="Write the rows into DIR.", show_default="no")] = None,
+    export: Annotated[
+        ExportOption | None, typer.Option(help="Write the rows into the comparison.", show_default="no")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Show the rows that the adapter fixed, and those that it broke."""
     from movielora.console.results.analyze_view import show_analysis
     from movielora.evaluation.analysis.analyze import AnalyzeRequest
     from movielora.evaluation.analysis.analyze import analyze as run_analyze
+    from movielora.evaluation.saved.find import find_comparison
 
     request = AnalyzeRequest(
-        folder,
+        find_comparison(run, "analyze"),
         bucket=None if bucket is None else bucket.value,
         slices=tuple(slices),
         search=search,

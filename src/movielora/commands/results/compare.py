@@ -20,7 +20,9 @@ class ModeOption(StrEnum):
 
 @app.command(epilog="Example: movielora compare --config configs/tiny_cpu.yaml --max-samples 500")
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="[RUN_A [RUN_B]]", help="A run, or two to compare.")] = [],  # noqa: B006
+    runs: Annotated[
+        list[str], typer.Argument(metavar="[RUN_A [RUN_B]]", help="Name or folder of a run, or of two.")
+    ] = [],  # noqa: B006
     config: Annotated[Path | None, typer.Option("--config", "-c", help="The YAML file of the training.")] = None,
     overrides: Annotated[list[str], typer.Option("--set", help="key=value over the file's; repeatable.")] = [],  # noqa: B006
     adapter: Annotated[Path | None, typer.Option(help="Adapter folder.", show_default="the config's run")] = None,
@@ -48,19 +50,25 @@ def compare(
         bool, typer.Option("--as-they-are", help="Ask rows in words that were not trained too.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again if the folder holds another.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Every figure, remark and sample rows.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Score base and adapter on the same rows, with simple baselines."""
-    from movielora.config import resolve_config
     from movielora.console.results.compare_view import show_comparison
     from movielora.evaluation.comparison.compare import compare as run_compare
     from movielora.evaluation.comparison.compare import examples_to_show
-    from movielora.evaluation.comparison.request import CompareRequest, ExternalOnly, kind_of_comparison
+    from movielora.evaluation.comparison.request import (
+        CompareRequest,
+        ExternalOnly,
+        config_to_compare,
+        kind_of_comparison,
+    )
+    from movielora.runs.lookup.find import find_run
 
-    resolved = resolve_config(config, overrides) if config or overrides else None
+    folders = [find_run(run).root for run in runs]
     kind = kind_of_comparison(
-        resolved, runs=runs, adapter=adapter, scores=predictions, test_file=test_file, controls=controls,
-        base_precision=base_precision,
+        config_to_compare(config, overrides, folders), runs=folders, adapter=adapter, scores=predictions,
+        test_file=test_file, controls=controls, base_precision=base_precision,
     )  # fmt: skip
     request = CompareRequest(
         kind, None if isinstance(kind, ExternalOnly) else predictions, test_file, output_dir, max_samples, batch_size,
@@ -70,4 +78,4 @@ def compare(
     if as_json:
         output.emit_json(comparison)
     else:
-        show_comparison(comparison, examples_to_show(request, comparison))
+        show_comparison(comparison, examples_to_show(request, comparison) if verbose else (), verbose=verbose)

@@ -26,7 +26,7 @@ def merge(
     from movielora.console.results.merge_view import show_merged
     from movielora.publishing.merge import MergeRequest
     from movielora.publishing.merge import merge as run_merge
-    from movielora.runs.find import find_run
+    from movielora.runs.lookup.find import find_run
 
     request = MergeRequest(find_run(run).root, output_dir, test_file, rows)
     merged = run_merge(request, reporting.reporter())

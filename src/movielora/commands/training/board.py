@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from movielora.errors import NoLiveRunError
-
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -23,21 +21,27 @@ def board(
 ) -> None:
     """Show runs' curves in TensorBoard, on this machine only, until Ctrl-C."""
     from movielora.console.output import emit_json, stderr, stdout
+    from movielora.console.reporting import reporter
+    from movielora.machine.remote import LOOPBACK, ssh_forward_line
     from movielora.machine.signals import SignalHandlers
-    from movielora.runs.board import serve_board
-    from movielora.runs.find import find_run, list_runs
+    from movielora.runs.board import log_folders, serve_board
+    from movielora.runs.lookup.find import find_run, list_runs, runs_elsewhere
 
-    chosen = [find_run(run) for run in runs] if runs else list_runs()
-    folders = {paths.root.resolve().name: paths.tensorboard for paths in chosen if paths.tensorboard.is_dir()}
-    if not folders:
-        raise NoLiveRunError("no run has TensorBoard logs yet", "they need report_to: [tensorboard] in the config")
+    chosen = [find_run(run) for run in runs] if runs else list_runs() or runs_elsewhere()
+    folders = log_folders(chosen)
+    for paths in chosen if runs else ():
+        if not paths.tensorboard.is_dir():
+            reporter().warn(f"{paths.root} has no TensorBoard logs and is left out")
     with SignalHandlers() as handlers, ExitStack() as until_ended:
         handlers.install(signal.SIGTERM, signal.default_int_handler)  # a `kill` must not leave the server behind
-        process, address = until_ended.enter_context(serve_board(folders, port))
+        process, serving = until_ended.enter_context(serve_board(folders, port))
+        address, tunnel = f"http://{LOOPBACK}:{serving}/", ssh_forward_line(serving)
         if as_json:
-            emit_json({"address": address, "runs": sorted(folders), "pid": process.pid})
+            emit_json({"address": address, "runs": sorted(folders), "pid": process.pid, "tunnel": tunnel})
         else:
             stdout().print(address)
+            if tunnel:
+                stderr().print(f"first, on your own computer: {tunnel}", markup=False, soft_wrap=True)
             stderr().print(f"{', '.join(sorted(folders))}: stop with Ctrl-C", style="dim", markup=False)
         with suppress(KeyboardInterrupt):
             process.wait()

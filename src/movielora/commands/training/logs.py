@@ -33,7 +33,7 @@ def logs(
         show_log,
         show_metrics,
     )
-    from movielora.runs.find import find_run
+    from movielora.runs.lookup.find import find_run
 
     if follow and as_json:
         raise ConfigError("--follow keeps printing and --json prints one object: give one of them")

@@ -21,10 +21,10 @@ def resume(
     from movielora.console import output, reporting
     from movielora.console.training.detach_view import show_detached
     from movielora.runs.detach import start_detached
-    from movielora.runs.find import find_run
+    from movielora.runs.lookup.find import run_to_resume
     from movielora.runs.paths import RunPaths
 
-    paths = RunPaths(find_run(run).root.resolve())
+    paths = RunPaths(run_to_resume(run).root.resolve())
     if detach:
         argv = ["resume", str(paths.root), "--extra-epochs", str(extra_epochs)]
         started = start_detached(argv, paths.root, reporting.reporter(), mode="resume")

@@ -40,7 +40,7 @@ def status(
     """Show what a run is doing now, or how it ended."""
     from movielora.console.output import emit_json
     from movielora.console.training.status_view import show_status, status_page
-    from movielora.runs.find import find_run
+    from movielora.runs.lookup.find import find_run
     from movielora.runs.status.status import read_status
 
     if watch is not None and as_json:

@@ -11,9 +11,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(epilog="Example: movielora stop")
 def stop(
-    run: Annotated[
-        str | None, typer.Argument(help="Name or folder of a run; default: the live one, or the newest.")
-    ] = None,
+    run: Annotated[str | None, typer.Argument(help="Name or folder of a run; default: the one that is alive.")] = None,
     timeout: Annotated[
         float | None,
         typer.Option(help="Seconds to wait before its processes are killed.", show_default="120; 10 with --force"),
@@ -29,10 +27,10 @@ def stop(
     from movielora.console.reporting import reporter
     from movielora.console.training.stop_view import show_stopped
     from movielora.errors import WorkError
-    from movielora.runs.find import find_run
+    from movielora.runs.lookup.find import run_to_stop
     from movielora.runs.stopping import stop_run
 
-    paths = find_run(run)
+    paths = run_to_stop(run)
     stopped = stop_run(paths, reporter(), timeout=timeout, force=force, save=not no_save)
     if as_json:
         emit_json(stopped.to_json())

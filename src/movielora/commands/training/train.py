@@ -14,6 +14,12 @@ from movielora.runs.run_guard import StartMode
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
+def _checked_name(name: str | None) -> str | None:
+    from movielora.runs.record import check_name
+
+    return None if name is None else check_name(name)
+
+
 @app.command(
     epilog="Example: movielora train --config configs/tiny_cpu.yaml --set num_train_epochs=2",
 )
@@ -25,7 +31,9 @@ def train(
     extra_epochs: Annotated[float, typer.Option(min=0, help="With --resume: epochs beyond those of the config.")] = 0.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is in output_dir.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Run in the background; this shell may be closed.")] = False,
-    name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="config and time")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run.", show_default="config and time", callback=_checked_name)
+    ] = None,
     clear_cache: Annotated[bool, typer.Option("--clear-cache", help="Ignore cached token ids.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run; write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,

@@ -19,6 +19,7 @@ _JSON_KEYS = (
     "users",
     "users_dropped",
     "movies",
+    "ratings_repeated_dropped",
     "split",
     "history_len",
     "rating_threshold",
@@ -27,7 +28,7 @@ _JSON_KEYS = (
 
 def prepared_json(prepared: Prepared) -> dict[str, Any]:
     """What `--json` prints."""
-    facts = {key: prepared.meta[key] for key in _JSON_KEYS}
+    facts = {key: prepared.meta.get(key) for key in _JSON_KEYS}
     return {"output_dir": str(prepared.output_dir), **facts, "nothing_to_do": prepared.nothing_to_do}
 
 
@@ -76,8 +77,8 @@ def _sentences(meta: dict[str, Any]) -> list[str]:
             f"{_count(meta['movies_untitled'], 'film')} without a title, named by their ids, in "
             f"{_count(meta['ratings_untitled'], 'rating')}."
         )
-    if meta["ratings_repeated"]:
-        lines.append(f"{_count(meta['ratings_repeated'], 'rating')} of a film that the user had rated before, kept.")
+    if repeated := meta["ratings_repeated_dropped"]:
+        lines.append(f"{_count(repeated, 'rating')} dropped: the user rated the same film again, and the last counts.")
     not_asked = meta["ratings_not_asked"]
     lines += [
         f"{_count(not_asked[key], 'example')} left out by --{key.removeprefix('over_').replace('_', '-')}."

@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.text import Text
 
 from movielora.console.output import plain_table, stdout
-from movielora.console.results.compare_view import figure, short_title, show_slices, signed_figure
+from movielora.console.results.compare_view import short_title, show_slices
+from movielora.evaluation.saved.written_figures import figure, signed_figure
 
 _BUCKETS = {
     "broken": ("Broken", "red", "{reference} right, {candidate} wrong"),

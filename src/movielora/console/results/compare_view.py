@@ -1,4 +1,7 @@
-"""The view of `movielora compare`: the verdict, then the figures behind it, within 80 columns."""
+"""The view of `movielora compare`: the figures, and last the verdict and the next command, within 80 columns.
+
+About 25 lines; `--verbose` adds every baseline, calibration, slices, every remark, and sample rows.
+"""
 
 from __future__ import annotations
 
@@ -12,37 +15,46 @@ from rich.markup import escape
 from rich.table import Table
 
 from movielora.console.output import plain_table, stdout, visible
+from movielora.errors import shell_command
 from movielora.evaluation.metrics.formulas import LOWER_IS_BETTER
 from movielora.evaluation.saved.comparison_json import entries, entry_of, roles_of
 from movielora.evaluation.saved.sentences import data_warnings, describe_rows
+from movielora.evaluation.saved.written_figures import figure, short, signed_figure
+from movielora.machine.remote import ssh_session
 from movielora.scoring.score_change import ScoreChange
 
 _COLUMNS = {"auc": "AUC", "accuracy": "acc.", "f1": "F1", "uauc": "uAUC", "log_loss": "log loss"}
 _DIFFERENCES = {"auc": "AUC", "accuracy": "accuracy"}
 _EXTREMES = 3
+# Of the baselines and remarks, how many fit a screen.
+_BASELINES, _WARNINGS = 3, 3
 # Five columns within 80.
 _ASKED_WIDTH, _USER_WIDTH, _NAME_WIDTH = 36, 8, 12
 _MINUS_WIDTH = 16
 _LEADER_WIDTH = 22
 
 
-def show_comparison(comparison: dict[str, Any], examples: Sequence[dict[str, Any]] = ()) -> None:
+def show_comparison(
+    comparison: dict[str, Any], examples: Sequence[dict[str, Any]] = (), *, verbose: bool = False
+) -> None:
+    """Print a comparison; `examples` are printed if `verbose`."""
     console = stdout()
     console.print()
-    console.print(f"[bold]{escape(comparison['verdict'])}[/]")
     console.print(escape(describe_rows(comparison)) + ".", style="dim")
-    console.print()
-    _show_leaders(console, comparison)
-    _show_differences(console, comparison)
-    _show_calibration(console, comparison)
-    reference = entry_of(comparison, roles_of(comparison).reference)["name"]
-    show_slices(console, comparison["slices"], comparison["data"], reference, only_extremes=True)
-    _show_warnings(console, comparison)
+    _show_leaders(console, comparison, verbose=verbose)
+    _show_differences(console, comparison, verbose=verbose)
+    if verbose:
+        _show_calibration(console, comparison)
+        reference = entry_of(comparison, roles_of(comparison).reference)["name"]
+        show_slices(console, comparison["slices"], comparison["data"], reference, only_extremes=True)
+        _show_examples(console, comparison, examples)
+    _show_warnings(console, comparison, verbose=verbose)
     _show_precision(console, comparison.get("base_precision"))
-    _show_examples(console, comparison, examples)
+    console.print(f"\n[bold]{escape(comparison['verdict'])}[/]")
     if comparison.get("output_dir"):
-        folder = escape(str(comparison["output_dir"]))
-        console.print(f"\nRead the rows: [bold]movielora report {folder} --open[/]", soft_wrap=True)
+        shown = "--open" if ssh_session() is None else "--serve"
+        command = shell_command("movielora", "report", comparison["output_dir"], shown)
+        console.print(f"next  {escape(command)}", soft_wrap=True)
 
 
 def _show_precision(console: Console, entry: dict[str, Any] | None) -> None:
@@ -82,20 +94,6 @@ def short_title(title: str | None, width: int) -> str:
     return shown if cell_len(shown) <= width else f"{set_cell_size(shown, width - 1)}…"
 
 
-def figure(value: float | None, digits: int = 3) -> str:
-    """`.802`, `1.204`, `−.026`; `–` if the data does not define it."""
-    if value is None:
-        return "–"
-    text = f"{abs(value):.{digits}f}"
-    text = text.removeprefix("0") if text.startswith("0.") else text
-    return f"−{text}" if round(value, digits) < 0 else text
-
-
-def signed_figure(value: float | None, digits: int = 3) -> str:
-    text = figure(value, digits)
-    return text if value is None or text.startswith("−") else f"+{text}"
-
-
 def span(interval: list[float] | None) -> str:
     """`.78–.83`."""
     return "–" if interval is None else f"{figure(interval[0], 2)}–{figure(interval[1], 2)}"
@@ -105,18 +103,24 @@ def difference(entry: dict[str, Any]) -> str:
     """`+.180 (.16 to .20)`."""
     if entry["low"] is None:
         return signed_figure(entry["value"])
-    return f"{signed_figure(entry['value'])} ({figure(entry['low'], 2)} to {figure(entry['high'], 2)})"
+    return f"{signed_figure(entry['value'])} ({short(entry['low'])} to {short(entry['high'])})"
 
 
-def _show_leaders(console: Console, comparison: dict[str, Any]) -> None:
-    """Reference, candidate, controls, external scores, and the baselines from the strongest down."""
+def _show_leaders(console: Console, comparison: dict[str, Any], *, verbose: bool) -> None:
+    """Reference, candidate, controls, external scores, and the baselines from the strongest down: a few of them, with
+    the one that the verdict names, or all if `verbose`."""
     roles = roles_of(comparison)
     own = [entry_of(comparison, key) for key in (roles.reference, roles.candidate)]
     rest = {key: (kind, entry) for key, kind, entry in entries(comparison) if key not in roles.to_json().values()}
     controls = [entry for kind, entry in rest.values() if kind == "control"]
     others = [entry for kind, entry in rest.values() if kind not in ("control", "baseline")]
-    others += sorted((e for kind, e in rest.values() if kind == "baseline"), key=lambda entry: -(entry["auc"] or 0))
-    best = {metric: _best([*own, *others], metric) for metric in _COLUMNS}
+    baselines = [key for key, (kind, _) in rest.items() if kind == "baseline"]
+    ranked = sorted(baselines, key=lambda key: -(rest[key][1]["auc"] or 0))
+    shown = [
+        key for key in ranked if verbose or key in ranked[:_BASELINES] or key == comparison["data"]["best_baseline"]
+    ]
+    best = {metric: _best([*own, *others, *(rest[key][1] for key in ranked)], metric) for metric in _COLUMNS}
+    others += [rest[key][1] for key in shown]
     table = plain_table("", "AUC ", "95%", *(f"{_COLUMNS[metric]} " for metric in list(_COLUMNS)[1:]), "mass")
     table.columns[0].no_wrap = True
     table.columns[0].max_width = _LEADER_WIDTH
@@ -127,7 +131,9 @@ def _show_leaders(console: Console, comparison: dict[str, Any]) -> None:
     for entry in others:
         table.add_row(*_leader_cells(entry, best))
     console.print(table)
-    console.print("* the best figure of its column; mass: P(Yes) + P(No) of all words", style="dim")
+    more = len(ranked) - len(shown)
+    rest_of_them = f"; {more} more baseline{'s' if more > 1 else ''} with --verbose" if more else ""
+    console.print(f"* best of its column; mass: P(Yes) + P(No){rest_of_them}", style="dim")
 
 
 def _leader_cells(entry: dict[str, Any], best: dict[str, float | None]) -> list[str]:
@@ -147,7 +153,7 @@ def _best(entries: list[dict[str, Any]], metric: str) -> float | None:
     return float(min(values) if metric in LOWER_IS_BETTER else max(values))
 
 
-def _show_differences(console: Console, comparison: dict[str, Any]) -> None:
+def _show_differences(console: Console, comparison: dict[str, Any], *, verbose: bool) -> None:
     candidate = entry_of(comparison, roles_of(comparison).candidate)["name"]
     table = plain_table(f"{escape(candidate)} minus", *_DIFFERENCES.values())
     for name, entry in _named_differences(comparison):
@@ -160,7 +166,8 @@ def _show_differences(console: Console, comparison: dict[str, Any]) -> None:
         f"fixed {buckets['fixed']:,} · broken {buckets['broken']:,} · both right {buckets['both_right']:,} · "
         f"both wrong {buckets['both_wrong']:,}"
     )
-    console.print(f"McNemar's exact test {p_value}; it {test['caveat']}", style="dim")
+    if verbose:
+        console.print(f"McNemar's exact test {p_value}; it {test['caveat']}", style="dim")
 
 
 def _named_differences(comparison: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -214,7 +221,7 @@ def show_slices(
     above = None
     for entry in chosen:
         gain = entry["candidate_minus_reference"]["auc"]
-        between = "–" if gain["low"] is None else f"{figure(gain['low'], 2)} to {figure(gain['high'], 2)}"
+        between = "–" if gain["low"] is None else f"{short(gain['low'])} to {short(gain['high'])}"
         table.add_row(
             "" if entry["by"] == above else escape(entry["by_title"]),
             escape(entry["slice"]),
@@ -240,9 +247,16 @@ def _extremes(slices: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [*ranked[:_EXTREMES], *ranked[-_EXTREMES:]]
 
 
-def _show_warnings(console: Console, comparison: dict[str, Any]) -> None:
+def _show_warnings(console: Console, comparison: dict[str, Any], *, verbose: bool) -> None:
+    """The most important remarks, or all if `verbose`; and what else there is to see."""
+    found = data_warnings(comparison)
+    shown = found if verbose else found[:_WARNINGS]
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for sentence in data_warnings(comparison):
+    for sentence in shown:
         table.add_row("·", escape(sentence))
+    more = len(found) - len(shown)
+    if not verbose:
+        remarks = f"{more} more remark{'s' if more > 1 else ''}, " if more else ""
+        table.add_row("·", f"{remarks}calibration, slices and sample rows with --verbose")
     console.print()
     console.print(table, style="dim")

@@ -6,7 +6,7 @@ from rich.markup import escape
 
 from movielora.console.output import stdout
 from movielora.runs.detach import Detached
-from movielora.runs.find import call_name
+from movielora.runs.lookup.find import call_name
 
 
 def show_detached(started: Detached) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 from movielora.console.output import plain_table, stdout
 from movielora.console.reporting import format_duration, format_rate
 from movielora.machine.gpu import Gpu
-from movielora.runs.status.hints import hints
+from movielora.runs.status.hints import hints, next_step
 from movielora.runs.status.history import Row
 from movielora.runs.status.status import RunStatus
 
@@ -34,10 +34,11 @@ _BAR_WIDTH = 22
 # The figures of an evaluation that fit side by side in 80 columns.
 _SHOWN_METRICS = ("auc", "f1", "accuracy", "log_loss", "answer_mass")
 _CHECKPOINTS_SHOWN = 6
+_ENDED_WITH_A_RECORD = ("finished", "stopped", "failed")
 
 
 def show_status(status: RunStatus) -> None:
-    stdout().print(status_page(status))
+    stdout().print(status_page(status), crop=False)
 
 
 def status_page(status: RunStatus) -> RenderableType:
@@ -49,13 +50,21 @@ def status_page(status: RunStatus) -> RenderableType:
         facts.add_row(label, value)
     parts: list[RenderableType] = [_title(status)]
     if status.reason:
-        parts.append(Text(status.reason, style=STATE_STYLES.get(status.state, "")))
+        reason = after_title(status.reason, status.run, status.state)
+        parts.append(Text(reason, style=STATE_STYLES.get(status.state, "")))
     parts += [Text(), facts]
     if status.history.evaluations:
         parts += [Text(), _evaluations(status)]
     if said := hints(status):
         parts += [Text(), *(Text.assemble(("! ", "bold yellow"), sentence) for sentence in said)]
+    if command := next_step(status):
+        parts += [Text(), Text(f"next  {command}", style="dim", no_wrap=True, overflow="ignore")]
     return Group(*parts)
+
+
+def after_title(reason: str, run: str, state: str) -> str:
+    """Return why a run ended, without the name and the state at its beginning, which the line above it says."""
+    return reason.removeprefix(f"{run} {state} ")
 
 
 def sparkline(values: Sequence[float], width: int = _SPARK_WIDTH) -> str:
@@ -96,7 +105,8 @@ def format_bytes(count: int | None) -> str:
 def _title(status: RunStatus) -> RenderableType:
     style = STATE_STYLES.get(status.state, "")
     phase = describe_phase(status) if status.alive else ""
-    line = Text.assemble((status.run, "bold"), "  ", (f"● {status.state}", style))
+    # Longer than the screen is wide it goes over the edge: a name is copied in one piece.
+    line = Text.assemble((status.run, "bold"), "  ", (f"● {status.state}", style), no_wrap=True, overflow="ignore")
     return line.append(f"  {phase}") if phase else line
 
 
@@ -119,7 +129,7 @@ def _facts(status: RunStatus) -> list[tuple[str, RenderableType]]:
         rows.append(("checkpoints", _checkpoints(status)))
     rows.append(("process", _process(status)))
     rows += [(f"GPU {gpu.index}", _gpu(gpu, status)) for gpu in status.gpus]
-    if status.last_log_line:
+    if status.last_log_line and status.state not in _ENDED_WITH_A_RECORD:  # there its last line is the reason again
         rows.append(("log", Text(status.last_log_line, overflow="ellipsis", no_wrap=True)))
     return rows
 

@@ -8,11 +8,10 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from movielora.errors import OutputError
 from movielora.evaluation.saved.analysis import Analysis
+from movielora.evaluation.saved.own_files import write_own
 from movielora.scoring.log_odds import Ints
 from movielora.scoring.score_table import Roles
-from movielora.storage.atomic import write_text_atomically
 
 ExportFormat = Literal["csv", "jsonl"]
 
@@ -22,7 +21,8 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export_rows(analysis: Analysis, rows: Ints, form: ExportFormat) -> Path:
-    """Write `selection.csv` or `selection.jsonl` into the comparison folder. Raises OutputError."""
+    """Write `selection.csv` or `selection.jsonl` into the comparison folder. Raises OutputError, also if one that was
+    edited is there."""
     examples = [analysis.example(row) for row in rows.tolist()]
     path = analysis.folder.root / f"selection.{form}"
     text = (
@@ -30,10 +30,7 @@ def export_rows(analysis: Analysis, rows: Ints, form: ExportFormat) -> Path:
         if form == "csv"
         else "".join(f"{json.dumps(e, ensure_ascii=False)}\n" for e in examples)
     )
-    try:
-        write_text_atomically(path, text, durable=False)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}", "fix the folder's permissions") from None
+    write_own(analysis.folder, path, text)
     return path
 
 

@@ -114,7 +114,8 @@ def _columns(train: SplitFeatures | None, test: SplitFeatures) -> dict[str, Floa
     if train is None:
         return columns
     films = FilmNames.shared_by(train, test)
-    columns["movie_count"] = Tally.of(films.of(train), train.labels).counts(films.of(test)).astype(np.float64)
+    if None not in (test.movie_ids if films.by_id else test.titles):
+        columns["movie_count"] = Tally.of(films.of(train), train.labels).counts(films.of(test)).astype(np.float64)
     if None not in test.users and None not in train.users:
         users = Tally.of(user_names(train), train.labels)
         names = user_names(test)

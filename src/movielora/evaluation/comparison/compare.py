@@ -13,9 +13,10 @@ from movielora.config.keys import InferenceConfig
 from movielora.evaluation.baselines.row_facts import RowFacts, row_facts
 from movielora.evaluation.comparison.columns import reserved_columns
 from movielora.evaluation.comparison.external_only import compare_external
-from movielora.evaluation.comparison.inputs import open_folder, score_inputs, split_files, spread_rows
-from movielora.evaluation.comparison.passes import Pass, join_passes, plan_passes, score_pass
+from movielora.evaluation.comparison.inputs import score_inputs, split_files, spread_rows
+from movielora.evaluation.comparison.passes import Pass, join_passes, plan_passes, score_pass, stops_resumable
 from movielora.evaluation.comparison.provenance import provenance
+from movielora.evaluation.comparison.reopen import Listening, made_from, remember, reopen
 from movielora.evaluation.comparison.request import (
     AdapterAndBase,
     BasePrecision,
@@ -23,16 +24,18 @@ from movielora.evaluation.comparison.request import (
     ExternalOnly,
     TwoRuns,
 )
-from movielora.evaluation.comparison.summary import summarise, write_summary
+from movielora.evaluation.comparison.summary import Summary, summarise, write_summary
 from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.features.genres import read_genres
 from movielora.evaluation.judged.fair_test import AskedRun, FairTest, examine_fairness, untrained
 from movielora.evaluation.judged.sample import ChosenRows, choose_rows
 from movielora.evaluation.saved.comparison_json import roles_of
 from movielora.evaluation.saved.example_rows import first_rows
-from movielora.evaluation.saved.folder import ComparisonFolder, write_json
+from movielora.evaluation.saved.folder import ComparisonFolder
+from movielora.evaluation.saved.workplace import open_folder, settle
 from movielora.examples.example_set import ExampleSet, Rows
 from movielora.examples.load import ExampleLoader
+from movielora.examples.shown_candidates import warn_of_shown_candidates
 from movielora.machine.process_settings import settings_undone
 from movielora.model.lora import base_of_adapter
 from movielora.progress import Reporter
@@ -51,12 +54,26 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     Raises ConfigError, DataError, ModelError or OutputError, each in a sentence, before anything is written if that
     can be known.
     """
-    files = split_files(request, reporter)
-    kind = request.kind
+    heard = Listening(reporter)
+    files = split_files(request, heard)
     folder = ComparisonFolder(request.folder)
+    settle(folder)
+    finished = reopen(request, files, heard)
+    if finished is not None:
+        return finished
+    source = made_from(request, files)
+    comparison = _score_and_measure(request, files, folder, heard)
+    remember(folder, source, comparison, heard.warnings)
+    return comparison
+
+
+def _score_and_measure(
+    request: CompareRequest, files: SplitFiles, folder: ComparisonFolder, reporter: Reporter
+) -> dict[str, Any]:
+    kind = request.kind
     if isinstance(kind, ExternalOnly):
         return compare_external(kind, request, files, folder, ExampleLoader(reporter=reporter), reporter)
-    passes, roles = plan_passes(kind, folder)
+    passes, roles = plan_passes(kind)
     for each in passes:
         base_of_adapter(each.adapter)  # a missing adapter is reported before anything is loaded
     specs = [spec_of(kind.resolved, each.adapter, request.system_prompt) for each in passes]
@@ -65,6 +82,8 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     loaders = [opened.showing(spec.history_len) for spec in specs]
     facts = row_facts(files, reporter, loaders[-1])
     rows, fair_test = _choose(request, kind, passes, specs, loaders, files, facts, reporter)
+    if request.beside is not None:  # what does not fit the rows is reported before anything is scored
+        read_scores(request.beside, facts.labels, rows.chosen.numbers)
     with reporter.phase("Loading tokenizer"):
         setup = _setup(request, kind, kind.base_precision)
         setups = [setup.with_spec(spec) for spec in specs]
@@ -72,18 +91,20 @@ def compare(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     inputs = score_inputs(
         request, kind, setups, columns, files, loaders[-1], rows.chosen, rows.on_eval, fair_test.eval_left_out
     )
-    with open_folder(folder, inputs, overwrite=request.overwrite):
+    with (
+        open_folder(folder, inputs, overwrite=request.overwrite, reporter=reporter) as working,
+        stops_resumable(passes, working, len(rows.chosen.places)),
+    ):
         for each, own, loader in zip(passes, setups, loaders, strict=True):
-            score_pass(request, kind, own, each, *rows.open(files, loader), reporter, rows.chosen.places)
-        join_passes(passes, folder)
-        comparison = _measure(
-            request, kind, roles, files, facts, rows, fair_test, folder, passes[-1], specs[-1], reporter
-        )
+            score_pass(request, kind, own, each, working, *rows.open(files, loader), reporter, rows.chosen.places)
+        join_passes(passes, working)
+        more: dict[str, Any] = {"output_dir": str(folder.root)}
         if kind.base_precision is not None:
             examples, _ = rows.open(files, loaders[-1])
-            comparison |= _precision_change(request, kind, roles.candidate, passes[-1], examples, reporter)
-            write_json(folder.comparison, comparison)
-        return comparison
+            more |= _precision_change(request, kind, roles.candidate, passes[-1], working, examples, reporter)
+        summary = _measure(request, kind, roles, files, facts, rows, fair_test, working, reporter)
+        made = provenance(files, passes[-1].adapter, kind.resolved)
+        return write_summary(working, summary, made, specs[-1].to_json(), **more)
 
 
 @dataclass(frozen=True)
@@ -112,6 +133,7 @@ def _choose(
     loader = loaders[-1]
     chosen = choose_rows(loader.open(files.test), request.most_rows)
     shown = [chosen.of(each.open(files.test)) for each in loaders]
+    warn_of_shown_candidates(shown[-1], reporter)
     runs = [
         AskedRun(each.judged, each.adapter, rows, spec) for each, rows, spec in zip(passes, shown, specs, strict=True)
     ]
@@ -156,29 +178,24 @@ def _measure(
     rows: _Rows,
     fair_test: FairTest,
     folder: ComparisonFolder,
-    last: Pass,
-    spec: PromptSpec,
     reporter: Reporter,
-) -> dict[str, Any]:
-    """Compute every figure from what was scored, and write comparison.json and rows.json."""
-    sample = rows.chosen.is_sample
-    table = read_predictions(folder.predictions, sample=sample)
+) -> Summary:
+    """Compute every figure from what was scored."""
+    table = read_predictions(folder.predictions, sample=rows.chosen.is_sample)
     runs = (roles.reference, roles.candidate) if isinstance(kind, TwoRuns) else ()
     if request.beside is not None:
         name = free_name(request.beside.stem, reserved_columns() | table.columns.keys(), "file")
-        table = table.with_columns({name: read_scores(request.beside, facts.labels, table.rows if sample else None)})
-    summary = summarise(
+        table = table.with_columns({name: read_scores(request.beside, facts.labels, rows.chosen.numbers)})
+    return summarise(
         table,
         facts,
         roles,
         on_eval=read_predictions(folder.eval_predictions) if folder.eval_predictions.is_file() else None,
         runs=runs,
         genres=read_genres(files),
-        sample=rows.chosen.to_json(),
         fair_test=fair_test,
         reporter=reporter,
     )
-    return write_summary(folder, summary, provenance(files, last.adapter, kind.resolved), spec.to_json())
 
 
 def _precision_change(
@@ -186,13 +203,14 @@ def _precision_change(
     kind: AdapterAndBase | TwoRuns,
     column: str,
     last: Pass,
+    folder: ComparisonFolder,
     examples: ExampleSet,
     reporter: Reporter,
 ) -> dict[str, Any]:
     """How far an adapter's scores on this base differ from those on the base in the other precision."""
     other: BasePrecision = "16bit" if kind.base_precision == "4bit" else "4bit"
     places = rows_for_change(len(examples))
-    here = read_predictions(last.output, sample=True)[column].log_odds[places]
+    here = read_predictions(last.output(folder), sample=True)[column].log_odds[places]
     scorer = _setup(request, kind, other).load(last.adapter, reporter)
     there = log_odds(scorer, [examples[place] for place in places], reporter, f"Scoring on the {other} base")
     change = score_change(there, here)

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from movielora.errors import ConfigError
-from movielora.evaluation.baselines.row_facts import RowFacts, row_facts
+from movielora.evaluation.baselines.row_facts import row_facts
 from movielora.evaluation.comparison.columns import reserved_columns, strongest_baseline
-from movielora.evaluation.comparison.inputs import open_folder, rows_digest
+from movielora.evaluation.comparison.inputs import rows_digest
 from movielora.evaluation.comparison.provenance import provenance
 from movielora.evaluation.comparison.request import CompareRequest, ExternalOnly
 from movielora.evaluation.comparison.summary import summarise, write_summary
 from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.features.genres import read_genres
-from movielora.evaluation.judged.fair_test import FairTest, examine_fairness
+from movielora.evaluation.judged.fair_test import examine_fairness
 from movielora.evaluation.judged.sample import ChosenRows, choose_rows
 from movielora.evaluation.saved.folder import ComparisonFolder, write_lines
+from movielora.evaluation.saved.workplace import open_folder
 from movielora.examples.example_set import ExampleSet
 from movielora.examples.load import ExampleLoader
+from movielora.examples.shown_candidates import warn_of_shown_candidates
 from movielora.progress import Reporter
 from movielora.prompt.template import NO, YES
 from movielora.scoring.external import read_scores
@@ -43,11 +45,12 @@ def compare_external(
     """
     every = loader.open(files.test)
     chosen = choose_rows(every, request.most_rows)
+    warn_of_shown_candidates(chosen.of(every), reporter)
     facts = row_facts(files, reporter, loader)
     fair_test, _ = examine_fairness(
         [], None, chosen, files, facts, loader, reporter, allow_overlap=request.allow_overlap
     )
-    scores = read_scores(kind.scores, facts.labels, chosen.places if chosen.is_sample else None)
+    scores = read_scores(kind.scores, facts.labels, chosen.numbers)
     best = strongest_baseline(facts)
     if best is None:
         raise ConfigError(
@@ -61,28 +64,13 @@ def compare_external(
         "rows": len(chosen.places),
         **({"sample": rows_digest(chosen.places)} if chosen.is_sample else {}),
     }
-    with open_folder(folder, inputs, overwrite=request.overwrite):
+    with open_folder(folder, inputs, overwrite=request.overwrite, reporter=reporter) as working:
         baseline = facts.fitted.log_odds[best]["test"][chosen.places]
         columns = {roles.reference: baseline, roles.candidate: scores.log_odds}
-        write_lines(folder.predictions, _lines(chosen, every, columns))
-        return _measure(files, facts, roles, folder, chosen, fair_test, reporter)
-
-
-def _measure(
-    files: SplitFiles,
-    facts: RowFacts,
-    roles: Roles,
-    folder: ComparisonFolder,
-    chosen: ChosenRows,
-    fair_test: FairTest,
-    reporter: Reporter,
-) -> dict[str, Any]:
-    table = read_predictions(folder.predictions, sample=chosen.is_sample)
-    summary = summarise(
-        table, facts, roles,
-        genres=read_genres(files), sample=chosen.to_json(), fair_test=fair_test, reporter=reporter,
-    )  # fmt: skip
-    return write_summary(folder, summary, provenance(files, None, None))
+        write_lines(working.predictions, _lines(chosen, every, columns))
+        table = read_predictions(working.predictions, sample=chosen.is_sample)
+        summary = summarise(table, facts, roles, genres=read_genres(files), fair_test=fair_test, reporter=reporter)
+        return write_summary(working, summary, provenance(files, None, None), output_dir=str(folder.root))
 
 
 def _lines(chosen: ChosenRows, every: ExampleSet, columns: dict[str, Floats]) -> list[dict[str, Any]]:

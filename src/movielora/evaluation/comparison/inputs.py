@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from movielora.dataset.find import find_dataset, find_test_file, split_beside
-from movielora.errors import OutputError, RequestError
+from movielora.errors import RequestError
 from movielora.evaluation.comparison.request import AdapterAndBase, CompareRequest, ExternalOnly, TwoRuns
 from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.judged.sample import ChosenRows
-from movielora.evaluation.saved.folder import ComparisonFolder, read_json_object, write_json
 from movielora.examples.example_set import Rows
 from movielora.examples.load import ExampleLoader
 from movielora.model.folder import base_hash
@@ -25,7 +22,6 @@ from movielora.prompt.token_cache import prompt_key
 from movielora.runs.paths import RunPaths
 from movielora.scoring.scorer import ScorerSetup
 from movielora.storage.hashing import file_sha256
-from movielora.storage.lock import FolderLock
 
 # A temperature and a threshold need no more rows than this; every n-th is taken, so that all users are among them.
 EVAL_ROWS = 2_000
@@ -98,49 +94,3 @@ def score_inputs(
 def rows_digest(places: Rows) -> str:
     """What tells these row numbers from others."""
     return hashlib.sha256(places.tobytes()).hexdigest()
-
-
-@contextmanager
-def open_folder(folder: ComparisonFolder, inputs: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
-    """Make the folder, or continue in it if it is of the same inputs; `overwrite` starts again.
-
-    It is locked to the end: two comparisons would write between each other's lines. Raises OutputError if another
-    comparison is running in it, if it holds another one, or if it cannot be used.
-    """
-    try:
-        folder.root.mkdir(parents=True, exist_ok=True)
-        held = FolderLock.acquire(folder.lock)
-    except OSError as error:
-        raise OutputError(
-            f"the comparison folder {folder.root} cannot be used: {error.strerror}", "choose another --output-dir"
-        ) from None
-    if held is None:
-        raise OutputError(
-            f"another comparison is running in {folder.root}",
-            "wait until it has ended, or choose another --output-dir",
-        )
-    try:
-        _continue_or_begin(folder, inputs, overwrite=overwrite)
-        yield
-    finally:
-        held.release()
-
-
-def _continue_or_begin(folder: ComparisonFolder, inputs: Mapping[str, Any], *, overwrite: bool) -> None:
-    before = None
-    if folder.inputs.is_file():
-        before = read_json_object(folder.inputs, "--overwrite starts again, --output-dir DIR keeps both")
-    if before == dict(inputs):
-        return
-    if before is not None and not overwrite:
-        changed = [key for key in inputs if before.get(key) != inputs[key]]
-        raise OutputError(
-            f"{folder.root} holds a comparison of other inputs ({', '.join(changed) or 'fewer'} changed)",
-            "--overwrite starts again, --output-dir DIR keeps both",
-        )
-    if before is None and folder.predictions.exists() and not overwrite:
-        raise OutputError(
-            f"{folder.predictions} exists, but movielora compare did not write it", "choose another --output-dir"
-        )
-    folder.clear()
-    write_json(folder.inputs, json.loads(json.dumps(dict(inputs))))

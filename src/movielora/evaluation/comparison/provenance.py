@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +11,7 @@ from typing import Any
 
 from movielora import __version__
 from movielora.config import ResolvedConfig
+from movielora.errors import shell_command
 from movielora.evaluation.features.files import SplitFiles
 from movielora.runs.paths import RunPaths
 from movielora.storage.atomic import read_json
@@ -24,20 +24,21 @@ def provenance(files: SplitFiles, adapter: Path | None, resolved: ResolvedConfig
     run = None if adapter is None or not RunPaths(adapter).record.is_file() else adapter
     record = None if run is None else read_json(RunPaths(run).record)
     return {
-        "command": shlex.join(["movielora", *sys.argv[1:]]),
+        "command": this_command(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "adapter": None if adapter is None else str(adapter),
         "run_dir": None if run is None else str(run.resolve()),
         "run_id": (record or {}).get("run_id"),
         "base": None if resolved is None else resolved.values.model_name_or_path,
         "files": {name: str(path) for name, path in files.present().items()},
-        "versions": {"movielora": __version__, "python": platform.python_version(), **_versions()},
+        "versions": {"movielora": __version__, "python": platform.python_version(), **versions()},
         "seed": None if resolved is None else resolved.values.seed,
         "config": None if resolved is None else resolved.values.model_dump(mode="json", exclude_none=True),
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of the libraries that the figures depend on, by name."""
     found = {}
     for package in _PACKAGES:
         try:
@@ -45,3 +46,8 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue  # not needed for this comparison
     return found
+
+
+def this_command() -> str:
+    """The command that runs now, as a shell reads it."""
+    return shell_command("movielora", *sys.argv[1:])

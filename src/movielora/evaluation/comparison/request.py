@@ -10,6 +10,8 @@ from typing import Literal
 from movielora.config import ResolvedConfig, resolve_config
 from movielora.errors import ConfigError, ModelError, shell_command
 from movielora.model.lora import are_one_base, base_identity, base_of_adapter
+from movielora.runs.lookup.run_config import is_runs_own, read_run_config
+from movielora.runs.paths import RunPaths
 from movielora.scoring.predict import Mode
 from movielora.scoring.scorer import adapter_of_config
 
@@ -93,6 +95,21 @@ class CompareRequest:
         return self.kind.resolved.values.inference.max_samples
 
 
+def config_to_compare(
+    config: Path | None, overrides: Sequence[str] = (), runs: Sequence[Path] = ()
+) -> ResolvedConfig | None:
+    """The config of a file, else the last run's own, with `overrides` over it; None if nothing names one.
+
+    A run's own file is read alike by either name. Raises ConfigError.
+    """
+    if config is not None:
+        of_run = RunPaths(config.parent) if is_runs_own(config) else None
+        return read_run_config(of_run, overrides) if of_run else resolve_config(config, overrides)
+    if runs and (RunPaths(runs[-1]).config.is_file() or not overrides):
+        return read_run_config(RunPaths(runs[-1]), overrides)
+    return resolve_config(None, overrides) if overrides else None
+
+
 def kind_of_comparison(
     resolved: ResolvedConfig | None,
     *,
@@ -112,7 +129,7 @@ def kind_of_comparison(
         raise ConfigError("compare takes one run, or two, and then no --adapter", "movielora compare RUN_A RUN_B")
     if resolved is None and not runs:
         return _external_only(scores, test_file, needs_model=bool(adapter or controls or base_precision))
-    config = resolved or _saved_config(runs[-1])
+    config = resolved or read_run_config(RunPaths(runs[-1]))
     if len(runs) == 2:
         if controls:
             raise ConfigError("--controls asks one adapter, not two runs", "movielora compare RUN --controls")
@@ -121,7 +138,7 @@ def kind_of_comparison(
     if runs:
         return AdapterAndBase(config, runs[0], runs[0] / "comparison", controls, base_precision)
     named = config.values.inference.infer_output_dir
-    folder = Path(named) if named else Path(config.values.output_dir) / "comparison"
+    folder = config.place(named) if named else config.place(config.values.output_dir) / "comparison"
     return AdapterAndBase(config, adapter or adapter_of_config(config), folder, controls, base_precision)
 
 
@@ -132,13 +149,6 @@ def _external_only(scores: Path | None, test_file: Path | None, *, needs_model: 
             "movielora compare --config C, or movielora compare RUN",
         )
     return ExternalOnly(scores, test_file)
-
-
-def _saved_config(run: Path) -> ResolvedConfig:
-    config = run / "config.yaml"
-    if not config.is_file():
-        raise ConfigError(f"{run} holds no config.yaml", "name the training's: --config C")
-    return resolve_config(config)
 
 
 def _require_one_base(runs: Sequence[Path]) -> None:

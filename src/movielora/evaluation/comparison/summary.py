@@ -81,15 +81,13 @@ def summarise(
     on_eval: ScoreTable | None = None,
     runs: Collection[str] = (),
     genres: dict[str, tuple[str, ...]] | None = None,
-    sample: dict[str, Any] | None = None,
     fair_test: FairTest | None = None,
     reporter: Reporter = SILENT,
 ) -> Summary:
     """Every figure of a comparison of the columns of `table` and the baselines of `facts`.
 
-    `on_eval` holds columns on the evaluation split; `runs` are the columns that are runs by their names; `genres` is
-    by movie_id, as text. `sample` and `fair_test` say which rows these are. Raises DataError if the table is of other
-    rows than the facts.
+    `on_eval` holds columns on the evaluation split, `runs` the keys of runs, `genres` is by movie_id, as text, and
+    `fair_test` says which rows these are. Raises DataError if the table is of other rows than the facts.
     """
     require_same_rows(table, facts)
     labels = table.labels
@@ -118,8 +116,7 @@ def summarise(
         "data": {
             **_rows_section(labels, users, resampling, why_rows),
             **_facts_section(facts, best, chosen_on),
-            "sample": sample,
-            "training": fair_test.to_json() if fair_test else None,
+            **(fair_test.to_json() if fair_test else {}),
             "slices_hidden": hidden,
             "models": _warnings(measured),
         },
@@ -128,13 +125,19 @@ def summarise(
 
 
 def write_summary(
-    folder: ComparisonFolder, summary: Summary, provenance: dict[str, Any], prompt: dict[str, Any] | None = None
+    folder: ComparisonFolder,
+    summary: Summary,
+    provenance: dict[str, Any],
+    prompt: dict[str, Any] | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
-    """Write rows.json and comparison.json; returns the latter. `prompt` is the candidate's prompt spec as JSON.
+    """Write rows.json, then comparison.json, which says that all is complete; returns the latter.
 
-    Raises OutputError.
+    `prompt` is the candidate's prompt spec as JSON; `more` is added, such as an `output_dir` that `folder` is to
+    replace. Raises OutputError.
     """
-    comparison = summary.comparison | {"output_dir": str(folder.root), "provenance": provenance, "prompt": prompt}
+    own = {"output_dir": str(folder.root), "provenance": provenance, "prompt": rounded(prompt)}
+    comparison = summary.comparison | own | more
     write_json(folder.rows, summary.rows)
     write_json(folder.comparison, comparison)
     return comparison

@@ -27,6 +27,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from movielora.evaluation.saved.written_figures import short, signed
+
 MIN_ROWS = 100
 MIN_UNITS = 10
 
@@ -153,18 +155,6 @@ def _undecided(difference: Difference, candidate: str, reference: str, rows: int
     return f"{counted} are too few to decide: {candidate} minus {reference} is {difference.words(first=True)}."
 
 
-def short(value: float) -> str:
-    """`.18`, `−.03`, `1.00`: two decimals, a true minus, no zero before the point."""
-    text = f"{abs(value):.2f}"
-    text = text[1:] if text.startswith("0.") else text
-    return f"−{text}" if round(value, 2) < 0 else text
-
-
-def signed(value: float) -> str:
-    """`short`, with a plus."""
-    text = short(value)
-    return text if text.startswith("−") else f"+{text}"
-
-
 def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
+    """A sentence begins with a capital, but a name that a user gave stays as it is."""
+    return f"The {sentence[4:]}" if sentence.startswith("the ") else sentence

@@ -13,6 +13,7 @@ from movielora.scoring.log_odds import Floats
 def describe_data(splits: dict[str, SplitFeatures]) -> dict[str, Any]:
     """Count rows, shares of Yes, leaks and ties of the splits "train", "eval", "test" (those there are).
 
+    What needs a user, a film or a time that some row does not name is None: unknown, not 0.
     `time_leak` is the share of test rows for which some training example of another user is strictly later, and
     `time_leak_own` the same for the user's own; None without timestamps. `tied_rows` is the share of test rows that
     have the timestamp of another row of the same user. Shares are 0 to 1.
@@ -21,7 +22,7 @@ def describe_data(splits: dict[str, SplitFeatures]) -> dict[str, Any]:
     return {
         "rows": {name: len(split) for name, split in splits.items()},
         "positive_rate": {name: float(split.labels.mean()) for name, split in splits.items()},
-        "users": {name: len({user for user in split.users if user is not None}) for name, split in splits.items()},
+        "users": {name: _users(split) for name, split in splits.items()},
         "users_shared_with_training": None if train is None else _shared_users(train, test),
         "time_leak": None if train is None else _time_leak(train, test, own=False),
         "time_leak_own": None if train is None else _time_leak(train, test, own=True),
@@ -30,8 +31,15 @@ def describe_data(splits: dict[str, SplitFeatures]) -> dict[str, Any]:
     }
 
 
-def _shared_users(train: SplitFeatures, test: SplitFeatures) -> int:
-    return len({user for user in test.users if user is not None} & {user for user in train.users if user is not None})
+def _users(split: SplitFeatures) -> int | None:
+    return None if None in split.users else len(set(split.users))
+
+
+def _shared_users(train: SplitFeatures, test: SplitFeatures) -> int | None:
+    """None if some row names no user: it may be anybody's."""
+    if None in train.users or None in test.users:
+        return None
+    return len(set(test.users) & set(train.users))
 
 
 def _time_leak(train: SplitFeatures, test: SplitFeatures, *, own: bool) -> float | None:
@@ -73,5 +81,8 @@ def _seen_questions(train: SplitFeatures, test: SplitFeatures) -> int | None:
     if None in test.users or None in train.users:
         return None
     by_id = None not in train.movie_ids and None not in test.movie_ids
-    asked = set(zip(train.users, train.movie_ids if by_id else train.titles, strict=True))
-    return sum(question in asked for question in zip(test.users, test.movie_ids if by_id else test.titles, strict=True))
+    trained, tested = (split.movie_ids if by_id else split.titles for split in (train, test))
+    if None in trained or None in tested:
+        return None
+    asked = set(zip(train.users, trained, strict=True))
+    return sum(question in asked for question in zip(test.users, tested, strict=True))

@@ -41,9 +41,10 @@ class AskedRun:
 
 @dataclass(frozen=True)
 class FairTest:
-    """What was found, by column. `in_training` counts the rows that the training split beside them holds too, and
-    `split` says so; `eval_left_out` rows of the evaluation split were trained on, and fit nothing."""
+    """What was found of the `chosen` rows, by column. `in_training` counts the rows that the training split beside them
+    holds too, and `split` says so; `eval_left_out` rows of the evaluation split were trained on, and fit nothing."""
 
+    chosen: ChosenRows
     overlaps: dict[str, Overlap]
     words: dict[str, OtherWords]
     in_training: int
@@ -51,14 +52,15 @@ class FairTest:
     eval_left_out: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """What comparison.json holds as `data.training`."""
-        return {
+        """What comparison.json holds in `data`."""
+        training = {
             "runs": {column: found.to_json() for column, found in self.overlaps.items()},
             "other_words": {column: found.to_json() for column, found in self.words.items()},
             "in_training_split": self.in_training,
             "split": self.split if self.in_training else "",
             "eval_rows_left_out": self.eval_left_out,
         }
+        return {"sample": self.chosen.to_json(), "training": training}
 
     def verdict_note(self) -> str:
         """What was insisted on, for the verdict; "" if nothing."""
@@ -96,7 +98,7 @@ def examine_fairness(
         if other is not None:
             words[run.column] = other
     shared = 0 if facts.in_training is None else int(facts.in_training[chosen.places].sum())
-    found = FairTest(overlaps, words, shared, split_words(shared, len(chosen.places), files))
+    found = FairTest(chosen, overlaps, words, shared, split_words(shared, len(chosen.places), files))
     if not allow_overlap:
         refuse_overlap(list(overlaps.values()), files, shared, len(chosen.places))
     if not as_they_are:

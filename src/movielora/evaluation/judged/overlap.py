@@ -14,8 +14,9 @@ from movielora.dataset.meta import read_meta
 from movielora.errors import DataError
 from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.judged.run_training import RunTraining
-from movielora.examples.row_keys import Bools, RowKeys
+from movielora.examples.row_keys import RowKeys
 from movielora.examples.trained_rows import TrainedRows
+from movielora.scoring.log_odds import Bools
 
 _INSIST = "judge other rows with --test-file FILE, or insist with --allow-overlap: the result then says so"
 

@@ -28,6 +28,11 @@ class ChosenRows:
     def is_sample(self) -> bool:
         return len(self.places) < self.total
 
+    @property
+    def numbers(self) -> Rows | None:
+        """The row numbers of a sample; None for all rows."""
+        return self.places if self.is_sample else None
+
     def of(self, examples: ExampleSet) -> ExampleSet:
         """The chosen ones of the file's `examples`."""
         return examples.select(self.places) if self.is_sample else examples

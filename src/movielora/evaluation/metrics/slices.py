@@ -47,15 +47,16 @@ def cut_rows(columns: dict[str, Floats], candidates: list[str | None], genres: l
 
     A way whose rows all fall into one slice is left out.
     """
-    own_rate = columns["user_like_rate"]
-    like_rate = own_rate if np.isfinite(own_rate).all() else columns["like_share"]
+    like_rate, its_name = columns["user_like_rate"], "User's like-rate"
+    if not np.isfinite(like_rate).all():  # without ids, what the films shown say
+        like_rate, its_name = columns["like_share"], "History's like-share"
     ways = [
         _by_bounds("history_length", "Films in the history", columns["history_length"], _HISTORY),
         _by_bounds("user_training", "User's training examples", columns["user_count"], _TRAINED),
         _by_tercile("popularity", "Candidate's popularity", columns["movie_count"]),
         _by_decade(candidates),
         _by_genre(genres),
-        _by_share("user_like_rate", "User's like-rate", like_rate),
+        _by_share("user_like_rate", its_name, like_rate),
     ]
     return [way for way in ways if len(way.names) > 1]
 

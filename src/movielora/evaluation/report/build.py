@@ -14,11 +14,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from movielora.errors import OutputError
 from movielora.evaluation.report.payload import page_data
 from movielora.evaluation.saved.analysis import Analysis, load_analysis
+from movielora.evaluation.saved.own_files import write_own
 from movielora.progress import SILENT, Reporter
-from movielora.storage.atomic import write_text_atomically
 
 # In the order in which they build on one another.
 _SCRIPTS = ("basis.js", "selection.js", "leaders.js", "charts.js", "scatter.js", "rows.js", "drawer.js", "page.js")
@@ -27,7 +26,8 @@ _SCRIPTS = ("basis.js", "selection.js", "leaders.js", "charts.js", "scatter.js",
 def write_report(root: Path, reporter: Reporter = SILENT) -> Path:
     """Read the comparison folder `root` and write its `report.html`; returns the page's path.
 
-    Raises DataError if the comparison is unfinished or inconsistent, OutputError if the page cannot be written.
+    Raises DataError if the comparison is unfinished or inconsistent, OutputError if the page cannot be written, or
+    `report.html` is somebody else's.
     """
     return save_report(load_analysis(root), reporter)
 
@@ -36,10 +36,7 @@ def save_report(analysis: Analysis, reporter: Reporter = SILENT) -> Path:
     """As `write_report`, for a comparison already read."""
     path = analysis.folder.report
     with reporter.phase("Writing the report"):
-        try:
-            write_text_atomically(path, render_report(analysis), durable=False)
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror}", "fix the folder's permissions") from None
+        write_own(analysis.folder, path, render_report(analysis))
     return path
 
 

@@ -21,6 +21,7 @@ from movielora.prompt.spec import PromptSpec
 from movielora.scoring.log_odds import Floats, Ints
 
 _METRICS = ("auc", "accuracy", "precision", "recall", "f1", "uauc", "log_loss", "brier", "ece", "answer_mass")
+_NAMED_BY_USER = ("run", "external")
 _LOG_ODDS_DIGITS = 3
 # JSON has no infinities; the page's scatter calls an edge this far out none.
 _INFINITE = 1e6
@@ -39,6 +40,7 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
         "described": describe_rows(comparison),
         "caveats": data_warnings(comparison),
         "models": _models(analysis),
+        "own_names": [key for key, kind, _ in entries(comparison) if kind in _NAMED_BY_USER],
         "roles": analysis.roles.to_json(),
         "difference": comparison["difference"],
         "mcnemar": comparison["mcnemar"],
@@ -118,7 +120,7 @@ def _models(analysis: Analysis) -> list[dict[str, Any]]:
             "key": key,
             "role": by_role.get(key, kind),
             "name": entry["name"],
-            "title": entry["name"] if kind in ("run", "external") else _capital(entry["name"]),
+            "title": entry["name"] if kind in _NAMED_BY_USER else _capital(entry["name"]),
             "how": entry.get("how", ""),
             "best": key == best,
             "metrics": {metric: entry[metric] for metric in _METRICS},

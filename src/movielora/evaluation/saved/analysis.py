@@ -15,6 +15,7 @@ from movielora.errors import DataError
 from movielora.evaluation.saved.comparison_json import read_comparison, roles_of
 from movielora.evaluation.saved.example_rows import Question, described_row, question_of
 from movielora.evaluation.saved.folder import ComparisonFolder, read_json_object
+from movielora.evaluation.saved.workplace import settle
 from movielora.scoring.log_odds import Floats, Ints
 from movielora.scoring.predictions import read_predictions
 from movielora.scoring.score_table import Roles, Scores, ScoreTable
@@ -70,6 +71,7 @@ class Analysis:
 def load_analysis(root: Path) -> Analysis:
     """Read a comparison folder. Raises DataError, in one sentence, if it is unfinished, torn or inconsistent."""
     folder = ComparisonFolder(root)
+    settle(folder)
     folder.require_finished()
     comparison = read_comparison(folder)
     table = read_predictions(folder.predictions, sample=bool(comparison["data"].get("sample")))

@@ -4,7 +4,10 @@ predictions.jsonl       one line an example of the test file: the record, and th
 predictions_eval.jsonl  the same for the evaluation split, from which temperatures and thresholds are fitted
 comparison.json         every figure: what `compare --json` prints
 rows.json               what else belongs to rows: slices, the baselines' scores; read by `analyze`
-report.html             the page
+inputs.json             what the scores depend on
+made_from.json          everything that the figures depend on, and the hashes of the files above
+report.html             the page; `.written.json` has its hash, and those of exports
+.overwriting/           the comparison that is to take the place of this one, until it is complete
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from typing import Any
 
 from movielora.errors import DataError, OutputError
 from movielora.storage.atomic import write_text_atomically
+
+_CONTINUE = "run the same movielora compare again; it continues where it was"
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,16 @@ class ComparisonFolder:
         return self.root / "inputs.json"
 
     @property
+    def made_from(self) -> Path:
+        """What the finished comparison was made from; one that would be made from the same is not made again."""
+        return self.root / "made_from.json"
+
+    @property
+    def overwriting(self) -> ComparisonFolder:
+        """Where a comparison is made that replaces the one here when it is complete."""
+        return ComparisonFolder(self.root / ".overwriting")
+
+    @property
     def lock(self) -> Path:
         """Held by the comparison that is running here."""
         return self.root / ".compare.lock"
@@ -60,17 +75,17 @@ class ComparisonFolder:
     def report(self) -> Path:
         return self.root / "report.html"
 
-    def clear(self) -> None:
-        """Remove what an earlier comparison left here. Raises OutputError."""
-        try:
-            for path in [self.predictions, self.eval_predictions, self.comparison, self.rows, self.report]:
-                path.unlink(missing_ok=True)
-            for path in self.root.glob("run_[ab]*.jsonl"):
-                path.unlink()
-        except OSError as error:
-            raise OutputError(
-                f"{self.root} cannot be cleared: {error.strerror}", "choose another --output-dir"
-            ) from None
+    @property
+    def written(self) -> Path:
+        """Hashes of the page and of exports, by which movielora knows them again."""
+        return self.root / ".written.json"
+
+    def result_files(self) -> list[Path]:
+        """What `compare` writes, there or not: first what makes it finished, last what proves whose it is."""
+        runs = [each(place) for place in "ab" for each in (self.run_predictions, self.run_eval_predictions)]
+        return [
+            self.comparison, self.made_from, self.rows, self.predictions, self.eval_predictions, *runs, self.inputs
+        ]  # fmt: skip
 
     def require_finished(self) -> None:
         """Raises DataError, in one sentence, if there is no finished comparison to read."""
@@ -80,7 +95,7 @@ class ComparisonFolder:
         if missing == [self.comparison.name, self.rows.name]:
             raise DataError(
                 f"{self.root} holds an interrupted comparison: it has predictions.jsonl, but no comparison.json",
-                "run the same movielora compare again; it continues where it was",
+                _CONTINUE,
             )
         if missing:
             raise DataError(

@@ -26,6 +26,7 @@ def data_warnings(comparison: dict[str, Any]) -> list[str]:
         *_about_time(comparison["data"]["splits"]),
         *_about_answers(comparison),
         *_about_baselines(comparison["data"]),
+        *_about_shares(comparison["data"]["splits"]["positive_rate"]),
     ]
 
 
@@ -77,10 +78,6 @@ def _about_rows(data: dict[str, Any]) -> list[str]:
         )
     elif data["rows"] < data["rows_in_test_file"]:  # as versions before samples did
         found.append(f"Only the first {data['rows']:,} of {data['rows_in_test_file']:,} test rows were compared.")
-    rates = data["splits"]["positive_rate"]
-    if len(rates) > 1:
-        shares = ", ".join(f"{name} {rate:.1%}" for name, rate in rates.items())
-        found.append(f"Share of Yes: {shares}.")
     return found
 
 
@@ -98,16 +95,29 @@ def _about_time(splits: dict[str, Any]) -> list[str]:
             f"{_count(splits['questions_seen_in_training'], 'test row')} ask a user about a film that training asks "
             "the same user about."
         )
-    if splits["users_shared_with_training"] is not None:
-        found.append(
-            f"{splits['users_shared_with_training']:,} of {_count(splits['users']['test'], 'test user')} are also in "
-            "training: this is no test of new users."
-        )
+    found += _about_users(splits)
     if splits["tied_rows"]:
         found.append(
             f"{splits['tied_rows']:.1%} of test rows have the same timestamp as another event of the same user."
         )
     return found
+
+
+def _about_users(splits: dict[str, Any]) -> list[str]:
+    """Are these figures about new users? Nothing without a training split; what is unknown is called unknown.
+
+    Earlier versions counted 0 users of a split that names none.
+    """
+    shared, users = splits["users_shared_with_training"], splits["users"]
+    if "train" not in splits["rows"]:
+        return []
+    if shared is None or not users["train"] or not users["test"]:
+        return ["Whether test users are also in training is unknown: not every row has a user_id."]
+    if not shared:
+        return [f"No test user is in training ({_count(users['test'], 'user')}): every figure is about new users."]
+    rest = users["test"] - shared
+    new = f"the other {rest:,} are new" if rest else "this is no test of new users"
+    return [f"{shared:,} of {_count(users['test'], 'test user')} are also in training: {new}."]
 
 
 def _about_answers(comparison: dict[str, Any]) -> list[str]:
@@ -117,7 +127,7 @@ def _about_answers(comparison: dict[str, Any]) -> list[str]:
         subject = f"The {name}" if name == key and key in (BASE, ADAPTER) else name
         if counted["unanswered_share"]:
             found.append(
-                f"{subject} gives Yes and No less than half the probability (no answer) in "
+                f"{subject} gives Yes and No under half the probability (no answer) in "
                 f"{counted['unanswered_share']:.1%} of rows."
             )
         if counted["near_threshold"]:
@@ -142,6 +152,11 @@ def _about_baselines(data: dict[str, Any]) -> list[str]:
     if data["best_baseline_chosen_on"] == "test":
         found.append("The strongest baseline was chosen on the test rows, which makes it look slightly better.")
     return found
+
+
+def _about_shares(rates: dict[str, float]) -> list[str]:
+    shares = ", ".join(f"{name} {rate:.1%}" for name, rate in rates.items())
+    return [f"Share of Yes: {shares}."] if len(rates) > 1 else []
 
 
 def _count(number: int, noun: str) -> str:

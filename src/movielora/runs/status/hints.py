@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from movielora.runs.find import call_name
+from pathlib import Path
+
+from movielora.errors import shell_command
+from movielora.runs.lookup.find import call_name
+from movielora.runs.paths import RunPaths
 from movielora.runs.status.status import RunStatus
 
 _RESUMABLE = ("stopped", "failed", "killed", "interrupted")
@@ -14,22 +18,27 @@ def hints(status: RunStatus) -> list[str]:
     return [sentence for sentence in said if sentence]
 
 
+def next_step(status: RunStatus) -> str:
+    """The command that comes after a finished run; "" for others, and if its adapter is gone."""
+    finished = status.state == "finished" and not status.plain_trainer
+    has_adapter = RunPaths(Path(status.run_dir)).adapter_weights.is_file()
+    return _command("compare", status) if finished and has_adapter else ""
+
+
 def _about_state(status: RunStatus) -> str:
     if status.state == "stale":
-        return (
-            f"look at its output: movielora logs {_named(status)}; or end it: movielora stop {_named(status)} --force"
-        )
+        return f"look at its output: {_command('logs', status)}; or end it: {_command('stop', status)} --force"
     if status.plain_trainer or status.state not in _RESUMABLE:
         return ""
     if "out of memory?" in status.reason:
         return (
             "lower per_device_train_batch_size or cutoff_len, raise gradient_accumulation_steps, then: "
-            f"movielora resume {_named(status)}"
+            f"{_command('resume', status)}"
         )
-    see = f"movielora logs {_named(status)}; " if status.state == "failed" and status.last_log_line else ""
+    see = f"{_command('logs', status)}; " if status.state == "failed" and status.last_log_line else ""
     if any(checkpoint.complete and checkpoint.ours for checkpoint in status.checkpoints):
-        return f"{see}continue with: movielora resume {_named(status)}"
-    return f"{see}no checkpoint was saved: movielora resume {_named(status)} starts from the first step"
+        return f"{see}continue with: {_command('resume', status)}"
+    return f"{see}no checkpoint was saved: {_command('resume', status)} starts from the first step"
 
 
 def _about_loss(status: RunStatus) -> str:
@@ -50,8 +59,8 @@ def _about_checkpoints(status: RunStatus) -> str:
 def _about_orphans(status: RunStatus) -> str:
     if not status.orphans:
         return ""
-    return f"{len(status.orphans)} worker processes are left over; end them: movielora stop {_named(status)}"
+    return f"{len(status.orphans)} worker processes are left over; end them: {_command('stop', status)}"
 
 
-def _named(status: RunStatus) -> str:
-    return call_name(status.run_dir, status.run)
+def _command(name: str, status: RunStatus) -> str:
+    return shell_command("movielora", name, call_name(status.run_dir, status.run))

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 
 from movielora.errors import DataError
-from movielora.sources.fields import whole_number
+from movielora.sources.fields import refuse_repeated, whole_number
 from movielora.sources.movielens.layouts import Layout
 from movielora.sources.ratings import Movie
 from movielora.sources.source_file import SourceFile, decode_old, decode_utf8
@@ -35,14 +35,17 @@ _GENRES_100K = [
     "War",
     "Western",
 ]
+_FIELDS_100K = 5 + len(_GENRES_100K)
 _NO_GENRES = "(no genres listed)"
+_QUOTE = 'Put a title that holds a comma between double quotes, as in 1,"Matrix, The (1999)",Drama.'
 
 
 def read_movies(file: SourceFile, layout: Layout) -> dict[int, Movie]:
     """Films by movie id; of an id that comes twice the first is kept, a film with an empty title is left out.
 
     Raises:
-        DataError: the file is empty, is no CSV, lacks a column, or a line lacks a field or has an id that is no number.
+        DataError: the file is empty, is no CSV, lacks a column or names one twice, or a line has too few or too many
+            fields or an id that is no number.
     """
     content = file.read_bytes()
     if layout.name == "csv":
@@ -64,13 +67,15 @@ def _csv_rows(file: SourceFile, text: str) -> Iterator[tuple[int, str, str, tupl
     line = 1
     try:
         header = [name.strip() for name in next(reader)]
+        refuse_repeated(file, header)
         places = [column_place(file, header, name) for name in ("movieId", "title")]
         genres_at = header.index("genres") if "genres" in header else None
         line = reader.line_num + 1
         for row in reader:
             if row:
-                if len(row) <= max(*places, genres_at or 0):
-                    raise file.mistake(line, f"{len(row)} fields and the header names {len(header)}.")
+                if len(row) != len(header):
+                    hint = _QUOTE if len(row) > len(header) else ""
+                    raise file.mistake(line, f"{len(row)} fields and the header names {len(header)}.", hint)
                 genres = () if genres_at is None else _genres(row[genres_at])
                 yield line, row[places[0]], row[places[1]], genres
             line = reader.line_num + 1
@@ -80,27 +85,29 @@ def _csv_rows(file: SourceFile, text: str) -> Iterator[tuple[int, str, str, tupl
 
 def _plain_rows(file: SourceFile, text: str, separator: str) -> Iterator[tuple[int, str, str, tuple[str, ...]]]:
     """(line, id, title, genres) of `movies.dat` (`1::Title::A|B`) or `u.item` (`1|Title|…|19 flags`)."""
+    fields_of = _flagged if separator == "|" else _listed
     for line, row in enumerate(text.split("\n"), 1):
-        if not row.strip():
-            continue
-        fields = row.rstrip("\r").split(separator)
-        if separator == "|":
-            if len(fields) < 2:
-                raise file.mistake(line, "an id and a title separated by | are expected.")
-            flags = fields[-len(_GENRES_100K) :]
-            yield (
-                line,
-                fields[0],
-                fields[1],
-                tuple(
-                    name for name, flag in zip(_GENRES_100K, flags, strict=False) if flag == "1" and name != "unknown"
-                ),
-            )
-        else:
-            if len(fields) < 3:
-                raise file.mistake(line, "an id, a title and genres separated by :: are expected.")
-            # a title may itself hold `::`
-            yield line, fields[0], separator.join(fields[1:-1]), _genres(fields[-1])
+        if row.strip():
+            yield line, *fields_of(file, line, row.rstrip("\r").split(separator))
+
+
+def _flagged(file: SourceFile, line: int, fields: list[str]) -> tuple[str, str, tuple[str, ...]]:
+    """Id, title and genres of a line of u.item, where nothing can be quoted."""
+    flags = fields[-len(_GENRES_100K) :]
+    if len(fields) != _FIELDS_100K or not set(flags) <= {"0", "1"}:
+        raise file.mistake(
+            line,
+            f"id, title, two dates, address and {len(_GENRES_100K)} flags of 0 or 1, separated by |, are expected.",
+        )
+    named = zip(_GENRES_100K, flags, strict=True)
+    return fields[0], fields[1], tuple(name for name, flag in named if flag == "1" and name != "unknown")
+
+
+def _listed(file: SourceFile, line: int, fields: list[str]) -> tuple[str, str, tuple[str, ...]]:
+    """Id, title and genres of a line of movies.dat, whose title may itself hold `::`."""
+    if len(fields) < 3:
+        raise file.mistake(line, "an id, a title and genres separated by :: are expected.")
+    return fields[0], "::".join(fields[1:-1]), _genres(fields[-1])
 
 
 def _genres(text: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from movielora.sources.fields import stars, whole_number
+from movielora.sources.fields import refuse_repeated, stars, whole_number
 from movielora.sources.movielens.layouts import Layout
 from movielora.sources.movielens.movie_files import column_place
 from movielora.sources.rating_table import read_table, read_whole
@@ -17,6 +17,7 @@ from movielora.sources.ratings import COLUMNS
 from movielora.sources.source_file import SourceFile, decode_utf8
 
 _CSV_NAMES = ("userId", "movieId", "rating", "timestamp")
+_POINT = "Separate the fields by one comma each, and write decimals with a point: 3.5."
 _FAST_TYPES = (pl.Int32, pl.Int32, pl.Float64, pl.Int64)
 
 
@@ -37,6 +38,7 @@ def _check_header(file: SourceFile) -> None:
 
 def _header_places(file: SourceFile, header: list[str]) -> list[int]:
     names = [name.strip() for name in header]
+    refuse_repeated(file, names)
     return [column_place(file, names, name) for name in _CSV_NAMES]
 
 
@@ -45,9 +47,12 @@ def _read_whole(file: SourceFile, layout: Layout) -> pl.DataFrame | None:
     if layout.name == "csv":
         types = dict(zip(_CSV_NAMES, _FAST_TYPES, strict=True))
         return read_whole(file.path, _CSV_NAMES, columns=list(_CSV_NAMES), schema_overrides=types)
-    # polars separates by one byte; a comma in a field shifts the columns and is found by the row reader
-    content = io.BytesIO(file.read_bytes().replace(layout.rating_separator.encode(), b","))
-    return read_whole(content, COLUMNS, has_header=False, schema=dict(zip(COLUMNS, _FAST_TYPES, strict=True)))
+    content = file.read_bytes()
+    if b"," in content:  # `1,2::3::4` would become four fields
+        return None
+    # polars separates by one byte
+    fields = io.BytesIO(content.replace(layout.rating_separator.encode(), b","))
+    return read_whole(fields, COLUMNS, has_header=False, schema=dict(zip(COLUMNS, _FAST_TYPES, strict=True)))
 
 
 def _read_by_row(file: SourceFile, layout: Layout) -> pl.DataFrame:
@@ -88,7 +93,8 @@ def _rows(file: SourceFile, layout: Layout) -> Iterator[tuple[int, list[str]]]:
         for fields in reader:
             if fields:
                 if len(fields) != len(header):
-                    raise file.mistake(line, f"{len(fields)} fields and the header names {len(header)}.")
+                    hint = _POINT if len(fields) > len(header) else ""
+                    raise file.mistake(line, f"{len(fields)} fields and the header names {len(header)}.", hint)
                 yield line, [fields[place] for place in places]
             line = reader.line_num + 1
     except csv.Error as error:

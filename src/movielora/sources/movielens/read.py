@@ -9,91 +9,84 @@ Every mistake in a file is a `DataError` that names the file, the line and the f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from movielora.errors import DataError
 from movielora.progress import Reporter
-from movielora.sources.movielens.archive import is_archive, member_hashes, unpack_members
+from movielora.sources.archive import is_archive
+from movielora.sources.listing import Listed, beside, hash_files, nearest, opened
 from movielora.sources.movielens.layouts import LAYOUTS, Layout
 from movielora.sources.movielens.movie_files import read_movies
 from movielora.sources.movielens.rating_files import read_ratings
 from movielora.sources.ratings import Ratings, Source
-from movielora.sources.source_file import SourceFile
 from movielora.storage.hashing import file_sha256
 
-_RATINGS_NAMES = tuple(layout.ratings for layout in LAYOUTS)
+_LAYOUT_OF = {layout.ratings: layout for layout in LAYOUTS}
 
 
 def read(path: Path, scratch: Path | None, reporter: Reporter) -> Ratings:
     """Read a folder, a zip or a ratings file of MovieLens; a zip is unpacked below `scratch` for the while.
 
     Raises:
-        DataError: no layout fits, or a file holds a mistake.
+        DataError: no layout fits, more than one does, or a file holds a mistake.
     """
-    with _open_files(path, scratch, reporter) as (layout, ratings_file, movies_file):
+    source, layout, files = _find(path)
+    with opened(source, files, scratch, reporter) as found:
         with reporter.phase("Reading films", None, "films") as phase:
-            movies = read_movies(movies_file, layout)
+            movies = read_movies(found[layout.movies], layout)
             phase.advance(len(movies))
         with reporter.phase("Reading ratings", None, "ratings") as phase:
-            ratings = read_ratings(ratings_file, layout)
+            ratings = read_ratings(found[layout.ratings], layout)
             phase.advance(len(ratings))
-        hashes = {file.path.name: file_sha256(file.path) for file in (ratings_file, movies_file)}
+        hashes = {name: file_sha256(file.path) for name, file in found.items()}
     return Ratings(layout.name, ratings, movies, hashes)
 
 
 def _hash_files(path: Path) -> dict[str, str]:
-    if path.is_dir() or path.name in _RATINGS_NAMES:
-        _, *files = _files_of_folder(path if path.is_dir() else path.parent)
-        return {file.path.name: file_sha256(file.path) for file in files}
-    return member_hashes(path)
+    source, _, files = _find(path)
+    return hash_files(source, files)
 
 
-def _is_mine(path: Path) -> bool:
-    if path.is_dir():
-        return bool(_found_below(path))
-    return path.is_file() and (path.name in _RATINGS_NAMES or is_archive(path))
+def _level_of(path: Path) -> int | None:
+    if path.is_file() and path.name.lower() in _LAYOUT_OF:
+        return 0
+    if path.is_dir() or (path.is_file() and is_archive(path)):
+        found = nearest(path, _LAYOUT_OF.__contains__)
+        return len(found[0].folders) if found else None
+    return None
 
 
 SOURCE = Source(
     name="MovieLens",
-    looked_for=", ".join((*_RATINGS_NAMES, "a zip of one")),
-    is_mine=_is_mine,
+    looked_for=", ".join((*_LAYOUT_OF, "a zip of one")),
+    level_of=_level_of,
     read=read,
     hash_files=_hash_files,
 )
 
 
-@contextmanager
-def _open_files(
-    path: Path, scratch: Path | None, reporter: Reporter
-) -> Iterator[tuple[Layout, SourceFile, SourceFile]]:
-    if path.is_dir():
-        yield _files_of_folder(path)
-    elif path.name in _RATINGS_NAMES:
-        yield _files_of_folder(path.parent)
-    else:
-        with unpack_members(path, scratch, reporter) as files:
-            yield files
+def _find(path: Path) -> tuple[Path, Layout, dict[str, Listed]]:
+    """Where the ratings are that `path` names or holds nearest its top, their layout, and its two files by name."""
+    is_named = path.is_file() and path.name.lower() in _LAYOUT_OF
+    source = path.parent if is_named else path
+    ratings = _only_one(path, [Listed((), path.name, path)] if is_named else nearest(path, _LAYOUT_OF.__contains__))
+    layout = _LAYOUT_OF[ratings.name.lower()]
+    movies = beside(source, ratings, layout.movies)
+    if movies is None:
+        home = "/".join(ratings.folders)
+        where = f"{source}: {home}" if source.is_file() and home else source / home
+        problem = f"{where} has {layout.ratings} but no {layout.movies} beside it."
+        raise DataError(problem, f"Put {layout.movies} beside it, or fetch the data again.")
+    return source, layout, {layout.ratings: ratings, layout.movies: movies}
 
 
-def _found_below(folder: Path) -> list[tuple[Path, Layout]]:
-    """The layouts found in `folder` and in its subfolders. Raises OSError."""
-    candidates = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    return [(path, layout) for path in candidates for layout in LAYOUTS if (path / layout.ratings).is_file()]
-
-
-def _files_of_folder(folder: Path) -> tuple[Layout, SourceFile, SourceFile]:
-    """The two files of the first layout found in `folder`, or in its only subfolder that has one."""
-    found = _found_below(folder)
-    folders = {path for path, _ in found}
-    if folder not in folders and len(folders) > 1:
-        listed = ", ".join(sorted(path.name for path in folders))
-        raise DataError(f"{folder} holds more than one MovieLens ({listed}).", "Give one of these folders as --source.")
-    home, layout = found[0]
-    movies = home / layout.movies
-    if not movies.is_file():
-        raise DataError(f"{home} has {layout.ratings} but no {layout.movies}.", f"Put {layout.movies} beside it.")
-    ratings = home / layout.ratings
-    return layout, SourceFile(ratings, str(ratings)), SourceFile(movies, str(movies))
+def _only_one(path: Path, found: list[Listed]) -> Listed:
+    """The file of ratings among those found; of one folder's `ratings.csv` and `Ratings.csv` the former."""
+    exact = [file for file in found if file.name in _LAYOUT_OF]
+    chosen = exact or found
+    if len(chosen) > 1:
+        homes = ["/".join(file.folders) for file in chosen]
+        listed = ", ".join(homes if len({*homes}) == len(homes) else [file.shown for file in chosen])
+        next_step = "Give the folder or the file of one as --source" + ("." if path.is_dir() else ", unpacked.")
+        raise DataError(f"{path} holds more than one MovieLens ({listed}).", next_step)
+    return chosen[0]

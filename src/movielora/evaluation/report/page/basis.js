@@ -50,15 +50,23 @@ function fill(node, attributes, children) {
 
 const place = (id, ...children) => document.getElementById(id).replaceChildren(...children.filter(Boolean));
 
+const plain = (value, digits) => value.toFixed(digits).replace(/^0\./, ".");
 /** `.802`, `−.026`, `1.204`; a dash if the data does not define it. */
 function figure(value, digits = 3) {
   if (value === null || value === undefined) return "–";
-  const text = Math.abs(value).toFixed(digits).replace(/^0\./, ".");
-  return Number(value.toFixed(digits)) < 0 ? `−${text}` : text;
+  return value < 0 ? short(value, digits) : plain(value, digits);
+}
+/** A difference, or an end of its interval: near 0 with as many digits as it takes to show its sign. */
+function short(value, digits = 3) {
+  const isZero = (shown) => Number(value.toFixed(shown)) === 0;
+  let shown = Math.abs(value) >= 10 ** -digits ? digits : digits + 1;
+  while (shown < 6 && value !== 0 && isZero(shown)) shown += 1;
+  const text = plain(Math.abs(value), isZero(shown) ? digits : shown);
+  return value < 0 && !isZero(shown) ? `−${text}` : text;
 }
 function signed(value, digits = 3) {
-  const text = figure(value, digits);
-  return value === null || value === undefined || text.startsWith("−") ? text : `+${text}`;
+  if (value === null || value === undefined) return "–";
+  return Number(value.toFixed(6)) > 0 ? `+${short(value, digits)}` : short(value, digits);
 }
 const percent = (share) => `${Math.round(share * 100)}%`;
 const counted = (number) => number.toLocaleString("en-US");

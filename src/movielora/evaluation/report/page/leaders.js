@@ -75,15 +75,18 @@ function niceTicks(low, high, most) {
   return found;
 }
 
+/** A baseline's name inside a sentence; what a user named stays as it is. */
+const inSentence = (model) => (data.own_names.includes(model.key) ? model.name : model.name.charAt(0).toLowerCase() + model.name.slice(1));
+
 function drawDifferences() {
   const named = [["candidate_minus_reference", reference], ["candidate_minus_best_baseline", strongest]];
   const lines = named.filter(([key, model]) => data.difference[key] && model).map(([key, model]) => {
     const entry = data.difference[key].auc;
     const verdict = entry.low === null ? "unknown" : entry.low > 0 ? "better" : entry.high < 0 ? "worse" : "level";
     return element("div", { class: `gap ${verdict}` },
-      element("span", { class: "what" }, `${candidate.title} minus ${model.name.charAt(0).toLowerCase()}${model.name.slice(1)}`),
+      element("span", { class: "what" }, `${candidate.title} minus ${inSentence(model)}`),
       element("strong", {}, `${signed(entry.value)} AUC`),
-      element("span", { class: "span" }, entry.low === null ? "no interval" : `95% ${figure(entry.low)} to ${figure(entry.high)}`));
+      element("span", { class: "span" }, entry.low === null ? "no interval" : `95% ${short(entry.low)} to ${short(entry.high)}`));
   });
   const test = data.mcnemar;
   const p = test.p_value < 0.001 ? "p < .001" : `p = ${figure(test.p_value)}`;
@@ -125,7 +128,7 @@ function sliceButton(slice, toX) {
     if (low !== null) bar.append(drawn("line", { class: "range", x1: toX(low), x2: toX(high), y1: 12, y2: 12 }));
   }
   const pressed = state.slices[slice.by] === slice.slice;
-  const span = low === null ? "" : `, 95% ${figure(low, 2)} to ${figure(high, 2)}`;
+  const span = low === null ? "" : `, 95% ${short(low, 2)} to ${short(high, 2)}`;
   return element("button", { type: "button", class: "slice", "aria-pressed": String(pressed), onclick: () => toggleSlice(slice.by, slice.slice),
     "aria-label": `${slice.slice}, ${counted(slice.n)} rows, ${candidate.name} AUC ${figure(slice.candidate.auc)}, minus ${reference.name} ${signed(value)}${span}` },
     element("span", { class: "name" }, slice.slice), element("span", { class: "n" }, counted(slice.n)), bar,

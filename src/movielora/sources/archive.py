@@ -1,24 +1,22 @@
-"""Opening a zip of MovieLens: only its ratings and films leave it, under names that we choose.
+"""Opening a zip of ratings: only its ratings and films leave it.
 
-The names inside an archive are never used as paths, so no member can be written elsewhere; sizes are bounded before
+The folders inside an archive are never used as paths, so no member can be written elsewhere; sizes are bounded before
 and while unpacking, so a small archive cannot fill the disk.
 """
 
 from __future__ import annotations
 
 import hashlib
-import posixpath
 import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from movielora.errors import DataError
 from movielora.progress import Reporter
-from movielora.sources.movielens.layouts import LAYOUTS, Layout
 from movielora.sources.source_file import SourceFile
 
 # MovieLens 32M unpacks to 0.9 GB of ratings at 4:1; these leave room for ten times that, and stop a bomb.
@@ -39,46 +37,53 @@ def is_archive(path: Path) -> bool:
         return False
 
 
+def members(archive: Path) -> list[zipfile.ZipInfo]:
+    """The files in a zip, folders left out. Raises DataError if it is no sound zip."""
+    with _opened(archive) as opened:
+        return [member for member in opened.infolist() if not member.is_dir()]
+
+
 @contextmanager
-def unpack_members(
-    archive: Path, scratch: Path | None, reporter: Reporter
-) -> Iterator[tuple[Layout, SourceFile, SourceFile]]:
-    """The ratings and films of `archive`, unpacked into a folder that is removed afterwards.
+def unpacked(
+    archive: Path, wanted: Mapping[str, zipfile.ZipInfo], scratch: Path | None, reporter: Reporter
+) -> Iterator[dict[str, SourceFile]]:
+    """The `wanted` members under the names they are asked for by, in a folder that is removed afterwards.
+
+    The names are file names of ours, or taken from the archive without any folder.
 
     Raises:
-        DataError: it is no sound zip, holds no ratings, needs a password, or unpacks to more than MovieLens can be.
+        DataError: it is no sound zip, needs a password, or unpacks to more than ratings can be.
     """
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=scratch) as folder:
+        files = {
+            name: SourceFile(Path(folder) / name, f"{archive}: {member.filename}") for name, member in wanted.items()
+        }
         with _opened(archive) as opened:
-            layout, ratings, movies = _wanted(archive, opened)
-            files = [
-                SourceFile(Path(folder) / name, f"{archive}: {member.filename}")
-                for name, member in ((layout.ratings, ratings), (layout.movies, movies))
-            ]
-            with reporter.phase("Unpacking", (ratings.file_size + movies.file_size) // 1000, "kB") as phase:
-                unpacked = 0
-                phase.update(unpacked)
-                for file, member in zip(files, (ratings, movies), strict=True):
+            total = sum(member.file_size for member in wanted.values())
+            with reporter.phase("Unpacking", total // 1000, "kB") as phase:
+                done = 0
+                phase.update(done)
+                for name, member in wanted.items():
+                    file = files[name]
                     _refuse_bomb(file.shown, member)
                     _refuse_full_disk(file, member)
                     with opened.open(member) as packed, file.path.open("wb") as out:
                         while chunk := packed.read(_CHUNK):
                             out.write(chunk)
-                            unpacked += len(chunk)
-                            phase.update(unpacked // 1000)
-        yield layout, files[0], files[1]
+                            done += len(chunk)
+                            phase.update(done // 1000)
+        yield files
 
 
-def member_hashes(archive: Path) -> dict[str, str]:
-    """The SHA-256 of the ratings and of the films of `archive`, by the names of their layout; nothing is written.
+def member_hashes(archive: Path, wanted: Mapping[str, zipfile.ZipInfo]) -> dict[str, str]:
+    """The SHA-256 of each of the `wanted` members, by the names they are asked for by; nothing is written.
 
     Raises:
-        DataError: as `unpack_members`.
+        DataError: as `unpacked`.
     """
     hashes = {}
     with _opened(archive) as opened:
-        layout, ratings, movies = _wanted(archive, opened)
-        for name, member in ((layout.ratings, ratings), (layout.movies, movies)):
+        for name, member in wanted.items():
             _refuse_bomb(f"{archive}: {member.filename}", member)
             digest = hashlib.sha256()
             with opened.open(member) as packed:
@@ -100,26 +105,6 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         raise DataError(f"{archive} cannot be unpacked: {error}.", "Unpack it, and give the folder.") from error
     except PermissionError as error:
         raise DataError(f"{archive} cannot be read: {error.strerror}.", "Check its permissions.") from error
-
-
-def _wanted(archive: Path, opened: zipfile.ZipFile) -> tuple[Layout, zipfile.ZipInfo, zipfile.ZipInfo]:
-    """The layout and its two members; the folder nearest the top of the archive wins."""
-    folders: dict[str, dict[str, zipfile.ZipInfo]] = {}
-    for member in opened.infolist():
-        folder, name = posixpath.split(member.filename)
-        if not folder.startswith("__MACOSX"):
-            folders.setdefault(folder, {})[name] = member
-    nearest = sorted(folders, key=lambda folder: (folder.count("/") + bool(folder), folder))
-    for folder in nearest:
-        for layout in LAYOUTS:
-            if layout.ratings in folders[folder]:
-                if layout.movies not in folders[folder]:
-                    raise DataError(f"{archive} has {layout.ratings} but no {layout.movies} beside it.", _AGAIN)
-                return layout, folders[folder][layout.ratings], folders[folder][layout.movies]
-    names = ", ".join(layout.ratings for layout in LAYOUTS)
-    raise DataError(
-        f"{archive} holds no ratings: none of {names} is in it.", f"Unpack it, and give the folder. {_AGAIN}"
-    )
 
 
 def _refuse_bomb(shown: str, member: zipfile.ZipInfo) -> None:

@@ -1,0 +1,1 @@
+"""Which run is meant: by name or folder, here or elsewhere, and what its recorded config means."""

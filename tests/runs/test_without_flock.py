@@ -1,0 +1,161 @@
+"""Runs on a file system without `flock`: real processes in which the system call answers as Lustre's does."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from movielora.storage.claims import claim, newest_claim
+from movielora.storage.process import this_process
+
+_NO_FLOCK = """\
+import fcntl
+def flock(*_):
+    raise OSError({number}, "no locks here")
+fcntl.flock = flock
+"""
+
+
+@pytest.fixture(params=["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def no_flock(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every Python that a test starts from here on has no flock."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_NO_FLOCK.format(number=getattr(errno, request.param)))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]).rstrip(":"))
+
+
+def movielora(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "movielora", *words], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.usefixtures("no_flock")
+def test_a_run_lives_is_seen_and_stopped_and_no_other_begins_in_its_folder(small) -> None:
+    child = small.start_and_wait("run", "--name", "run")
+    assert newest_claim(small.paths().lock).path.name == ".lock.1"
+    told = json.loads(movielora(small.root, "status", "--json").stdout)
+    assert (told["state"], told["process"]["pid"]) == ("running", child.pid)
+    assert [run["state"] for run in json.loads(movielora(small.root, "runs", "--json").stdout)["runs"]] == ["running"]
+    second = small.start("run", "--mode", "overwrite")
+    said = second.communicate(timeout=60)[0]
+    assert second.returncode == 2
+    assert f"run run is alive in {small.paths().root}, PID {child.pid}" in said
+    stopped = json.loads(movielora(small.root, "stop", "--json").stdout)
+    assert (stopped["state"], stopped["forced"]) == ("stopped", False)
+    assert child.wait(20) == 75
+    assert json.loads(movielora(small.root, "status", "--json").stdout)["state"] == "stopped"
+    again = small.start_and_wait("run", "--mode", "resume")
+    assert json.loads(movielora(small.root, "status", "--json").stdout)["process"]["pid"] == again.pid
+
+
+@pytest.mark.usefixtures("no_flock")
+def test_the_folder_of_a_killed_run_is_free(small) -> None:
+    child = small.start_and_wait("run")
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert json.loads(movielora(small.root, "status", "--json").stdout)["state"] == "killed"
+    small.start_and_wait("run", "--mode", "resume")
+    assert json.loads(movielora(small.root, "status", "--json").stdout)["state"] == "running"
+
+
+@pytest.mark.usefixtures("no_flock")
+def test_a_run_of_another_host_holds_until_its_file_is_deleted(small) -> None:
+    child = small.start_and_wait("run")
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    held = newest_claim(small.paths().lock)
+    held.path.write_text(json.dumps({**held.content, "host": "node-17", "boot_id": "another"}))
+    assert json.loads(movielora(small.root, "status", "--json").stdout)["process"]["alive"]
+    second = small.start("run", "--mode", "resume")
+    said = second.communicate(timeout=60)[0]
+    assert second.returncode == 2
+    assert "is alive in" in said
+    refused = movielora(small.root, "resume", "output/run", "--detach")
+    assert refused.returncode == 2
+    assert f"if it no longer runs on node-17: rm {held.path}" in refused.stderr
+    held.path.unlink()
+    small.start_and_wait("run", "--mode", "resume")
+
+
+def test_of_many_that_claim_a_dead_ones_folder_at_once_one_succeeds(tmp_path: Path) -> None:
+    """Five rounds: eight processes wait for one moment, then claim; all are killed, and the next eight begin."""
+    lock = tmp_path / ".lock"
+    program = (
+        "import sys, time; from pathlib import Path; from movielora.storage.claims import claim\n"
+        "lock = Path(sys.argv[1]); print('ready', flush=True); sys.stdin.readline()\n"
+        "print('mine' if claim(lock) else 'taken', flush=True); time.sleep(600)"
+    )
+    for number in range(1, 6):
+        children = [
+            subprocess.Popen(
+                [sys.executable, "-c", program, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            for _ in range(8)
+        ]
+        try:
+            assert {child.stdout.readline() for child in children} == {"ready\n"}
+            for child in children:
+                child.stdin.write("\n")
+                child.stdin.flush()
+            assert [child.stdout.readline() for child in children].count("mine\n") == 1
+        finally:
+            for child in children:
+                child.kill()
+                child.communicate()
+        assert sorted(path.name for path in tmp_path.iterdir()) == [f".lock.{number}"]
+
+
+def test_only_a_process_that_is_certainly_dead_has_no_claim(tmp_path: Path) -> None:
+    """Worked through by hand: what may be another machine's or another container's process holds."""
+    lock = tmp_path / ".lock"
+    mine = claim(lock)
+    assert not newest_claim(lock).is_over
+    dead = {**mine.content, "pid": 2**22 - 1, "start_ticks": 1}
+    cases = {
+        "ended": (dead, True),
+        "earlier boot of this host": ({**mine.content, "boot_id": "before"}, True),
+        "other host": ({**dead, "host": "node-17"}, False),
+        "other container of this host": ({**dead, "pid_namespace": 1}, False),
+        "torn": ({}, False),
+        "no identity": ({"host": socket.gethostname(), "pid": -1}, False),
+        "released": ({"released": True}, True),
+        "says released in words": ({**mine.content, "released": "yes"}, False),
+    }
+    for case, (content, over) in cases.items():
+        mine.path.write_text(json.dumps(content))
+        assert newest_claim(lock).is_over is over, case
+    assert this_process().pid == os.getpid()
+
+
+def test_a_claim_that_is_given_back_is_followed_by_the_next_number(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    for number in (1, 2, 3):
+        held = claim(lock)
+        assert held.path.name == f".lock.{number}"
+        assert claim(lock) is None
+        size = held.path.stat().st_size
+        held.release()
+        assert held.path.stat().st_size == size  # no more room is asked for: the disk may be full
+        assert sorted(path.name for path in tmp_path.iterdir()) == [held.path.name]
+
+
+def test_a_slow_process_that_was_overtaken_does_not_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It saw number 1 over and was suspended; meanwhile 2, 3 and 4 came and went, and 2 was cleared away."""
+    lock = tmp_path / ".lock"
+    claim(lock).release()
+    stale = newest_claim(lock)
+    for _ in range(3):
+        claim(lock).release()
+    monkeypatch.setattr("movielora.storage.claims.newest_claim", lambda path: stale)
+    assert claim(lock) is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock.4"]
