@@ -26,10 +26,10 @@ from typing import Any
 
 from measure_memory import write_rows
 from movielora.config import resolve_config
+from movielora.model.estimates.memory import estimate, read_shape, setup_of
 from movielora.model.folder import read_model_config
 from movielora.model.kernels.attention import probe_flash_attention
 from movielora.model.kernels.liger import probe_liger
-from movielora.model.memory import estimate, read_shape, setup_of
 from places import SHARED, environment
 
 # Two kernels of the same mathematics in bf16 may differ by rounding; 4-bit weights are other weights.

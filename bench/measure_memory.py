@@ -18,8 +18,8 @@ from pathlib import Path
 
 from movielora.config import resolve_config
 from movielora.machine.processor import computes_bf16_fast, cpu_flags
+from movielora.model.estimates.memory import estimate, read_shape, setup_of
 from movielora.model.folder import read_model_config
-from movielora.model.memory import estimate, read_shape, setup_of
 from places import SHARED, environment
 
 ROWS, STEPS = 16, 3

@@ -78,10 +78,13 @@ def _columns_side(count: int) -> dict[str, Any]:
 def _pandas(options: argparse.Namespace, timeline: Callable[[Any], Iterator[tuple[list[Any], Any]]]) -> dict[str, Any]:
     import pandas as pd
 
+    from movielora.sources.titles import shown_title
+
     source = _source(options)
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         started = time.perf_counter()
-        titles = dict(pd.read_csv(source / "movies.csv")[["movieId", "title"]].itertuples(index=False))
+        listed = pd.read_csv(source / "movies.csv")[["movieId", "title"]].itertuples(index=False)
+        titles = {film: shown_title(title, "natural") for film, title in listed}
         ratings = pd.read_csv(source / "ratings.csv").sort_values(["userId", "timestamp", "movieId"], kind="stable")
         splits: dict[str, list[dict[str, Any]]] = {"train": [], "eval": [], "test": []}
         for user, rated in ratings.groupby("userId"):

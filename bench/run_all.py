@@ -24,6 +24,7 @@ _PROGRAMS = (
     "evaluate_in_training.py",
     "prepare_data.py",
     "start_up.py",
+    "compare_reopen.py",
     "gpu_train.py",
 )
 # 32 million ratings need 1 GB of disk for the CSV and some minutes.

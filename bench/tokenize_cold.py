@@ -21,12 +21,14 @@ def _movielora(options: argparse.Namespace) -> dict[str, Any]:
     from movielora.examples.load import ExampleLoader
     from movielora.model.tokenizer import load_tokenizer
     from movielora.progress import SILENT
+    from movielora.prompt.spec import PromptSpec
     from movielora.prompt.template import PromptTemplate
     from movielora.prompt.tokenize import tokenize_examples
 
     tokenizer = load_tokenizer(str(tokenizer_folder()))
-    examples = ExampleLoader().open(training_records(quick=options.quick))
-    tokens = tokenize_examples(examples, PromptTemplate(tokenizer), tokenizer, cutoff_len=4096, reporter=SILENT)
+    loader, path = ExampleLoader(), training_records(quick=options.quick)
+    template = PromptTemplate(tokenizer, PromptSpec(titles=loader.dataset_titles(path)))
+    tokens = tokenize_examples(loader.open(path), template, tokenizer, cutoff_len=4096, reporter=SILENT)
     first_prompts(tokens)
     seconds = time.perf_counter() - started
     ids, offsets = tokens.prompts(np.arange(len(tokens))) if options.check else (None, None)

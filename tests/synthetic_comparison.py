@@ -29,6 +29,7 @@ HOSTILE_TITLES = (
     "</script><!-- {{ 7*7 }} (1987)",
     "Amp & Co's “quoted” \\u003c [bold]film[/bold] (1974)",
     "نجمة ١٢٣ <|im_end|> (2010)",
+    "Matrix, The (1999)",
 )
 GENRES = ("Drama", "Comedy", "Action", "Horror", "Romance")
 
@@ -57,7 +58,8 @@ def invent_dataset(root: Path, users: int = 40, films: int = 60, seed: int = 7, 
                 half = float(np.clip(np.round(stars * 2) / 2, 0.5, 5))
                 writer.writerow([user + 1, film + 1, half, 1_000_000_000 + user * 500_000 + turn * 3_600])
     dataset = root / "dataset"
-    prepare(source, dataset, PrepareOptions(history_len=history_len, test_ratio=0.3))
+    # predictions are made of the export, and hold titles as given
+    prepare(source, dataset, PrepareOptions(history_len=history_len, test_ratio=0.3, titles="as_given"))
     return SplitFiles(dataset / "test_raw.jsonl", dataset / "train.json", dataset / "eval.json")
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import select
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +16,11 @@ from typer.core import TyperCommand, TyperGroup
 
 from movielora import __version__
 from movielora.commands.table import COMMANDS, CONTEXT, load_command
-from movielora.errors import MovieloraError, ReaderGoneError, WorkError
+from movielora.commands.usage import unknown_command, usage_error
+from movielora.errors import MovieloraError, ReaderGoneError, RequestError, WorkError
+
+# The parent of everything that Typer finds wrong with a command line; it exports this child of it only.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 class LazyGroup(TyperGroup):
@@ -38,15 +44,14 @@ class LazyGroup(TyperGroup):
             raise WorkError("a program that movielora wrote to has ended") from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        self.commands = {name: self.get_command(ctx, name) for name in COMMANDS}  # what a typo is compared with
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise unknown_command(args[0])
         name, stub, rest = super().resolve_command(ctx, args)
         return name, (load_command(name) if name in COMMANDS else stub), rest
 
 
 app = typer.Typer(
     cls=LazyGroup,
-    no_args_is_help=True,
-    add_completion=False,
     context_settings=CONTEXT,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -78,17 +83,45 @@ def _reader_has_gone() -> bool:
 def main(argv: list[str] | None = None) -> None:
     """Run the program and exit with the code of `errors.py`.
 
-    Typer handles the rest: a mistyped word exits with 2, Ctrl-C with 130, a broken pipe with 1. A pipe that breaks
-    under Typer's own help text (`movielora --help | head`) is not a failure.
+    Typer handles the rest: Ctrl-C exits with 130, a broken pipe with 1. A pipe that breaks under Typer's own help text
+    (`movielora --help | head`) is not a failure.
     """
+    from movielora.console.encoding import accept_every_character
+
+    accept_every_character()
+    words = sys.argv[1:] if argv is None else argv
     try:
-        app(args=argv, prog_name="movielora")
+        sys.exit(_run(words))
     except ReaderGoneError as gone:
         sys.exit(gone.exit_code)
     except MovieloraError as error:
-        from movielora.console.output import show_error
-
-        show_error(error)
-        sys.exit(error.exit_code)
+        sys.exit(_failed(error, words))
     except SystemExit as leaving:
         sys.exit(0 if isinstance(leaving.__context__, BrokenPipeError) else leaving.code)
+
+
+def _run(words: Sequence[str]) -> Any:
+    """The exit code of a command line. Raises RequestError for one that Typer cannot read."""
+    try:
+        code = app(args=words or ["--help"], prog_name="movielora", standalone_mode=False)
+    except _UsageError as error:
+        raise usage_error(error, words) from None
+    except UnicodeEncodeError as error:
+        if error.encoding != sys.getfilesystemencoding() or error.encoding.startswith("utf"):
+            raise
+        raise RequestError(
+            f"the language settings of this shell ({error.encoding}) have no form for a file name with "
+            f"{error.object[error.start : error.end]}",
+            "set PYTHONUTF8=1 and give the command again",
+        ) from error
+    if not words:
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+def _failed(error: MovieloraError, words: Sequence[str]) -> int:
+    from movielora.console.output import show_error
+
+    with suppress(ReaderGoneError):  # the exit code still says that it failed
+        show_error(error, as_json="--json" in words)
+    return error.exit_code

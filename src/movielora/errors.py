@@ -8,6 +8,7 @@
     │   └── OutputError     a folder that cannot or must not be written
     ├── NoLiveRunError      exit 3: no such run, or it is not alive
     ├── StoppedError        exit 75: stopped on request, resumable
+    │   └── InterruptedRunError  exit 130: asked a second time, so ended at once, without saving
     ├── ReaderGoneError     exit 0: whoever read the result (`| head`) has gone; nothing is wrong
     └── WorkError           exit 1: it began and failed
 
@@ -64,6 +65,10 @@ class NoLiveRunError(MovieloraError):
 
 class StoppedError(MovieloraError):
     exit_code = 75
+
+
+class InterruptedRunError(StoppedError):
+    exit_code = 130
 
 
 class ReaderGoneError(MovieloraError):

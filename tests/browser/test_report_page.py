@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,75 @@ def test_it_loads_offline_and_says_the_verdict(page: Any, analysis: Analysis) ->
     assert "seed" in page.tab.inner_text("#provenance")
 
 
+def test_it_is_named_by_the_run(open_page: Callable[..., Any], invented: Invented, tmp_path: Path) -> None:
+    def eyebrow(**provenance: Any) -> str:
+        folder = shutil.copytree(invented.folder.root, tmp_path / "comparison", dirs_exist_ok=True)
+        comparison = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
+        comparison["provenance"] = provenance
+        (folder / "comparison.json").write_text(json.dumps(comparison), encoding="utf-8")
+        page = open_page(write_report(folder))
+        assert page.tab.title() == page.tab.inner_text(".eyebrow").rpartition(" / ")[2] + " · movielora"
+        return str(page.tab.inner_text(".eyebrow"))
+
+    assert eyebrow(run_name="july <b>", run_dir="/runs/x") == "movielora / comparison / july <b>"
+    assert eyebrow(run_dir="/runs/august") == "movielora / comparison / august"
+    assert eyebrow(run_dir=None, adapter="adapters/mine") == "movielora / comparison / mine"
+    assert eyebrow() == "movielora / comparison / comparison"
+
+
+@pytest.mark.parametrize(("metric", "drawn"), [("uAUC", True), ("AUC", True), ("Log loss", False)])
+def test_chance_is_drawn_where_it_has_a_meaning(page: Any, analysis: Analysis, metric: str, drawn: bool) -> None:
+    page.tab.click(f"#metric-choice button:text-is('{metric}')")
+    rows = page.tab.locator(".leaders tbody tr").count()
+    assert page.tab.locator(".leaders svg .chance").count() == (rows if drawn else 0)
+    if drawn:
+        assert "chance" in page.tab.inner_text("#chance-note")
+        # The line is where the coin's own AUC of .5 is drawn: "The more common answer".
+        line, point = (
+            float(page.tab.get_attribute(f".leaders tr[data-key=majority] {place}", name))
+            for place, name in (("line.chance", "x1"), ("circle", "cx"))
+        )
+        assert line == pytest.approx(point)
+
+
+def test_each_column_head_explains_itself_also_without_a_pointer(page: Any) -> None:
+    tables = (".leaders", ".fitted", "#slices", "#grid")
+    heads = page.tab.locator(".leaders thead th, .fitted thead th:nth-child(n+2), .slice.head abbr, .row.head > span")
+    assert heads.count() > 20
+    for head in heads.all():
+        own = head.get_attribute("title") or head.locator("abbr").first.get_attribute("title")
+        assert own
+        assert len(own) > 15
+    words = page.tab.locator("details.meanings")
+    assert words.count() == len(tables)
+    for each in words.all():
+        assert not each.locator("dl").is_visible()
+        each.locator("summary").click()
+        assert each.locator("dl").is_visible()
+    explained = page.tab.locator("details.meanings dt").all_inner_texts()
+    assert {"AUC", "uAUC", "F1", "ECE", "Log loss", "T", "Cut", "P(Yes)"} <= set(explained)
+    page.tab.click("#grid .inner .row >> nth=0")
+    page.tab.click("#drawer .meanings summary")
+    assert "log-odds" in page.tab.inner_text("#drawer .meanings dl")
+
+
+def test_differences_keep_their_sign_near_zero(
+    open_page: Callable[..., Any], invented: Invented, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(invented.folder.root, tmp_path / "comparison")
+    comparison = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
+    values = {"value": -0.0004, "low": -0.00003, "high": 0.0}
+    comparison["difference"]["candidate_minus_reference"]["auc"] = values
+    comparison["slices"][0]["candidate_minus_reference"]["auc"] |= {"value": 0.004, "low": -0.004, "high": 0.02}
+    (folder / "comparison.json").write_text(json.dumps(comparison), encoding="utf-8")
+    page = open_page(write_report(folder))
+    assert page.tab.inner_text("#differences .gap >> nth=0").split("\n")[1:] == ["−.0004 AUC", "95% −.00003 to .000"]
+    first = comparison["slices"][0]
+    page.tab.click(f"#way-choice button[data-key={first['by']}]")
+    label = page.tab.locator(f".slice[aria-label^='{first['slice']}, ']").first.get_attribute("aria-label")
+    assert label.endswith("minus base +.004, 95% −.004 to .02")
+
+
 def test_another_metric_orders_the_leaders(page: Any, analysis: Analysis) -> None:
     page.tab.click("#metric-choice button:has-text('Log loss')")
     models = analysis.comparison["models"]
@@ -91,6 +161,13 @@ def test_search_finds_titles_and_says_when_nothing_fits(page: Any, analysis: Ana
     page.tab.fill("#search", "")
     page.until(lambda: page.tab.locator("#chips .chip").count() == 0)
     assert page.counted()[0] == len(analysis.table)
+
+
+def test_search_finds_a_film_by_both_orders_of_its_title(page: Any, analysis: Analysis) -> None:
+    for words in ("matrix, the", "The Matrix (1999)"):
+        page.tab.fill("#search", words)
+        page.until(lambda words=words: words in page.tab.inner_text("#chips"))
+        assert page.counted()[0] == len(select_rows(analysis, RowFilter(search=words))) > 0
 
 
 @pytest.mark.parametrize("order", ["confidence", "disagreement", "row"])

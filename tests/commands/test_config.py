@@ -82,12 +82,16 @@ def test_the_schema_is_indented_for_a_reader_and_one_line_for_a_program(config: 
     assert json.loads(line) == json.loads(page)
 
 
-def test_all_problems_are_told_on_stderr_with_exit_2(config: Any, tmp_path: Path) -> None:
+def test_all_problems_are_told_on_stderr_and_as_json_with_exit_2(config: Any, tmp_path: Path) -> None:
     path = tmp_path / "[bold]c.yaml"
     path.write_text("lora_rank: x\nlerning_rate: 1\n")
     code, out, err = config("-c", str(path), "--set", "seed=-1", "--json")
-    assert (code, out) == (2, "")
+    assert code == 2
     assert "[bold]c.yaml has 3 problems" in err
+    error = json.loads(out)["error"]
+    assert error["message"] == f"{path} has 3 problems"
+    assert (len(error["problems"]), error["exit_code"]) == (3, 2)
+    assert all(problem in err for problem in (*error["problems"], error["next"]))
     for said in ("line 1: `lora_rank: x`", "line 2: unknown key `lerning_rate`", "--set seed: `seed: -1`", "next:"):
         assert said in err, said
 

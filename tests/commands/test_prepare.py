@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -20,6 +21,7 @@ import pytest
 
 from movielora.dataset.dataset import Dataset
 from movielora.dataset.find import prepared_split
+from movielora.dataset.meta import remake_command
 from movielora.dataset.options import PrepareOptions
 from movielora.errors import DataError, OutputError
 from movielora.preparation.prepare import prepare
@@ -82,7 +84,7 @@ def test_the_page_fits_80_columns_and_names_the_next_command(source: Path, tmp_p
 def test_the_entry_is_in_the_llama_factory_form_and_others_stay(source: Path, tmp_path: Path) -> None:
     info = tmp_path / "data" / "dataset_info.json"
     info.parent.mkdir()
-    others = {"mine": {"file_name": "mine.json"}, "set_train": {"file_name": "old"}}
+    others = {"mine": {"file_name": "mine.json"}}
     info.write_text(json.dumps(others))
     assert run("--source", source, "--output-dir", tmp_path / "data" / "set").returncode == 0
     assert json.loads(info.read_text()) == {
@@ -159,6 +161,32 @@ def test_the_same_again_is_nothing_to_do(source: Path, tmp_path: Path) -> None:
     (tmp_path / "dataset_info.json").unlink()
     assert run(*words).returncode == 0
     assert "set_train" in json.loads((tmp_path / "dataset_info.json").read_text())
+
+
+def test_titles_are_written_as_asked_and_a_dataset_of_an_earlier_version_has_them_as_given(
+    source: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "set"
+    words = ("--source", source, "--output-dir", out)
+    for titles, first, second in (("natural", "The ", ""), ("as_given", "", ", The")):
+        done = run(*words, "--titles", titles, "--overwrite")
+        assert done.returncode == 0, done.stderr
+        rows = json.loads((out / "train.json").read_text(encoding="utf-8"))
+        lines = "\n".join(row["input"] for row in rows)
+        assert re.search(rf"^\d+\. {first}[A-Z]\w+ [A-Z]\w+{second} \(\d{{4}}\): ", lines, re.MULTILINE)
+        assert (", The (" in lines) == (titles == "as_given")
+        meta = json.loads((out / "meta.json").read_text(encoding="utf-8"))
+        assert meta["titles"] == meta["options"]["titles"] == titles
+    del meta["titles"], meta["options"]["titles"]
+    (out / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+    refused = run(*words)
+    assert refused.returncode == 2
+    assert f"{out} was prepared with other settings: --titles as_given and not natural." in refused.stderr
+    assert "Nothing to do" in run(*words, "--titles", "as_given").stdout
+    assert remake_command(meta, out).endswith(" --titles as_given")
+    wrong = run(*words, "--titles", "shouted")
+    assert wrong.returncode == 2
+    assert "Traceback" not in wrong.stderr
 
 
 def test_a_zip_of_the_same_ratings_is_the_same_source_and_other_ratings_are_refused(

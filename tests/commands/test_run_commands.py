@@ -105,6 +105,19 @@ def test_an_unknown_run_is_exit_3(place: Path) -> None:
         assert "there is no run" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["", " ", "../x", "-x", "a\tb", "a\x1b[2Jb", "x" * 300])
+@pytest.mark.parametrize("option", ["--dry-run", "--detach", "--json"])
+def test_a_name_that_cannot_be_a_runs_is_refused_before_anything_is_read(
+    tmp_path: Path, name: str, option: str
+) -> None:
+    """The config is not there either, and would be an error of its own."""
+    done = movielora(tmp_path, "train", "--config", "none.yaml", f"--name={name}", option)
+    assert done.returncode == 2
+    assert "a run cannot be named" in done.stderr
+    assert "\x1b[2J" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_words_that_contradict_each_other_are_refused(place: Path) -> None:
     (place / "c.yaml").write_text("model_name_or_path: tiny\n")
     for words in (["--resume", "--overwrite"], ["--extra-epochs", "1"], ["--detach", "--name", "../x"]):
@@ -147,6 +160,88 @@ def test_board_serves_on_loopback_until_it_is_told_to_end(place: Path) -> None:
     assert board.wait(20) == 0
     with pytest.raises(OSError, match="refused"):
         names()
+
+
+def test_board_names_two_folders_of_one_name_and_how_to_reach_it(tmp_path: Path) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    for group in ("a", "b"):
+        run = tmp_path / "output" / group / "seed1"
+        writer = SummaryWriter(run / "logs")
+        writer.add_scalar("loss", 1.0, 1)
+        writer.close()
+        (run / "run.json").write_text("{}")
+    assert movielora(tmp_path, "board", "seed1").returncode == 2
+    board = subprocess.Popen(
+        [sys.executable, "-m", "movielora", "board", "--json"], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"SSH_CONNECTION": "198.51.100.4 50022 192.0.2.7 22", "LOGNAME": "ann"},
+    )  # fmt: skip
+    try:
+        told = json.loads(board.stdout.readline())
+        assert told["runs"] == ["a/seed1", "b/seed1"]
+        port = told["address"].removesuffix("/").rpartition(":")[2]
+        assert told["tunnel"] == f"ssh -N -L {port}:127.0.0.1:{port} ann@192.0.2.7"
+
+        def shown() -> bool:
+            with urllib.request.urlopen(told["address"] + "data/runs", timeout=10) as answer:  # noqa: S310 - loopback
+                return sorted(json.loads(answer.read())) == ["a/seed1", "b/seed1"]
+
+        assert wait_for(shown, 30)
+    finally:
+        board.send_signal(signal.SIGTERM)
+        assert board.wait(20) == 0
+
+
+def ended(folder: Path, name: str, state: str = "finished", reason: str = "") -> RunPaths:
+    """A run that has ended so, with an adapter."""
+    run = RunPaths(folder)
+    folder.mkdir(parents=True)
+    run.record.write_text(
+        json.dumps({"name": name, "run_id": name, "started": 1.0, "ended": {"state": state, "reason": reason}})
+    )
+    run.adapter_weights.write_bytes(b"x")
+    return run
+
+
+def test_a_long_name_is_in_one_piece_in_runs_and_status(tmp_path: Path) -> None:
+    """A hundred characters, the most a name may have, on the 80 columns of a pipe."""
+    long = "n" * 100
+    ended(tmp_path / "output" / "x", long)
+    ended(tmp_path / "output" / "y", "short")
+    lines = movielora(tmp_path, "runs").stdout.splitlines()
+    assert long in lines
+    assert all(len(line) <= 80 for line in lines if line != long)
+    assert [line.split()[:2] for line in lines if line.startswith("short")] == [["short", "finished"]]
+    page = movielora(tmp_path, "status", long).stdout.splitlines()
+    assert page[0].startswith(f"{long}  ● finished")
+
+
+def test_runs_of_one_name_are_listed_by_their_folders(tmp_path: Path) -> None:
+    for group in ("a", "b"):
+        ended(tmp_path / "output" / group / "seed1", "seed1")
+    ended(tmp_path / "output" / "c", "seed2")
+    first_words = {line.split()[0] for line in movielora(tmp_path, "runs").stdout.splitlines()}
+    assert first_words == {"run", "output/a/seed1", "output/b/seed1", "seed2"}
+
+
+def test_the_status_of_a_finished_run_gives_the_next_step(tmp_path: Path) -> None:
+    run = ended(tmp_path / "output" / "my run", "e2")
+    assert movielora(tmp_path, "status").stdout.splitlines()[-1] == "next  movielora compare e2"
+    away = tmp_path / "away"
+    away.mkdir()
+    page = movielora(away, "status", "../output/my run").stdout
+    assert page.splitlines()[-1] == "next  movielora compare '../output/my run'"
+    run.adapter_weights.unlink()
+    assert "compare" not in movielora(tmp_path, "status").stdout
+
+
+def test_the_status_of_a_stopped_run_says_so_once(tmp_path: Path) -> None:
+    reason = "e2 stopped on request at step 218; its checkpoint-218 is complete"
+    run = ended(tmp_path / "output" / "e2", "e2", "stopped", reason)
+    run.log.write_text(f"Training: done\nerror: {reason}\nnext:  movielora resume e2\n")
+    page = movielora(tmp_path, "status").stdout
+    assert page.count("stopped") == page.count("checkpoint-218") == page.count("movielora resume e2") == 1
+    assert "error" not in page
 
 
 def test_a_sparkline_goes_from_the_lowest_bar_to_the_highest() -> None:

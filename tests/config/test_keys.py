@@ -67,14 +67,14 @@ KEYS: list[tuple[str, Any, Any]] = [
     ("skip_memory_metrics", WHATEVER, True),
     ("ddp_timeout", WHATEVER, 180000000),
     ("eval_strategy", "steps", "epoch"),
-    ("eval_steps", 2000, 500),
+    ("eval_steps", 1000, 500),
     ("prediction_loss_only", WHATEVER, False),
     ("output_dir", "output/qwen3-movielens-qlora", "output/mine"),
-    ("save_steps", 4000, 500),
+    ("save_steps", 500, 250),
     ("save_total_limit", 2, 5),
     ("load_best_model_at_end", True, False),
-    ("metric_for_best_model", "f1", "eval_auc"),
-    ("early_stopping_patience", 3, 5),
+    ("metric_for_best_model", "auc", "eval_f1"),
+    ("early_stopping_patience", 6, 5),
     ("loss_plateau_patience", None, 20),
     ("loss_plateau_min_delta", WHATEVER, 0.001),
     ("logging_steps", 10, 50),
@@ -143,9 +143,17 @@ def test_the_qlora_config_is_the_table() -> None:
     """`configs/qwen3_movielens_qlora.yaml` is the default for a CUDA GPU with the values of the table."""
     shown = resolve_config(next(path for path in CONFIGS if path.name == "qwen3_movielens_qlora.yaml")).values
     for key, default, _ in KEYS:
-        if default is not WHATEVER and key != "use_qlora":
+        if default is not WHATEVER and key not in ("use_qlora", "per_device_train_batch_size"):
             assert getattr(shown, key) == default, key
     assert shown.use_qlora is True
+    assert shown.per_device_train_batch_size == "auto"
+    assert shown.rows_per_step == Config().rows_per_step == 16
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_the_best_is_chosen_by_auc(path: Path) -> None:
+    """Always Yes has an F1 of .67 where half of the films are liked, and an AUC of .5 everywhere."""
+    assert resolve_config(path).values.best_metric == "auc"
 
 
 def test_the_bf16_config_differs_from_the_qlora_one_in_precision_and_folder_alone() -> None:

@@ -54,6 +54,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "eval_file": ("other.json", {}),
     "cutoff_len": (512, {}),
     "prompt_history_len": (3, {}),
+    "prompt_titles": ("natural", {}),
     "system_prompt": ("Say Yes.", {}),
     "instruction": ("Guess.", {}),
     "model_name_or_path": ("Qwen/Qwen3-1.7B", {}),

@@ -210,7 +210,9 @@ def test_set_takes_a_block_too() -> None:
     assert (inference.batch_size, inference.chunk_size) == (8, 9)
 
 
-@pytest.mark.parametrize("override", ["seed=[1", "seed=0x_", "dataset={[a]: b}", "seed=" + "[" * 100_000])
+@pytest.mark.parametrize(
+    "override", ["seed=[1", "seed=0x_", "report_to={[a]: b}", "lora_target=[q, v", "seed=" + "[" * 100_000]
+)
 def test_a_set_that_is_no_yaml_is_named(override: str) -> None:
     (problem,) = problems_of(None, override)
     assert problem == f"--set {override}: the value is not YAML"
@@ -251,7 +253,8 @@ def test_a_path_that_cannot_be_is_given_back(write: Any, odd: str) -> None:
 
 def test_a_home_folder_is_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert resolve_config(None).locate("~/x") == tmp_path / "x"
+    resolved = resolve_config(None, ["train_file=~/x"])
+    assert resolved.locate(resolved.values.train_file or "") == tmp_path / "x"
 
 
 @pytest.mark.parametrize(
@@ -261,9 +264,10 @@ def test_a_home_folder_is_written_out(tmp_path: Path, monkeypatch: pytest.Monkey
         ["eval_strategy=no"],
         ["eval_strategy=no", "load_best_model_at_end=false"],
         ["learning_rate=3e-4", "adam_epsilon=1e-12", "max_samples=null", "flash_attn=false", "use_qlora=false"],
-        ["lora_target=[q_proj, v_proj]", "report_to=none", "output_dir=\"Füße: 'x' # y\"", "inference.batch_size=3"],
+        ["lora_target=[q_proj, v_proj]", "report_to=none", "output_dir=Füße: 'x' # y", "inference.batch_size=3"],
         ["template=qwen", "packing=true", "inference.use_peft_directly=true"],
-        ["dataset='3e-4'", "train_file='no'", "eval_file='2024-01-01'", "output_dir='null'"],
+        ["dataset=3e-4", "train_file=no", "eval_file=2024-01-01", "output_dir=null"],
+        ["dataset='3e-4'", 'train_file="null"', "output_dir=a$$b/~", "inference.adapter_dir=./~x"],
     ],
 )
 def test_the_resolved_yaml_reads_back_the_same(write: Any, overrides: list[str]) -> None:

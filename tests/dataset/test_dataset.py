@@ -233,13 +233,6 @@ def test_without_an_export_there_is_no_json_and_no_entry_of_it(source: Path, fol
     assert Dataset.open(folder).edited_exports() == ()
 
 
-def test_an_entry_that_the_user_wrote_stays_without_an_export(source: Path, tmp_path: Path) -> None:
-    info = tmp_path / "dataset_info.json"
-    info.write_text(json.dumps({"set_train": {"file_name": "elsewhere.json"}}))
-    prepare(source, tmp_path / "set", PrepareOptions(history_len=3, export="none"))
-    assert json.loads(info.read_text()) == {"set_train": {"file_name": "elsewhere.json"}}
-
-
 def test_only_a_folder_with_columns_is_prepared(folder: Path, tmp_path: Path) -> None:
     assert is_prepared(folder)
     assert not is_prepared(tmp_path)

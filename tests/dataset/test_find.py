@@ -191,7 +191,7 @@ def test_a_dataset_info_that_is_no_json_is_named(content: bytes, wanted: str) ->
 
 
 def test_a_byte_order_mark_in_dataset_info_is_read_by_training_and_by_prepare() -> None:
-    from movielora.dataset.registry import read_dataset_info
+    from movielora.dataset.info.registry import read_dataset_info
 
     make("data/t.json", "data/e.json")
     entry = {"file_name": "t.json", "file_name_eval": "e.json"}

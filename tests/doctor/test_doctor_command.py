@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from movielora.cli import main
+from movielora.doctor.checks.folders import check_disk
 from movielora.doctor.examine import CHECKS
 
 
@@ -50,7 +51,7 @@ def config(tmp_path: Path, tiny_base: Path) -> Any:
 def test_one_whole_run_with_a_config(config: Any, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "--config", config(), "--json")
     answer = json.loads(out)
-    assert set(answer) == {"status", "verdict", "checks", "flash_attention"}
+    assert set(answer) == {"status", "verdict", "checks", "flash_attention", "outlook"}
     assert set(answer["flash_attention"]) == {"installed", "usable", "reason", "wheel", "url", "command"}
     assert [check["name"] for check in answer["checks"]] == list(CHECKS)
     assert all(set(check) == {"name", "status", "found", "needed", "fix"} for check in answer["checks"])
@@ -61,6 +62,21 @@ def test_one_whole_run_with_a_config(config: Any, capsys: pytest.CaptureFixture[
     for check in answer["checks"]:
         if check["status"] in ("warning", "failure"):
             assert check["fix"], check
+
+
+def test_what_the_training_costs_is_printed(config: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "--config", config())
+    lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert "CPU core" in lines["time"] or "on " in lines["time"]
+    assert {"saving", "download", "disk"} <= set(lines)
+    assert max(map(len, out.splitlines())) <= 80
+    assert "disk " not in run(capsys)[1].replace("disk_", "")
+
+
+def test_too_little_disk_for_the_checkpoints_is_a_failure() -> None:
+    found = check_disk("disk_output", Path("/"), lambda folder: 8 << 30, needed=9 << 30)
+    assert (found.status, found.needed) == ("failure", "9.0 GiB")
+    assert check_disk("disk_output", Path("/"), lambda folder: 8 << 30, needed=7 << 30).status == "ok"
 
 
 def test_only_what_is_asked_for_runs(capsys: pytest.CaptureFixture[str]) -> None:

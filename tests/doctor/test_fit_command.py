@@ -146,7 +146,8 @@ def test_a_model_that_cannot_be_estimated(
     model = config.parent / "model" / "config.json"
     model.write_text(json.dumps(QWEN3 | change))
     code, out, err = run(capsys, "--config", str(config), "--json")
-    assert (code, out) == (2, "")
+    assert code == 2
+    assert words in json.loads(out)["error"]["message"]
     assert words in err
 
 

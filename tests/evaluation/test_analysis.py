@@ -63,6 +63,17 @@ def test_search_looks_into_candidates_and_histories_without_case(analysis: Analy
         assert HOSTILE_TITLES[0] in (question.candidate, *question.titles)
 
 
+def test_search_finds_a_film_by_both_orders_of_its_title(tmp_path: Path) -> None:
+    invented = invent_comparison(tmp_path, users=8, films=30)
+    path = invented.folder.predictions
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    records[1]["candidate_title"], records[2]["history_titles"][0] = "Avventura, L' (1960)", "Topo, El (1970)"
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8")
+    found = load_analysis(invented.folder.root)
+    for words, rows in (("avventura, l'", [1]), ("L'AVVENTURA (1960)", [1]), ("el topo", [2]), ("Topo, El (", [2])):
+        assert select_rows(found, RowFilter(search=words)).tolist() == rows
+
+
 def test_a_user_by_id(analysis: Analysis) -> None:
     rows = select_rows(analysis, RowFilter(user="3"))
     assert {analysis.question(row).user for row in rows} == {"3"}

@@ -10,11 +10,12 @@ import pytest
 
 from movielora.evaluation.report.build import embed_json, render_report, write_report
 from movielora.evaluation.report.curves import training_curves
-from movielora.evaluation.report.payload import _short, prompt_pattern
+from movielora.evaluation.report.payload import _short, page_data, prompt_pattern
 from movielora.evaluation.report.shapes import score_shapes
 from movielora.evaluation.saved.analysis import load_analysis
 from movielora.prompt.render import render_input
-from synthetic_comparison import HOSTILE_TITLES, Invented
+from movielora.prompt.spec import PromptSpec
+from synthetic_comparison import HOSTILE_TITLES, Invented, invent_comparison
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_above_the_limit_a_stated_sample_is_embedded_and_the_figures_stay(
     assert titles == [analysis.question(row).candidate for row in numbers]
     assert sampled["rows"]["reference"] == [whole["rows"]["reference"][row] for row in numbers]
     assert sampled["ways"][0]["members"] == [whole["ways"][0]["members"][row] for row in numbers]
-    same = set(whole) - {"rows", "titles", "users", "ways", "sampled"}
+    same = set(whole) - {"rows", "titles", "other_titles", "users", "ways", "sampled"}
     assert {key: sampled[key] for key in same} == {key: whole[key] for key in same}
     assert sampled_page.count(f"a random sample of 100 of the {count:,} rows (seed 0)") == 2  # in the data and shown
     assert whole["rows"]["number"] is None
@@ -85,6 +86,25 @@ def test_infinite_scores_are_one_tie_and_stay_yes_or_no() -> None:
     found = score_shapes(np.array([True, False, True, False]), np.array([np.inf, np.inf, -np.inf, -np.inf]))
     assert found["roc"] == [[0, 0], [0.5, 0.5], [1, 1]]
     assert found["recall"] == [[0.5, 0.5], [1, 0.5]]
+
+
+@pytest.mark.parametrize("shown", ["natural", "as_given"])
+def test_titles_are_those_of_the_prompt_and_searched_in_both_orders(tmp_path: Path, shown: str) -> None:
+    invented = invent_comparison(tmp_path, users=8, films=30)
+    path = invented.folder.predictions
+    lines = path.read_text(encoding="utf-8").splitlines()
+    changed = json.loads(lines[0]) | {"candidate_title": "Avventura,  L' (1960)"}
+    path.write_text("\n".join([json.dumps(changed), *lines[1:]]) + "\n", encoding="utf-8")
+    comparison = json.loads(invented.folder.comparison.read_text(encoding="utf-8"))
+    comparison["prompt"] = PromptSpec(titles=shown).to_json()  # type: ignore[arg-type]
+    invented.folder.comparison.write_text(json.dumps(comparison), encoding="utf-8")
+    data = page_data(load_analysis(invented.folder.root))
+    place = data["rows"]["film"][0]
+    names = ["L'Avventura (1960)", "Avventura,  L' (1960)"]
+    assert [data["titles"][place], data["other_titles"].pop(str(place))] == (
+        names if shown == "natural" else names[::-1]
+    )
+    assert list(data["other_titles"].values()) == ["Matrix, The (1999)" if shown == "natural" else "The Matrix (1999)"]
 
 
 def test_titles_cannot_leave_the_data(page: str) -> None:

@@ -88,6 +88,8 @@ def test_views_page_and_exports_of_two_runs(
     page = page_data(load_analysis(made.folder.root))
     assert [model["name"] for model in page["models"] if model["role"] == "reference"] == ["july [b]"]
     assert [model["name"] for model in page["models"] if model["role"] == "candidate"] == ["august"]
+    assert page["title"] == "august against july [b]"
+    assert page["own_names"] == ["july [b]", "august"]
     assert write_report(made.folder.root).is_file()
 
 

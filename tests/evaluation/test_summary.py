@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
+from movielora.dataset.options import PrepareOptions
 from movielora.errors import DataError
 from movielora.evaluation.baselines.catalogue import BASELINES
 from movielora.evaluation.baselines.row_facts import row_facts
@@ -20,6 +22,7 @@ from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.metrics.formulas import ALL_METRICS, ANSWER_METRICS
 from movielora.evaluation.saved.folder import ComparisonFolder
 from movielora.evaluation.saved.sentences import data_warnings
+from movielora.preparation.prepare import prepare
 from movielora.scoring.predictions import read_predictions
 from synthetic_comparison import Invented, finish, invent_dataset, write_predictions
 
@@ -239,6 +242,25 @@ def test_another_datasets_folder_is_refused(small: tuple[SplitFiles, ComparisonF
     other.test.write_text("".join(lines[:3]))
     with pytest.raises(DataError, match="rows, the test file 3"):
         summarise(read_predictions(folder.predictions), row_facts(other))
+
+
+def test_a_film_is_the_same_by_both_orders_of_its_title(tmp_path: Path) -> None:
+    """The columns have it as given; scores of another program may carry the export's title."""
+    films = tmp_path / "ratings" / "movies.csv"
+    files = invent_dataset(tmp_path, users=8, films=30)
+    listed = pl.read_csv(films)
+    listed.with_columns(pl.col("title").str.replace(r"^(Film \d+) \(", "${1}, The (")).write_csv(films)
+    prepare(films.parent, files.folder, PrepareOptions(history_len=5, test_ratio=0.3), overwrite=True)
+    folder = ComparisonFolder(tmp_path / "comparison")
+    folder.root.mkdir()
+    write_predictions(files, folder)
+    assert "The Film 11 (" in folder.predictions.read_text(encoding="utf-8")
+    facts = row_facts(files)
+    assert all(title is None or ", The" not in title for title in facts.candidates)
+    summarise(read_predictions(folder.predictions), facts)
+    as_given = re.sub(r"The (Film \d+) \(", r"\1, The (", folder.predictions.read_text(encoding="utf-8"))
+    folder.predictions.write_text(as_given, encoding="utf-8")
+    summarise(read_predictions(folder.predictions), facts)
 
 
 def test_leaks_between_the_splits_are_counted(small: tuple[SplitFiles, ComparisonFolder]) -> None:

@@ -17,6 +17,7 @@ from movielora.examples.timeline_examples import TimelineExamples
 from movielora.preparation.prepare import prepare
 from movielora.progress import SILENT
 from movielora.sources.synthetic import SyntheticSize, write_synthetic_movielens
+from movielora.sources.titles import natural_title
 
 
 class Listener:
@@ -53,7 +54,7 @@ def test_a_split_is_named_as_its_file_is_or_would_be_named(folder: Path, name: s
 
 
 def test_columns_and_their_export_are_the_same_examples(folder: Path) -> None:
-    """`test_raw.jsonl` brings films as lists; edited, it is read as records."""
+    """`test_raw.jsonl` brings films as lists, titles as the dataset shows them; edited, it is read as records."""
     columns = list(ExampleLoader().open(folder / "test_raw.jsonl"))
     edit(folder / "test_raw.jsonl")
     listener = Listener()
@@ -63,12 +64,27 @@ def test_columns_and_their_export_are_the_same_examples(folder: Path) -> None:
         f"{folder / 'test_raw.jsonl'} was edited since it was prepared: the file is read, not the columns"
     ]
     for one, two in zip(columns, records, strict=True):
-        assert [(film.title, film.rating) for film in one.history or ()] == [
+        assert [(natural_title(film.title), film.rating) for film in one.history or ()] == [
             (film.title, film.rating) for film in two.history or ()
         ]
-        assert (one.candidate, one.label, one.user, one.item, one.time) == (
+        assert (natural_title(one.candidate or ""), one.label, one.user, one.item, one.time) == (
             two.candidate, two.label, two.user, two.item, two.time,
         )  # fmt: skip
+    assert any("," in film.title for example in columns for film in example.history or ())
+    assert read_columns(ExampleLoader().open(folder / "test")).titles == read_columns(records).titles
+
+
+def test_a_dataset_says_how_it_shows_titles_edited_or_not(folder: Path) -> None:
+    for name in ("train.json", "test"):
+        assert ExampleLoader().dataset_titles(folder / name) == "natural"
+    edit(folder / "train.json")
+    assert ExampleLoader().dataset_titles(folder / "train.json") == "natural"
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    assert meta["titles"] == meta["options"].pop("titles") == "natural"
+    (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")  # as an earlier version wrote it
+    assert ExampleLoader().dataset_titles(folder / "train.json") == "as_given"
+    (folder.parent / "mine.json").write_text("[]", encoding="utf-8")
+    assert ExampleLoader().dataset_titles(folder.parent / "mine.json") == "as_given"
 
 
 def test_an_edit_is_reported_once_and_changes_the_content_hash(folder: Path) -> None:
@@ -114,7 +130,7 @@ def test_a_loader_keeps_the_newest_films_of_columns_and_of_records(folder: Path,
     kept = ExampleLoader(2).open(folder / "test_raw.jsonl")
     for one, two in zip(kept, whole, strict=True):
         titles = [film.title for film in two.history or ()]
-        assert [film.title for film in one.history or ()] == titles[-2:]
+        assert [natural_title(film.title) for film in one.history or ()] == list(map(natural_title, titles[-2:]))
     assert read_columns(kept).history_length.tolist() == [2] * len(whole)
 
 

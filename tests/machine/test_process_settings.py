@@ -27,6 +27,7 @@ PLACES = {
     r"signal\.signal\(|pthread_sigmask|signal\.alarm|set_wakeup_fd": {"machine/signals.py"},
     r"os\.f?chdir|(?<!def )\bchdir\(": {"commands/training/resume.py"},
     r"gc\.(disable|enable|freeze|set_threshold)": {"machine/garbage_collector.py"},
+    r"\.reconfigure\(|register_error|setattr\(sys": {"console/encoding.py"},
     r"mallopt": {"model/cpu/allocator.py", "machine/process_settings.py"},
     r"simplefilter|filterwarnings|\.setLevel\(|set_verbosity|disable_progress_bar": {
         "machine/library_output.py",

@@ -11,17 +11,16 @@ import pytest
 from movielora.config import Config
 from movielora.errors import ModelError
 from movielora.model.base import choose_precision
-from movielora.model.memory import (
-    MEMORIES,
+from movielora.model.estimates.memory import (
     Setup,
     Shape,
     estimate,
     read_shape,
-    recommend,
     saved_bytes_of_a_layer,
     saved_bytes_of_answer_layer,
     setup_of,
 )
+from movielora.model.estimates.recommendation import MEMORIES, recommend
 
 GIB = 1 << 30
 ALL = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

@@ -34,18 +34,30 @@ from movielora.prompt.tokenize import tokenize_examples
 from movielora.sources.ratings import Movie
 
 _NO_CUTOFF = 1 << 20
-# SHA-256 over ids (uint32), offsets (int64) and labels (bool) of ml-latest-small's default examples, taken from the
-# release before examples were columns.
-_LAST_RELEASE = {
+# SHA-256 over ids (uint32), offsets (int64) and labels (bool) of ml-latest-small's default examples, titles as given,
+# taken from the release before examples were columns.
+_AS_GIVEN = {
     "train": "b6bd960e98c1d9de200ee0b96f6fad4de3c3f158b7179ad2550cae5027dbb43b",
     "eval": "ec932e8d200271bfeff31eab606eb34561146867425c297a0c3a0481e30473f9",
     "test": "387417ba256faa36914db4f5b536bd86e6a4f47bdea0e830de148804d42dfd91",
 }
 # The same with `cutoff_len: 352`, over ids, offsets and dropped lines (uint16).
-_LAST_RELEASE_CUT = {
+_AS_GIVEN_CUT = {
     "train": "06aea8af2779a11aff137c2e28d987cb60b110584696e8a02071d22585ae1138",
     "eval": "34e03fc0d11065321ddf1729af0d911b8ebfd1943a551ef1883f08f3e51caf3d",
     "test": "ae92048a54ae689a40f0794fa1bb42186340251a7aaf5ea4bef1dacb6f3c160e",
+}
+# Of the same examples with titles in natural order, taken when that became the default of a new dataset; the ids were
+# then equal to those of the exported text, tokenized plainly.
+_NATURAL = {
+    "train": "f9513f130b37b540514f5e371b2aaef6be981c8506fabb330e97a55d07bffe86",
+    "eval": "c38da8049c51c837fa3d46125a7efb96bfc5614940c160d8e3048a7323084a88",
+    "test": "61de8a23dc3b20776c4c80b3358be10ef01bb2b13cb65beb22830100db82c9fb",
+}
+_NATURAL_CUT = {
+    "train": "c04d3ed68988b30d74e05efee0fed1b3aa9227a2635d5bf08ac06761d8c737e7",
+    "eval": "4948b3633386696e7bd14d3f2c1a45801bd20f5beb83d152d0a6c1b0f172d409",
+    "test": "7a2e0e167bda777df3bbfcc5ed5264be2d2fb70b1b3c11002dc84b632cefd24d",
 }
 
 
@@ -84,8 +96,11 @@ def small(history_len: int = 3) -> TimelineExamples:
     )
 
 
-def tokens_of(examples: TimelineExamples, tokenizer: Any, cutoff_len: int = _NO_CUTOFF) -> ColumnTokens:
-    found = tokenize_columns(examples, PromptTemplate(tokenizer), tokenizer, cutoff_len=cutoff_len, reporter=SILENT)
+def tokens_of(
+    examples: TimelineExamples, tokenizer: Any, cutoff_len: int = _NO_CUTOFF, spec: PromptSpec | None = None
+) -> ColumnTokens:
+    template = PromptTemplate(tokenizer, spec)
+    found = tokenize_columns(examples, template, tokenizer, cutoff_len=cutoff_len, reporter=SILENT)
     assert found is not None
     return found
 
@@ -112,6 +127,22 @@ def test_joined_ids_are_those_of_each_example_as_text(tokenizer: Any, cutoff: in
     assert found.dropped_lines.tolist() == wanted.dropped_lines.tolist()
     for row in (0, len(found) - 1):
         assert found.prompt(row).tolist() == wanted.prompt(row).tolist()
+
+
+def test_titles_in_natural_order_are_in_the_ids_the_lengths_and_the_characters(tokenizer: Any) -> None:
+    titles = {0: "Matrix, The (1999)", 1: "Avventura, L' (Adventure, The) (1960)", 2: "Topo, El", 3: "Heat (1995)"}
+    ratings = [(user, film, 3.5) for user in range(2) for film in range(4)]
+    examples = timelines_of(ratings, titles, 2)
+    spec = PromptSpec(titles="natural")
+    template = PromptTemplate(tokenizer, spec)
+    found = tokens_of(examples, tokenizer, spec=spec)
+    texts = [template.pieces(example).text() for example in examples]
+    shown = "1. The Matrix (1999): 3.5\n2. L'Avventura (The Adventure) (1960): 3.5\nCandidate film: El Topo\n"
+    assert shown in texts[0]
+    for row, text in enumerate(texts):
+        assert found.prompt(row).tolist() == tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert count_characters(examples, spec).tolist() == [render(each, spec).characters for each in examples]
+    assert found.prompt(0).tolist() != tokens_of(examples, tokenizer).prompt(0).tolist()
 
 
 def test_ratings_of_any_value_make_no_more_pieces_than_there_are_ratings(tiny_tokenizer: Any) -> None:
@@ -249,28 +280,35 @@ def test_characters_are_those_of_the_rendered_texts() -> None:
 @pytest.mark.shared
 def test_columns_and_exported_text_give_the_same_ids(tokenizer: Any, real_data: Path) -> None:
     folder = real_data / "movielens_qwen3"
+    spec = PromptSpec(titles=ExampleLoader().dataset_titles(folder / "train"))
+    assert spec.titles == "natural"
     for name in ("train.json", "eval.json", "test_raw.jsonl"):
         examples = ExampleLoader().open(folder / name)
         assert isinstance(examples, TimelineExamples)
         wanted = tokenize_records(
             read_records(folder / name), PromptTemplate(tokenizer), tokenizer, cutoff_len=340, reporter=SILENT
         )
-        assert_same(tokens_of(examples, tokenizer, 340), wanted)
+        assert_same(tokens_of(examples, tokenizer, 340, spec), wanted)
 
 
 @pytest.mark.shared
 @pytest.mark.parametrize("split", ["train", "eval", "test"])
+@pytest.mark.parametrize(
+    ("spec", "whole", "shortened"),
+    [(PromptSpec(), _AS_GIVEN, _AS_GIVEN_CUT), (PromptSpec(titles="natural"), _NATURAL, _NATURAL_CUT)],
+    ids=["as_given", "natural"],
+)
 def test_all_ids_of_the_real_data_are_those_of_the_last_release(
-    qwen_tokenizer: Any, full_real_data: Path, split: str
+    qwen_tokenizer: Any, full_real_data: Path, split: str, spec: PromptSpec, whole: Any, shortened: Any
 ) -> None:
     examples = ExampleLoader().open(full_real_data / "ml" / split)
     assert isinstance(examples, TimelineExamples)
-    found = tokens_of(examples, qwen_tokenizer)
+    found = tokens_of(examples, qwen_tokenizer, spec=spec)
     ids, offsets = found.prompts(np.arange(len(found)))
-    assert _digest(ids, offsets, found.labels.astype(bool)) == _LAST_RELEASE[split]
-    cut = tokens_of(examples, qwen_tokenizer, 352)
+    assert _digest(ids, offsets, found.labels.astype(bool)) == whole[split]
+    cut = tokens_of(examples, qwen_tokenizer, 352, spec)
     ids, offsets = cut.prompts(np.arange(len(cut)))
-    assert _digest(ids, offsets, cut.dropped_lines.astype(np.uint16)) == _LAST_RELEASE_CUT[split]
+    assert _digest(ids, offsets, cut.dropped_lines.astype(np.uint16)) == shortened[split]
 
 
 @pytest.fixture(scope="module")

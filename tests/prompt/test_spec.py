@@ -51,6 +51,37 @@ def test_own_texts_stay_unless_the_config_replaces_them() -> None:
         assert (found.system, found.instruction) == ("Say Yes.", "Guess.")
 
 
+@pytest.mark.parametrize(
+    ("config", "dataset", "shown"),
+    [
+        (None, "natural", "natural"),
+        (None, "as_given", "as_given"),
+        ("as_given", "natural", "as_given"),
+        ("natural", "as_given", "natural"),
+    ],
+)
+def test_titles_are_the_configs_or_the_datasets(config: Any, dataset: Any, shown: str) -> None:
+    assert PromptSpec.of_config(Config(prompt_titles=config), dataset_titles=dataset).titles == shown
+
+
+def test_text_of_another_tool_keeps_its_titles_and_is_refused_where_they_differ_from_the_prompts() -> None:
+    natural = PromptSpec(titles="natural")
+    text = "Rated films:\n1. Heat (1995): 4\n2. Matrix, The (1999): 3\nCandidate film: Ran (1985)\nWell?"
+    example = Example(None, None, True, "rows.json line 7", text=own_text(text))
+    assert render(example, PromptSpec()).input == text
+    with pytest.raises(DataError) as refused:
+        render(example, natural)
+    assert refused.value.message == (
+        "rows.json line 7 is text that shows `Matrix, The (1999)`, and the prompt shows titles in natural order "
+        "(`The Matrix (1999)`): they cannot be changed in text"
+    )
+    asked = own_text("1. Heat (1995): 4\nCandidate film: Topo, El (1970)\nWell?")
+    with pytest.raises(DataError, match=r"`Topo, El \(1970\)`"):
+        render(Example(None, None, True, "row", text=asked), natural)
+    for text in ("1. Die, Mommie, Die (2003): 4\nCandidate film: The Matrix\nWell?", "Judge, The (old) man."):
+        assert render(Example(None, None, True, "row", text=own_text(text)), natural).input == text
+
+
 @pytest.mark.parametrize(("config", "dataset", "shown"), [(None, 15, 15), (4, 15, 4), (None, None, None), (4, None, 4)])
 def test_the_history_length_is_the_configs_or_the_datasets(
     config: int | None, dataset: int | None, shown: int | None
@@ -64,6 +95,7 @@ def test_the_history_length_is_the_configs_or_the_datasets(
         PromptSpec(),
         PromptSpec(history_len=7).replacing("instruction", 'Say "Yes" {title} \u2028'),
         PromptSpec(wording=Wording("Seen:", "Next: ", "Like?")),
+        PromptSpec(titles="natural"),
     ],
 )
 def test_a_spec_comes_back_from_its_file(tmp_path: Path, spec: PromptSpec) -> None:
@@ -89,6 +121,7 @@ def _changed(**fields: Any) -> Any:
         json.dumps(_changed(history_len=0)),
         json.dumps(_changed(history_len=True)),
         json.dumps(_changed(system=None)),
+        json.dumps(_changed(titles="shouted")),
         json.dumps(_changed(replaces=["titles"])),
         json.dumps(_changed(wording={"history_head": "x"})),
         json.dumps(_changed(context=["user"])),

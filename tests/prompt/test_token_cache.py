@@ -249,9 +249,9 @@ def test_a_file_that_is_replaced_while_it_is_read_is_not_kept(
     first, real = rows.read_text(), token_cache.read_records
     wanted, _ = tokenize(rows, tiny_tokenizer, cache.with_name("elsewhere"))
 
-    def replaced(path: Path) -> Any:
+    def replaced(path: Path, columns: Any) -> Any:
         path.write_text(row("Zardoz"))
-        return real(path)
+        return real(path, columns)
 
     warnings: list[str] = []
     monkeypatch.setattr(token_cache, "read_records", replaced)

@@ -30,7 +30,6 @@ def main() -> None:
     )
     remember(session.paths.root, print)
     with session:
-        session.install_signal_handlers()
         session.beat(phase="loading model")
         time.sleep(options.load_seconds)
         context = multiprocessing.get_context("fork")
@@ -45,6 +44,9 @@ def main() -> None:
         if options.loader_workers:
             _load_batches(session, options)
         _steps(session, options)
+        if options.adapter:
+            with session.files() as folder:
+                (folder / "adapter_model.safetensors").write_text(options.adapter)
 
 
 def _load_batches(session: RunSession, options: argparse.Namespace) -> None:
@@ -88,6 +90,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--loader-workers", type=int, default=0)
     parser.add_argument("--save-every", type=int, default=10**9)
     parser.add_argument("--save-seconds", type=float, default=0.0)
+    parser.add_argument("--adapter", default="")
     parser.add_argument("--deaf", action="store_true")
     parser.add_argument("--no-beat", action="store_true")
     parser.add_argument("--fail", default="")

@@ -46,18 +46,40 @@ def test_a_foreground_run_takes_a_hangup_for_a_stop(small) -> None:
     assert small.state().name == "stopped"
 
 
-def test_row_3_a_run_started_with_ctrl_c_ignored_is_stopped_by_ctrl_c_and_by_stop(small) -> None:
-    """A shell without job control starts `… &` with SIGINT ignored, and the child inherits that."""
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_row_3_a_signal_that_was_ignored_on_entry_stays_ignored_and_stop_still_works(small, number) -> None:
+    """`nohup` ignores HUP, a shell without job control ignores INT for `… &`, and the child inherits that."""
     script = Path(__file__).with_name("small_run.py")
-    for name, number in (("by-int", signal.SIGINT), ("by-term", signal.SIGTERM)):
-        shell = subprocess.run(
-            ["bash", "-c", f"'{sys.executable}' '{script}' '{small.paths(name).root}' >/dev/null 2>&1 & echo $!"],
-            capture_output=True, text=True, check=True,
+    name = number.name.removeprefix("SIG")
+    command = f"'{sys.executable}' '{script}' '{small.paths().root}' >/dev/null 2>&1 & echo $!"
+    shell = subprocess.run(
+        ["bash", "-c", f"trap '' {name}; {command}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert wait_for(lambda: (beat := read_heartbeat(small.paths())) and beat.count("step"), 30)
+    before = read_heartbeat(small.paths()).count("step")
+    os.kill(int(shell.stdout), number)
+    assert wait_for(lambda: (read_heartbeat(small.paths()).count("step") or 0) > before + 20, 30)
+    assert small.state().name == "running"
+    stopped = stop_run(small.paths(), SILENT, timeout=30)
+    assert (stopped.state, stopped.forced) == ("stopped", False)
+    assert stopped.checkpoint is not None
+
+
+def test_a_training_under_nohup_outlives_its_terminal(small, tmp_path: Path) -> None:
+    """The hang-up that the kernel sends when a terminal closes, to the program that `nohup` started."""
+    script, out = Path(__file__).with_name("small_run.py"), tmp_path / "nohup.out"
+    with out.open("wb") as output:
+        child = subprocess.Popen(
+            ["nohup", sys.executable, str(script), str(small.paths().root)],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
-        pid = int(shell.stdout)
-        assert wait_for(lambda name=name: (beat := read_heartbeat(small.paths(name))) and beat.count("step"), 30)
-        os.kill(pid, number)
-        assert wait_for(lambda name=name: small.state(name).name == "stopped", 10)
+    assert wait_for(lambda: (beat := read_heartbeat(small.paths())) and beat.count("step"), 30)
+    os.killpg(child.pid, signal.SIGHUP)
+    time.sleep(0.5)
+    assert child.poll() is None
+    assert stop_run(small.paths(), SILENT, timeout=30).state == "stopped"
+    assert child.wait(10) == 75
 
 
 def test_row_4_a_stranger_with_the_recorded_pid_is_neither_alive_nor_signalled(small) -> None:
@@ -219,8 +241,8 @@ def test_row_15_a_live_run_refuses_even_overwriting(small) -> None:
 
 
 def test_row_15_a_finished_run_needs_an_explicit_word(small) -> None:
-    assert small.start("run", "--steps", "2").wait(30) == 0
-    small.paths().adapter_weights.write_bytes(b"weights")
+    assert small.start("run", "--steps", "2", "--adapter", "weights").wait(30) == 0
+    assert small.paths().adapter_weights.read_bytes() == b"weights"
     foreign = small.paths().root / "notes.txt"
     foreign.write_text("mine")
     refused = small.start("run", "--steps", "2")
@@ -238,7 +260,7 @@ def test_row_16_a_stop_while_loading_ends_at_once(small) -> None:
     stopped = stop_run(small.paths(), SILENT, timeout=10)
     assert (stopped.state, stopped.forced) == ("stopped", False)
     assert child.wait(5) == 75
-    assert "stopped while loading model" in stopped.reason
+    assert stopped.reason == "while loading model"
 
 
 def test_row_18_a_run_that_does_not_obey_is_killed_after_the_timeout(small) -> None:

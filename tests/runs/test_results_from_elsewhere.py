@@ -67,6 +67,15 @@ def test_set_changes_the_runs_own_config_and_its_paths_are_seen_from_here(workpl
     assert json.loads(done.stdout)["samples"] == 5
 
 
+def test_other_commands_read_a_runs_own_config_as_it_was_meant(workplace: Workplace, away: Path) -> None:
+    config = str(workplace.folder / "output" / "calm" / "config.yaml")
+    audit = movielora(away, "audit", "--config", config, "--json")
+    assert audit.returncode == 0, audit.stderr
+    assert json.loads(audit.stdout)["samples"] > 0
+    assert movielora(away, "fit", "--config", config).returncode == 0
+    assert list(away.iterdir()) == []
+
+
 def test_merge_by_name_scores_the_rows_of_the_runs_dataset(workplace: Workplace, away: Path) -> None:
     done = movielora(away, "merge", "calm", "--output-dir", "merged", "--rows", "10", "--json")
     assert done.returncode == 0, done.stderr

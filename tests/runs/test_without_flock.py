@@ -87,6 +87,21 @@ def test_a_run_of_another_host_holds_until_its_file_is_deleted(small) -> None:
     small.start_and_wait("run", "--mode", "resume")
 
 
+def test_a_folder_that_cannot_be_locked_for_another_reason_is_one_sentence(small, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(_NO_FLOCK.format(number=errno.EIO))
+    small.paths().root.mkdir(parents=True)
+    small.paths().lock.write_text("")
+    command = [sys.executable, str(Path(__file__).with_name("small_run.py")), str(small.paths().root)]
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip() == f"error: output_dir {small.paths().root} cannot be locked: no locks here"
+
+
 def test_of_many_that_claim_a_dead_ones_folder_at_once_one_succeeds(tmp_path: Path) -> None:
     """Five rounds: eight processes wait for one moment, then claim; all are killed, and the next eight begin."""
     lock = tmp_path / ".lock"

@@ -13,7 +13,7 @@ import pytest
 
 from movielora.config import Config, ResolvedConfig, resolve_config
 from movielora.errors import WorkError
-from movielora.model import memory
+from movielora.model.estimates import recommendation
 from movielora.progress import SILENT
 from movielora.training.loop import batch
 from movielora.training.loop.batch import StepDown, is_out_of_memory, rows_of, settle_batch
@@ -199,7 +199,7 @@ def test_a_training_that_steps_down_learns_as_if_memory_had_been_there(
 
     monkeypatch.setattr(AnswerTrainer, "compute_loss", lacking)
     monkeypatch.setattr(batch, "_free_memory", lambda: ("cpu", 64 * GIB))
-    monkeypatch.setitem(memory._MOST_ROWS, "cpu", 8)
+    monkeypatch.setitem(recommendation._MOST_ROWS, "cpu", 8)
     auto = tiny_config(
         **{**settings, "per_device_train_batch_size": "auto"}, effective_batch_size=16, output_dir=tmp_path / "auto"
     )

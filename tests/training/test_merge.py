@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lora_adapters import lora, make_adapter
 from movielora.cli import main
-from movielora.errors import OutputError
+from movielora.console.results.merge_view import show_merged
+from movielora.errors import ModelError, OutputError
 from movielora.progress import SILENT
 from movielora.prompt.spec import read_prompt_file, write_prompt_file
-from movielora.publishing.merge import MergeRequest, merge
+from movielora.publishing.merge import Merged, MergeRequest, merge
 
 
 def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -35,11 +37,25 @@ def test_the_merged_model_answers_as_before(trained: Any, tmp_path: Path, capsys
     assert code == 0, err
     answer = json.loads(out)
     assert answer["dtype"] == "bfloat16"
-    assert answer["bytes"] == (target / "model.safetensors").stat().st_size
+    assert answer["bytes"] == sum(path.stat().st_size for path in target.iterdir())
+    assert answer["bytes"] > (target / "model.safetensors").stat().st_size
     change = answer["change"]
     assert 0 < change["rows"] <= 40
     assert change["mean_absolute"] < 0.1  # what rounding the weights to bf16 costs
     assert change["decisions_changed"] <= 2
+
+
+def test_the_size_and_what_to_do_next_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "my films"
+    show_merged(Merged(folder, "Qwen/Qwen3-0.6B", 1_203_456_789, None))
+    said = capsys.readouterr().out
+    assert f"{folder}: 1.2 GB on disk in bf16" in said
+    assert f"vllm serve '{folder}'" in said
+    assert f"python convert_hf_to_gguf.py '{folder}' --outfile '{folder}-bf16.gguf' --outtype bf16" in said
+    show_merged(Merged(folder, str(tmp_path / "cache" / "tiny-base-0123abcd"), 345_678, None))
+    said = capsys.readouterr().out
+    assert "346 kB on disk" in said
+    assert "vllm serve" not in said
 
 
 def test_the_merged_folder_is_a_plain_model(trained: Any, tmp_path: Path) -> None:
@@ -178,3 +194,80 @@ def test_a_folder_without_an_adapter_is_one_sentence(tmp_path: Path, capsys: pyt
     code, out, err = _run(capsys, str(tmp_path), "--output-dir", str(tmp_path / "merged"))
     assert (code, out) == (2, "")
     assert "adapter_config.json" in err
+
+
+def _bare_run(trained: Any, folder: Path, adapter: Path) -> Path:
+    """The trained run's config beside another adapter."""
+    for name in ("config.yaml", "prompt.json"):
+        shutil.copy(trained[1].run_dir / name, folder / name)
+    for path in adapter.iterdir():
+        shutil.copy(path, folder / path.name)
+    return folder
+
+
+MERGED = {
+    "dora": {"use_dora": True},
+    "rslora": {"use_rslora": True},
+    "patterns": {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"down_proj": 32}},
+    "one layer": {"layers_to_transform": [0]},
+}
+
+
+@pytest.mark.parametrize("options", MERGED.values(), ids=MERGED)
+def test_adapters_of_other_kinds_merge_to_what_plain_peft_answers(
+    trained: Any, tiny_base: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """Compared with PEFT's adapter on the base, by their full logits; bf16 rounds the merged weights."""
+    import torch
+    from peft import LoraConfig, PeftModel
+    from transformers import AutoModelForCausalLM
+
+    run = tmp_path / "run"
+    run.mkdir()
+    adapter = make_adapter(tiny_base, tmp_path / "adapter", lora(**options))
+    merge(MergeRequest(_bare_run(trained, run, adapter), tmp_path / "merged", rows=4), SILENT)
+    ids = torch.arange(30).unsqueeze(0)
+    with torch.inference_mode():
+        merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", dtype=torch.float32).eval()(ids).logits
+        base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32).eval()
+        without = base(ids).logits
+        wanted = PeftModel.from_pretrained(base, adapter).eval()(ids).logits
+    error, effect = (merged - wanted).abs().mean(), (without - wanted).abs().mean()
+    assert error < 0.05 * effect
+    assert LoraConfig.from_pretrained(adapter).to_dict().items() >= options.items()
+
+
+def test_an_adapter_that_cannot_be_merged_is_refused_by_name(
+    trained: Any, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    _bare_run(trained, run, make_adapter(tiny_base, tmp_path / "adapter", lora(lora_bias=True)))
+    code, out, err = _run(capsys, str(run), "--output-dir", str(tmp_path / "merged"))
+    assert (code, out) == (2, "")
+    assert "`lora_bias: true`" in err
+    assert "Traceback" not in err
+    head = make_adapter(tiny_base, tmp_path / "head", lora(target_modules=["q_proj", "lm_head"]))
+    code, out, err = _run(capsys, str(head), "--output-dir", str(tmp_path / "merged"))
+    assert (code, out) == (2, "")
+    assert "weights of lm_head.lora_A.weight" in " ".join(err.split())
+    assert not (tmp_path / "merged").exists()
+
+
+def test_merged_weights_that_are_not_the_adapters_are_refused(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PEFT merges no layer of another form, without a word: as if ours were forgotten to be taken off."""
+    monkeypatch.setattr("movielora.model.cpu.lora.unfuse_lora", lambda model: None)
+    with pytest.raises(ModelError, match=r"are not the adapter's: logits differ by|PEFT cannot merge"):
+        merge(MergeRequest(trained[1].run_dir, tmp_path / "merged", rows=4), SILENT)
+    assert not (tmp_path / "merged").exists()
+
+
+def test_answers_that_rounding_does_not_explain_are_refused(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("movielora.publishing.merge._SUSPICIOUS", 1e-6)
+    with pytest.raises(ModelError, match="the merged model answers differently: log-odds differ by"):
+        merge(MergeRequest(trained[1].run_dir, tmp_path / "merged", rows=4), SILENT)
+    assert not (tmp_path / "merged").exists()

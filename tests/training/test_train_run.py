@@ -189,7 +189,7 @@ def test_a_distributed_launcher_is_refused(
     tiny_config: Callable[..., ResolvedConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ModelError, match="one process"):
+    with pytest.raises(RequestError, match="one process"):
         train_run(TrainRequest(tiny_config(output_dir=tmp_path / "run")), SILENT)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from movielora.commands.parameters import expand_paths
+
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 # name → (panel, one line of help, module below `movielora.commands`); in the order of the work. A test compares each
@@ -17,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "audit": ("Data", "Measure how long the examples are before you train.", "data.audit"),
     "config": (
         "Training",
-        "Show the resolved config, or the JSON Schema that editors complete with.",
+        "Show the resolved config, explain a key, or print the JSON Schema for editors.",
         "training.config",
     ),
     "train": ("Training", "Train a LoRA adapter, evaluate it during training, and keep the best.", "training.train"),
@@ -36,7 +38,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Check whether this machine is ready, and show how to fix it.",
         "machine.doctor",
     ),
-    "fit": ("Machine", "Estimate the memory a training needs, and what to set so that it fits.", "machine.fit"),
+    "fit": (
+        "Machine",
+        "Estimate the memory a training needs, what to set so that it fits, and what it costs.",
+        "machine.fit",
+    ),
     "compare": ("Results", "Score base and adapter on the same rows, with simple baselines.", "results.compare"),
     "analyze": ("Results", "Show the rows that the adapter fixed, and those that it broke.", "results.analyze"),
     "report": (
@@ -57,4 +63,5 @@ def load_command(name: str) -> Any:
     command = typer.main.get_command(import_module(f"movielora.commands.{COMMANDS[name][2]}").app)
     command.name = name
     command.context_settings = {**CONTEXT, **command.context_settings}
+    expand_paths(command)
     return command

@@ -57,11 +57,11 @@ class _Keys(BaseModel):
 class InferenceConfig(_Keys):
     """What `compare` reads."""
 
-    test_file: str | None = None
+    test_file: Filled | None = None
     """Rows to compare on, JSON or JSONL; default: `test_raw.jsonl` beside the training file."""
-    infer_output_dir: str | None = None
+    infer_output_dir: Filled | None = None
     """Where the comparison is written; default: `comparison` inside `output_dir`."""
-    adapter_dir: str | None = None
+    adapter_dir: Filled | None = None
     """The adapter to compare; default: `output_dir`."""
     batch_size: PositiveInt | None = None
     """Rows scored at once; default: `per_device_eval_batch_size`."""
@@ -111,11 +111,11 @@ class Config(_Keys):
     """The folder of `dataset_info.json` and of the dataset folders."""
     dataset: TrainingData[Filled] = "movielens_qwen3_train"
     """The entry of `dataset_info.json`; without that file, `X_train` means `dataset_dir/X/train.json`."""
-    eval_dataset: EvaluationData[str | None] = None
+    eval_dataset: EvaluationData[Filled | None] = None
     """The entry that evaluation reads; default: `file_name_eval` of `dataset`."""
-    train_file: TrainingData[str | None] = None
+    train_file: TrainingData[Filled | None] = None
     """Training records, JSON or JSONL; wins over `dataset`."""
-    eval_file: EvaluationData[str | None] = None
+    eval_file: EvaluationData[Filled | None] = None
     """Evaluation records, JSON or JSONL; wins over `dataset` and `eval_dataset`."""
     max_samples: ChangesLosses[PositiveInt | None] = None
     """Train on this many examples, drawn with `seed`; default: all."""
@@ -129,6 +129,9 @@ class Config(_Keys):
     """No effect."""
     prompt_history_len: PromptShape[PositiveInt | None] = None
     """Films that the prompt shows of a history, the newest ones; default: as many as the dataset was prepared with."""
+    prompt_titles: PromptShape[Literal["natural", "as_given"] | None] = None
+    """How the prompt writes titles: `natural`, as `The Matrix (1999)`, or `as_given`, as the data has them (MovieLens:
+    `Matrix, The (1999)`); default: as the dataset was prepared, `as_given` for records of other tools."""
     system_prompt: PromptShape[str | None] = None
     """System text of every prompt, also of records that bring their own; default: a record's own, or movielora's."""
     instruction: PromptShape[str | None] = None
@@ -204,7 +207,7 @@ class Config(_Keys):
     # evaluation
     eval_strategy: Free[Annotated[Literal["steps", "epoch", "no"], BeforeValidator(_no_for_false)]] = "steps"
     """When to evaluate: every `eval_steps`, every epoch, or never."""
-    eval_steps: Free[PositiveInt] = 2000
+    eval_steps: Free[PositiveInt] = 1000
     """Optimiser steps between evaluations."""
     prediction_loss_only: Free[bool | None] = None
     """No effect."""
@@ -212,7 +215,7 @@ class Config(_Keys):
     # saving
     output_dir: Free[Filled] = "output/qwen3-movielens-qlora"
     """The run folder."""
-    save_steps: Free[PositiveInt] = 4000
+    save_steps: Free[PositiveInt] = 500
     """Optimiser steps between checkpoints; a new best evaluation is saved as well."""
     save_total_limit: Free[PositiveInt | None] = 2
     """Checkpoints kept: the newest and the best among them; null: all."""
@@ -220,11 +223,11 @@ class Config(_Keys):
     """What happens when a checkpoint cannot be saved (a full disk): continue with the earlier one, or end."""
     load_best_model_at_end: Free[bool] = True
     """The run folder's adapter is the best evaluated one, not the last."""
-    metric_for_best_model: ChangesBest[str] = "f1"
-    """The evaluation metric that decides what is best."""
+    metric_for_best_model: ChangesBest[str] = "auc"
+    """The evaluation metric that decides what is best. `auc` needs no threshold; `f1` prefers always saying Yes."""
 
     # stopping early
-    early_stopping_patience: Free[PositiveInt | None] = 3
+    early_stopping_patience: Free[PositiveInt | None] = 6
     """Stop after this many evaluations without a better metric; null: never."""
     loss_plateau_patience: Free[PositiveInt | None] = None
     """Stop after this many logs without a better training loss; null: never."""

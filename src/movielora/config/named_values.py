@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-# What `evaluation.metrics` gives, and whether more is better; a test holds the two together.
+# What an evaluation in training gives, and whether more is better; a test holds the two together. `uauc` only if
+# the users are known.
 METRIC_DIRECTIONS: dict[str, bool] = {
     "accuracy": True,
     "precision": True,
     "recall": True,
     "f1": True,
     "auc": True,
+    "uauc": True,
     "log_loss": False,
     "answer_mass": True,
     "loss": False,

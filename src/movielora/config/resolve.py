@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import yaml
@@ -15,15 +15,11 @@ from pydantic import ValidationError
 from movielora.config.contradictions import ContradictionError
 from movielora.config.keys import Config, InferenceConfig
 from movielora.config.named_values import NO_EFFECT
+from movielora.config.paths import INPUT_PATHS, OUTPUT_PATHS, expand_path, literal_path
+from movielora.config.synonyms import ELSEWHERE, nearest_key, plain_name
+from movielora.config.texts import is_written_as_list, text_kinds, text_of_override
 from movielora.config.yaml_file import YamlFile, dump_inline, dump_yaml, flatten, parse_yaml, read_yaml_file
-from movielora.errors import ConfigError
-
-# Looked for from the working directory, then from the folder above the config's.
-_INPUT_PATHS = frozenset(
-    {"model_name_or_path", "dataset_dir", "train_file", "eval_file", "inference.test_file", "inference.adapter_dir"}
-)
-# Written as seen from the working directory.
-_OUTPUT_PATHS = frozenset({"output_dir", "preprocessing_cache_dir", "inference.infer_output_dir"})
+from movielora.errors import ConfigError, shell_command
 
 
 @dataclass(frozen=True)
@@ -50,25 +46,25 @@ class ResolvedConfig:
 
     def place(self, path: str) -> Path:
         """Where a path of this config points as it is written, whether something is there or not."""
-        given = Path(os.path.expanduser(path))  # noqa: PTH111 (Path's raises where there is no such user)
-        return self.folder / given if self.folder else given
+        return self.folder / path if self.folder else Path(path)
 
     def locate(self, path: str) -> Path:
         """Where an input path points: from the working directory (`folder`), then from the folder above the config's.
 
         Nothing needs to exist; what exists in neither place is given as seen from the working directory.
         """
-        given, written = self.place(path), Path(os.path.expanduser(path))  # noqa: PTH111
+        given, written = self.place(path), Path(path)
         if written.is_absolute() or os.path.exists(given) or self.path is None:  # noqa: PTH110 (Path's raises)
             return given
         beside = self.path.resolve().parent.parent / written
         return beside if os.path.exists(beside) else given  # noqa: PTH110
 
     def _pinned(self, key: str, value: Any) -> Any:
-        if key not in _INPUT_PATHS or not isinstance(value, str):
+        """A value as `to_yaml` writes it: one that reads back as this value, from another folder too."""
+        if not isinstance(value, str) or key not in INPUT_PATHS | OUTPUT_PATHS:
             return value
-        found = self.locate(value)
-        return str(found) if found != self.place(value) else value
+        found = self.locate(value) if key in INPUT_PATHS else self.place(value)
+        return literal_path(found if found != self.place(value) else value)
 
     def no_effect_notes(self) -> list[str]:
         """One line for each key the user wrote that cannot change anything."""
@@ -109,25 +105,32 @@ def resolve_config(path: Path | None, overrides: Sequence[str] = ()) -> Resolved
     file = read_yaml_file(path) if path else YamlFile()
     from_set, set_problems = _read_overrides(overrides)
     origins = dict.fromkeys(file.values, "file") | dict.fromkeys(from_set, "--set")
-    written = {key: _expanded(key, value) for key, value in {**file.values, **from_set}.items()}
+    written = {**_values_of_file(file), **from_set}
+    path_problems = _expand_paths(written, lambda key: _place(key, origins[key], source, file.lines))
 
-    known = set(_known_keys())
+    known = set(known_keys())
+    strange = [key for key in origins if key not in known]
     unknown = [
-        f"{_place(key, origins[key], source, file.lines)}: {_not_a_key(key, written[key], known)}"
-        for key in origins
-        if key not in known
+        f"{_place(key, origins[key], source, file.lines)}: {not_a_key(key, written[key], known)}" for key in strange
     ]
     merged = _nest({key: value for key, value in written.items() if key in known})
     values, wrong = _validate(merged, origins, source, file.lines)
-    problems = [*file.problems, *set_problems, *unknown, *wrong]
+    problems = [*file.problems, *set_problems, *path_problems, *unknown, *wrong]
     if problems:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise ConfigError(
             f"{source} has {count}" if path else f"the config has {count}",
-            "movielora config --schema prints every key with its type and meaning",
+            _next_step(strange, known),
             tuple(problems),
         )
-    return ResolvedConfig(values, {key: origins.get(key, "default") for key in _known_keys()}, path)
+    return ResolvedConfig(values, {key: origins.get(key, "default") for key in known_keys()}, path)
+
+
+def _next_step(unknown: Sequence[str], known: set[str]) -> str:
+    """How to read about the keys: the one that was meant, if there is one."""
+    meant = {nearest_key(key, known) for key in unknown} - {None}
+    key = str(meant.pop()) if len(meant) == 1 else "KEY"
+    return f"{shell_command('movielora', 'config', '--explain', key)} says what it means; --schema prints every key"
 
 
 def _validate(
@@ -158,21 +161,33 @@ def _is_list_item_of(key: str, wrong: set[str]) -> bool:
     return any(name.startswith(f"{key}.") for name in wrong)
 
 
-def _expanded(key: str, value: Any) -> Any:
-    """`~/runs` means the user's home in a config as it does in a shell."""
-    if key in _OUTPUT_PATHS and isinstance(value, str):
-        return os.path.expanduser(value)  # noqa: PTH111 (Path's raises where there is no such user)
-    return value
+def _values_of_file(file: YamlFile) -> dict[str, Any]:
+    """The file's values; a key that holds text gets it as it is written, also if YAML reads a number there."""
+    as_text = {key: text for key, text in file.written.items() if text_kinds(key) - {NoneType} == {str}}
+    return {**file.values, **as_text}
+
+
+def _expand_paths(written: dict[str, Any], place: Callable[[str], str]) -> list[str]:
+    """Write out `~` and variables in the paths among `written`; give a problem for each that cannot be."""
+    problems = []
+    for key in (INPUT_PATHS | OUTPUT_PATHS) & written.keys():
+        if isinstance(written[key], str):
+            try:
+                written[key] = expand_path(written[key])
+            except ConfigError as error:
+                problems.append(f"{place(key)}: `{key}: {written[key]}`: {error}; {error.next_step}")
+    return problems
 
 
 def _is_path_here(key: str, value: Any) -> bool:
     """Whether the value of a key is a path that means something here; a base's or dataset's name may be no path."""
     if not isinstance(value, str):
         return False
-    return key in _OUTPUT_PATHS or (key in _INPUT_PATHS and os.path.exists(value))  # noqa: PTH110 (Path's raises)
+    return key in OUTPUT_PATHS or (key in INPUT_PATHS and os.path.exists(value))  # noqa: PTH110 (Path's raises)
 
 
-def _known_keys() -> list[str]:
+def known_keys() -> list[str]:
+    """Every key, those of the block `inference` as `inference.batch_size`."""
     top = [key for key in Config.model_fields if key != "inference"]
     return top + [f"inference.{key}" for key in InferenceConfig.model_fields]
 
@@ -181,10 +196,17 @@ def _read_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]
     values: dict[str, Any] = {}
     problems: list[str] = []
     for item in overrides:
+        if (given := _as_utf8(item)) is None:
+            problems.append(f"--set {item}: the value is no UTF-8 text")
+            continue
+        item = given
         key, equals, text = item.partition("=")
         key = key.strip()
         if not equals or not key:
             problems.append(f"--set {item}: write it as key=value")
+            continue
+        if text_kinds(key) and not is_written_as_list(key, text):
+            values[key] = text_of_override(key, text)
             continue
         try:
             value = parse_yaml(text)
@@ -193,6 +215,14 @@ def _read_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]
             continue
         values.update(flatten({key: value}) if isinstance(value, dict) else {key: value})
     return values, problems
+
+
+def _as_utf8(word: str) -> str | None:
+    """A word of the command line as the UTF-8 text that it is, also under `LC_ALL=C`; None if it is none."""
+    try:
+        return word.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return None
 
 
 def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -206,13 +236,14 @@ def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _not_a_key(key: str, value: Any, known: set[str]) -> str:
-    """What is wrong with a key that is not known, and the nearest one that is."""
+def not_a_key(key: str, value: Any, known: set[str]) -> str:
+    """Say what is wrong with a key that is not known, and the nearest one that is."""
     if key == "inference":
         return f"`inference` is a block of keys such as `inference.test_file`, not `{dump_inline(value)}`"
-    inside = [name for name in sorted(known) if name.partition(".")[2] == key]
-    close = inside or difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
-    return f"unknown key `{key}`" + (f"; did you mean `{close[0]}`?" if close else "")
+    if plain_name(key) in ELSEWHERE:
+        return f"unknown key `{key}`: {ELSEWHERE[plain_name(key)]}"
+    close = nearest_key(key, known)
+    return f"unknown key `{key}`" + (f"; did you mean `{close}`?" if close else "")
 
 
 def _place(key: str, origin: str, source: str, lines: Mapping[str, int]) -> str:
@@ -247,17 +278,17 @@ def _complaint(key: str, found: Any) -> str:
     schema = Config.model_json_schema()
     group, _, name = key.rpartition(".")
     field = (schema["$defs"]["InferenceConfig"] if group else schema)["properties"].get(name, {})
-    return f"is not valid: {_allowed(field) or found['msg'].lower()}"
+    return f"is not valid: {allowed(field) or found['msg'].lower()}"
 
 
-def _allowed(field: Mapping[str, Any]) -> str:
-    """What a key takes, in words, from its JSON Schema."""
+def allowed(field: Mapping[str, Any]) -> str:
+    """Say what a key takes, in words, from its JSON Schema."""
     if "anyOf" in field:
-        return " or ".join(filter(None, (_allowed(option).removeprefix("only ") for option in field["anyOf"])))
+        return " or ".join(filter(None, (allowed(option).removeprefix("only ") for option in field["anyOf"])))
     if "enum" in field:
         return "one of " + ", ".join(dump_inline(value) for value in field["enum"])
     if "items" in field:
-        return f"a list of {_allowed(field['items']).removeprefix('one of ')}"
+        return f"a list of {allowed(field['items']).removeprefix('one of ')}"
     if "const" in field:
         return f"only {dump_inline(field['const'])}"
     names = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}

@@ -13,13 +13,18 @@ import yaml
 from movielora.errors import ConfigError
 
 _MAX_CONFIG_BYTES = 1 << 20
+_NOT_TEXT = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool"})
 
 
 @dataclass(frozen=True)
 class YamlFile:
-    """`values` by dotted key, `lines` (from 1) of the same keys, and the keys that are set twice."""
+    """`values` by dotted key, `lines` (from 1) of the same keys, and the keys that are set twice.
+
+    `written`: the texts of values that YAML reads as numbers or as yes and no, for keys that hold text.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -112,5 +117,7 @@ def _note_lines(node: Any, found: YamlFile, path: Path, prefix: str = "") -> Non
         if key in found.lines:
             found.problems.append(f"{path} line {line}: `{key}` is set twice, first on line {found.lines[key]}")
         found.lines[key] = line
+        if value_node.tag in _NOT_TEXT:
+            found.written[key] = value_node.value
         if not prefix and isinstance(value_node, yaml.MappingNode):
             _note_lines(value_node, found, path, f"{key}.")

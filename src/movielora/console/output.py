@@ -11,15 +11,19 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterable
-from typing import Any, TextIO
+from collections.abc import Iterable, Iterator
+from io import TextIOBase
+from typing import Any, TextIO, cast
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
-from movielora.errors import ConfigError, MovieloraError, ReaderGoneError
+from movielora.console.encoding import shows_unicode
+from movielora.errors import ConfigError, MovieloraError, ReaderGoneError, StoppedError
 
 # Output wider than this is hard to read; a narrower terminal is used as it is.
 _MAX_WIDTH = 120
@@ -28,6 +32,10 @@ _PIPE_WIDTH = 80
 # What a terminal obeys or cannot show: control characters except newline and tab, marks that change the direction of
 # writing, line separators, unpaired surrogates.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_WORD = re.compile(r"\S+\s*|\s+")
+# Where a command begins that a user may copy; what follows it to the end of the sentence belongs to its line.
+_COMMAND = re.compile(r"\b(?:movielora|rm|hf|ls|pip|tail|python) (?=\S)")
 
 
 def visible(text: str) -> str:
@@ -80,7 +88,8 @@ def emit_json(value: Any, indent: int | None = None) -> None:
 
     Raises ReaderGoneError.
     """
-    text = json.dumps(_finite(value), ensure_ascii=False, default=str, allow_nan=False, indent=indent)
+    ascii_only = not shows_unicode(sys.stdout)
+    text = json.dumps(_finite(value), ensure_ascii=ascii_only, default=str, allow_nan=False, indent=indent)
     try:
         sys.stdout.write(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
         sys.stdout.flush()
@@ -110,12 +119,54 @@ def plain_table(*columns: str, title: str = "") -> Table:
     return table
 
 
-def show_error(error: MovieloraError) -> None:
-    """Print one sentence and the next step on stderr; text from data is escaped."""
-    console = stderr()
-    console.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True)
-    if isinstance(error, ConfigError):
-        for problem in error.problems:
-            console.print(f"  {escape(problem)}", soft_wrap=True)
+def on_stream(stream: TextIOBase) -> Console:
+    """Return a console that writes plain text to `stream`, such as a log."""
+    file = cast("TextIO", stream)
+    return _Console(file=file, highlight=False, width=_PIPE_WIDTH, soft_wrap=False, no_color=True, force_terminal=False)
+
+
+def show_error(error: MovieloraError, *, as_json: bool = False, console: Console | None = None) -> None:
+    """Print one sentence and the next step on `console` (None: stderr), and with `as_json` as one object on stdout.
+
+    Raises ReaderGoneError.
+    """
+    console = console or stderr()
+    label = "[bold]stopped:[/]" if isinstance(error, StoppedError) else "[bold red]error:[/]"
+    print_sentence(console, label, error.message)
+    problems = error.problems if isinstance(error, ConfigError) else ()
+    for problem in problems:
+        print_sentence(console, " ", problem)
     if error.next_step:
-        console.print(f"[dim]next:[/]  {escape(error.next_step)}", soft_wrap=True)
+        print_sentence(console, "[dim]next:[/] ", error.next_step)
+    if as_json:
+        said = {"message": error.message, "next": error.next_step or None, "problems": list(problems)}
+        emit_json({"error": {**said, "exit_code": error.exit_code}})
+
+
+def print_sentence(console: Console, label: str, text: str, style: str = "") -> None:
+    """Print `text` behind `label`, which is markup; text from data is escaped.
+
+    On a terminal, lines break between words only, and a command keeps its line, so that it can be copied. Elsewhere a
+    sentence is one line.
+    """
+    start = f"{label} " if label else ""
+    indent = cell_len(Text.from_markup(start).plain)
+    lines = list(_broken(visible(text), console.width - indent)) if console.is_terminal else [text]
+    for index, line in enumerate(lines):
+        console.print((" " * indent if index else start) + escape(line), style=style, soft_wrap=True)
+
+
+def _broken(text: str, width: int) -> Iterator[str]:
+    """Lines of at most `width` cells, if no word is longer; from the first command on, one line."""
+    if cell_len(text) <= width or "\n" in text:
+        yield text
+        return
+    found = _COMMAND.search(text)
+    prose, command = (text[: found.start()], text[found.start() :]) if found else (text, "")
+    line = ""
+    for word in _WORD.findall(prose):
+        if line and cell_len(line + word.rstrip()) > width:
+            yield line.rstrip()
+            line = ""
+        line += word
+    yield from filter(None, (line.rstrip(), command))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from io import TextIOBase
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from movielora.console.output import stderr
+from movielora.console.output import on_stream, stderr
 from movielora.progress import Phase, Reporter
 
 # Plain lines are for logs: often enough to show progress, seldom enough to read.
@@ -182,6 +183,39 @@ class PlainReporter:
 
     def warn(self, text: str) -> None:
         _plain(self._console, f"warning: {text}")
+
+
+class _BothPhases:
+    def __init__(self, *phases: Phase) -> None:
+        self._phases = phases
+
+    def advance(self, count: int = 1) -> None:
+        for phase in self._phases:
+            phase.advance(count)
+
+    def update(self, done: int, detail: str = "") -> None:
+        for phase in self._phases:
+            phase.update(done, detail)
+
+
+class LoggedReporter:
+    """Reports to a person and, as plain lines, to a log."""
+
+    def __init__(self, shown: Reporter, log: TextIOBase) -> None:
+        self._both = (shown, PlainReporter(on_stream(log)))
+
+    @contextmanager
+    def phase(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Phase]:
+        with ExitStack() as phases:
+            yield _BothPhases(*(phases.enter_context(each.phase(name, total, unit)) for each in self._both))
+
+    def note(self, text: str) -> None:
+        for each in self._both:
+            each.note(text)
+
+    def warn(self, text: str) -> None:
+        for each in self._both:
+            each.warn(text)
 
 
 def _plain(console: Console, text: str) -> None:

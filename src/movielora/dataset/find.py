@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from movielora.config import ResolvedConfig
+from movielora.dataset.info.entry import WRITE_ENTRY, DatasetEntry, read_entry
+from movielora.dataset.info.file_columns import FileColumns, columns_of_entries
+from movielora.dataset.info.registry import read_entries
 from movielora.dataset.meta import is_prepared, read_meta
 from movielora.dataset.names import DATASET_INFO, TEST
-from movielora.dataset.registry import read_entries
 from movielora.dataset.splits import SPLITS
 from movielora.errors import ConfigError, DataError
 
-_ENTRY = "write it as in LLaMA-Factory, or let movielora prepare write it"
 # Spelled out, because a config may ask for the best model or for early stopping, which need evaluations.
 _NO_EVALUATION = "--set eval_strategy=no --set load_best_model_at_end=false --set early_stopping_patience=null"
 _PREPARE = "make it with: movielora prepare --source ratings/ --output-dir data/movielens_qwen3"
@@ -22,10 +23,12 @@ _PREPARE = "make it with: movielora prepare --source ratings/ --output-dir data/
 
 @dataclass(frozen=True)
 class TrainingSplits:
-    """The files, or splits of a prepared dataset, that a training reads; `evaluation` is None without evaluation."""
+    """The files, or splits of a prepared dataset, that a training reads; `evaluation` is None without evaluation, and
+    `columns` says which fields of their records are read."""
 
     train: Path
     evaluation: Path | None
+    columns: FileColumns = field(default_factory=FileColumns)
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,46 @@ def split_beside(path: Path, split: str) -> Path | None:
 
 def find_dataset(resolved: ResolvedConfig) -> TrainingSplits:
     """The splits that training reads. Raises DataError naming what is missing and where it was looked for."""
-    return TrainingSplits(find_train_file(resolved), find_eval_file(resolved))
+    return TrainingSplits(find_train_file(resolved), find_eval_file(resolved), find_columns(resolved))
+
+
+def find_columns(resolved: ResolvedConfig) -> FileColumns:
+    """Which fields of their records the files of a config are read by, as the entries of `dataset_info.json` say.
+
+    Raises DataError if an entry that the config names holds a field that is not honoured.
+    """
+    info = _info_file(resolved)
+    if not info.is_file():
+        return FileColumns()
+    config, entries = resolved.values, read_entries(info)
+    train = None if config.train_file else _entry_name(entries, config.dataset)
+    evaluation = _entry_name(entries, config.eval_dataset) if config.eval_dataset and not config.eval_file else None
+    meant = {name: read_entry(info, name, entries[name]) for name in (train, evaluation) if name is not None}
+    others = [found for name in entries if name not in meant and (found := _sound_entry(info, name, entries[name]))]
+    if evaluation is not None and train is not None:
+        meant[train] = replace(meant[train], file_name_eval=None)  # `eval_dataset` is what is evaluated on
+    return columns_of_entries(info, meant.values(), others, meant[train].columns if train is not None else None)
+
+
+def _sound_entry(info: Path, name: str, entry: Any) -> DatasetEntry | None:
+    """An entry that the config does not name; None if it is one that movielora cannot read."""
+    try:
+        return read_entry(info, name, entry)
+    except DataError:
+        return None
+
+
+def _info_file(resolved: ResolvedConfig) -> Path:
+    return resolved.locate(f"{resolved.values.dataset_dir}/{DATASET_INFO}")
+
+
+def _entry_name(entries: dict[str, Any], dataset: str) -> str | None:
+    """The entry that `dataset` means: that of its name, else of its name without `_train` or `_eval`."""
+    return next((name for name in (dataset, _folder_name(dataset)) if name in entries), None)
+
+
+def _folder_name(dataset: str) -> str:
+    return dataset.removesuffix("_train").removesuffix("_eval")
 
 
 def find_train_file(resolved: ResolvedConfig) -> Path:
@@ -124,15 +166,14 @@ def _eval_file_beside(train: Path) -> Path:
 
 
 def _from_dataset(resolved: ResolvedConfig, dataset: str, field: str, split: str) -> Path:
-    info = resolved.locate(f"{resolved.values.dataset_dir}/{DATASET_INFO}")
-    folder = dataset.removesuffix("_train").removesuffix("_eval")
+    info, folder = _info_file(resolved), _folder_name(dataset)
     if info.is_file():
         entries = read_entries(info)
-        if dataset in entries:
-            return _named_in_entry(info, dataset, entries[dataset], field)
-        if folder in entries:  # `X_train` may also mean both files of the entry `X`
+        name = _entry_name(entries, dataset)
+        if name is not None and name != dataset:  # `X_train` may also mean both files of the entry `X`
             field = "file_name" if split == "train" else "file_name_eval"
-            return _named_in_entry(info, folder, entries[folder], field)
+        if name is not None:
+            return _named_in_entry(info, name, entries[name], field)
     for name in dict.fromkeys((dataset, folder)):
         for suffix in ("json", "jsonl"):
             path = resolved.locate(f"{resolved.values.dataset_dir}/{name}/{split}.{suffix}")
@@ -146,17 +187,18 @@ def _from_dataset(resolved: ResolvedConfig, dataset: str, field: str, split: str
 
 
 def _named_in_entry(info: Path, dataset: str, entry: Any, field: str) -> Path:
-    if not isinstance(entry, dict):
-        raise DataError(f"{info}: entry `{dataset}` must be an object with `file_name`", _ENTRY)
-    name = entry.get(field)
-    if not isinstance(name, str):
+    found = read_entry(info, dataset, entry)
+    name = found.file_name if field == "file_name" else found.file_name_eval
+    if name is None:
         if field == "file_name_eval":
             raise ConfigError(
                 f"{info}: entry `{dataset}` names no `file_name_eval`",
                 f"name one: --set eval_dataset=NAME or --set eval_file=FILE, or train without: {_NO_EVALUATION}",
             )
-        raise DataError(f"{info}: entry `{dataset}` has no `{field}`", _ENTRY)
+        raise DataError(f"{info}: entry `{dataset}` has no `{field}`", WRITE_ENTRY)
     path = info.parent / name
+    if path.is_dir():
+        raise DataError(f"{info}: entry `{dataset}` names {path}, which is a folder", "name the file in it")
     if not is_there(path):
         raise DataError(f"{info}: entry `{dataset}` names {path}, which does not exist", _PREPARE)
     return path

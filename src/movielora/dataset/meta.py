@@ -8,11 +8,12 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from movielora.dataset.names import INTERACTIONS, META
 from movielora.dataset.options import PrepareOptions
 from movielora.errors import DataError
+from movielora.sources.titles import Titles
 from movielora.storage.atomic import read_json
 
 SCHEMA_VERSION = 2
@@ -39,6 +40,7 @@ class DatasetMeta:
     rating_threshold: float
     split: str
     seed: int
+    titles: Titles
     ratings: int
     counts: dict[str, int]
     content_sha256: str
@@ -73,6 +75,7 @@ def read_meta(folder: Path) -> DatasetMeta:
             rating_threshold=_number(values, "rating_threshold"),
             split=_text(values, "split"),
             seed=_at_least(values, "seed", 0),
+            titles=_titles(values),
             ratings=_at_least(values, "ratings", 1),
             counts={name: _at_least(_object(values, "counts"), name, 0) for name in _object(values, "counts")},
             content_sha256=_text(values, "content_sha256"),
@@ -114,12 +117,26 @@ def remake_command(values: Mapping[str, Any], folder: Path) -> str:
     if not isinstance(path, str):
         return f"{_PREPARE} {shlex.quote(str(folder))}"
     parts = ["movielora", "prepare", "--source", path, "--output-dir", str(folder)]
-    options = values.get("options")
+    options = recorded_options(values)
     for field in fields(PrepareOptions):
-        value = options.get(field.name) if isinstance(options, dict) else None
+        value = options.get(field.name)
         if isinstance(value, str | int | float) and value != field.default:
             parts += [f"--{field.name.replace('_', '-')}", str(value)]
     return shlex.join(parts)
+
+
+def recorded_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `prepare` that a `meta.json` names; `titles` of an earlier version, which had none, is
+    `as_given`."""
+    named = values.get("options")
+    return {"titles": "as_given"} | (named if isinstance(named, dict) else {})
+
+
+def _titles(values: Mapping[str, Any]) -> Titles:
+    found = recorded_options(values)["titles"]
+    if found not in get_args(Titles):
+        raise ValueError(f"`options.titles` is {found!r}")
+    return cast(Titles, found)
 
 
 def _read_object(path: Path) -> dict[str, Any]:

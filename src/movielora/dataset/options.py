@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from movielora.errors import ConfigError
+from movielora.sources.titles import Titles
 
 Split = Literal["user-timeline", "global-time"]
 Export = Literal["json", "jsonl", "none"]
@@ -37,6 +38,9 @@ class PrepareOptions:
     export: Export | None = None
     """JSON files for other tools, beside the columns. `json`: an array with one record a line; `jsonl`: the records
     only; `none`: no JSON. Not given: `json` up to a million examples, else none."""
+    titles: Titles = "natural"
+    """How prompts and the export write titles: `The Matrix (1999)`, or `as_given` in the ratings. The columns keep them
+    as given."""
 
     def export_form(self, examples: int) -> Export:
         """The form in which a dataset of this many examples is exported: as asked for, else by its size."""
@@ -71,4 +75,6 @@ def _problems(options: PrepareOptions) -> list[str]:
         found.append(f"--split is {options.split!r}: it must be user-timeline or global-time.")
     if options.export not in (None, "json", "jsonl", "none"):
         found.append(f"--export is {options.export!r}: it must be json, jsonl or none.")
+    if options.titles not in get_args(Titles):
+        found.append(f"--titles is {options.titles!r}: it must be natural or as_given.")
     return found

@@ -23,7 +23,7 @@ from movielora.doctor.checks.hardware import (
 )
 from movielora.doctor.checks.libraries import LIBRARIES, check_library, package_requirements
 from movielora.doctor.checks.liger import check_liger
-from movielora.doctor.checks.model import ARCHITECTURES_TARGET, check_hugging_face, check_model, model_cache
+from movielora.doctor.checks.model import ARCHITECTURES_TARGET, check_hugging_face, check_model
 from movielora.doctor.checks.python import check_platform, check_python
 from movielora.doctor.checks.pytorch import (
     SPEED_TARGET,
@@ -35,14 +35,18 @@ from movielora.doctor.checks.pytorch import (
     torch_facts,
 )
 from movielora.doctor.checks.services import check_logind, check_tensorboard_port
+from movielora.doctor.fit import outlook_of
 from movielora.doctor.requirements import Requirements, read_requirements
-from movielora.errors import ConfigError
+from movielora.errors import ConfigError, RequestError
 from movielora.machine.child import Outcome, run_probes
 from movielora.machine.gpu import Driver, read_driver
+from movielora.machine.process_settings import settings_undone
+from movielora.model.hub import cache_folder
 from movielora.model.kernels.attention import FLASH_TARGET, installed_flash_attn, read_flash_probe
 from movielora.model.kernels.liger import LIGER_TARGET, installed_liger, read_liger_probe
 from movielora.model.quantization import FOUR_BIT_TARGET
 from movielora.progress import Reporter
+from movielora.training.outlook import Outlook
 
 # One child's limit: torch's import on a slow disk, and a cold CUDA start.
 _CHILD_SECONDS = 60.0
@@ -58,12 +62,25 @@ class Findings:
     driver: Driver
     probes: Mapping[str, Outcome]
     flash: FlashAttention
+    outlook: Outlook | None = None
+
+    @property
+    def run_bytes(self) -> int:
+        """What the run folder is known to need."""
+        return self.outlook.disk.run_bytes if self.outlook else 0
+
+    @property
+    def download_bytes(self) -> int:
+        return self.outlook.download.missing_bytes if self.outlook else 0
 
 
 @dataclass(frozen=True)
 class Diagnosis:
+    """`outlook`: what the config's training costs; None without a config, with --only, or if that cannot be known."""
+
     checks: tuple[Check, ...]
     flash: FlashAttention
+    outlook: Outlook | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -71,6 +88,7 @@ class Diagnosis:
             "verdict": verdict(self.checks),
             "checks": [check.as_json() for check in self.checks],
             "flash_attention": self.flash.as_json(),
+            "outlook": self.outlook.to_json() if self.outlook else None,
         }
 
     def failed(self, *, strict: bool) -> bool:
@@ -120,14 +138,18 @@ CHECKS: dict[str, tuple[Callable[[Findings], Check], tuple[str, ...]]] = {
     "hugging_face": (lambda found: check_hugging_face(), ()),
     "model": (lambda found: check_model(found.requirements, found.probes["architectures"]), ("architectures",)),
     "data": (lambda found: check_data(found.resolved), ()),
-    "disk_output": (lambda found: check_disk("disk_output", found.requirements.output_dir), ()),
-    "disk_cache": (lambda found: check_disk("disk_cache", model_cache()), ()),
+    "disk_output": (
+        lambda found: check_disk("disk_output", found.requirements.output_dir, needed=found.run_bytes),
+        (),
+    ),
+    "disk_cache": (lambda found: check_disk("disk_cache", cache_folder(), needed=found.download_bytes), ()),
     "write_permission": (lambda found: check_write_permission(found.requirements.output_dir), ()),
     "tensorboard_port": (lambda found: check_tensorboard_port(wanted=found.requirements.tensorboard), ()),
     "logind": (lambda found: check_logind(), ()),
 }
 
 
+@settings_undone()
 def examine(resolved: ResolvedConfig | None, only: Sequence[str], reporter: Reporter) -> Diagnosis:
     """Run the checks named in `only`, or all. Raises ConfigError for a name that is no check."""
     names = _select(only)
@@ -139,8 +161,17 @@ def examine(resolved: ResolvedConfig | None, only: Sequence[str], reporter: Repo
             flash = judge(read_flash_probe(probes["flash"]), torch_facts(probes["torch"]), driver)
         else:
             flash = not_examined()
-        found = Findings(resolved, requirements, driver, probes, flash)
-        return Diagnosis(tuple(CHECKS[name][0](found) for name in names), flash)
+        outlook = _outlook(resolved) if resolved and not only else None
+        found = Findings(resolved, requirements, driver, probes, flash, outlook)
+        return Diagnosis(tuple(CHECKS[name][0](found) for name in names), flash, outlook)
+
+
+def _outlook(resolved: ResolvedConfig) -> Outlook | None:
+    """What the training costs; None if model or data are damaged, which the checks report."""
+    try:
+        return outlook_of(resolved)
+    except RequestError:
+        return None
 
 
 def _select(only: Sequence[str]) -> list[str]:

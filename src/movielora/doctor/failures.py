@@ -1,9 +1,14 @@
-"""Known failures, their causes and fixes: the table `failures.json`, searched for in a log or an import error."""
+"""Known failures, their causes and fixes: the table `failures.json`, searched for in a log or an error message.
+
+The table holds plain texts, not patterns: looking for them takes time in proportion to the text, however long a line.
+"""
 
 from __future__ import annotations
 
 import json
-import re
+import os
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
@@ -12,8 +17,11 @@ from typing import Any
 
 from movielora.errors import DataError
 
-# A log may be long and its lines longer: what is shown of a line.
-_LINE_CHARACTERS = 400
+# What is shown of a line: this many characters before and after the place that was recognised.
+_BEFORE, _AFTER = 100, 300
+_PASTE = "paste it instead: movielora doctor --explain -"
+# What makes a line look like an error, if no known failure is in it.
+_ERROR_SIGNS = ("Error:", "Exception:", "error:", "ERROR:", "fatal:")
 
 
 @dataclass(frozen=True)
@@ -32,29 +40,120 @@ class Explanation:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Unrecognised:
+    """A line (`number` from 1) that looks like an error and shows no known failure."""
+
+    number: int
+    line: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is in a text: the known failures, each once, in the text's order, and the errors that are none of them."""
+
+    known: tuple[Explanation, ...]
+    unrecognised: tuple[Unrecognised, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "failures": [each.as_json() for each in self.known],
+            "unrecognised": [asdict(each) for each in self.unrecognised],
+        }
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A line of the table. A text shows the failure if it holds one text of each group, group after group."""
+
+    groups: tuple[tuple[str, ...], ...]
+    facts: dict[str, str]
+
+
 @cache
-def _failures() -> list[tuple[re.Pattern[str], dict[str, str]]]:
+def _rows() -> tuple[_Row, ...]:
     text = resources.files("movielora.doctor").joinpath("failures.json").read_text("utf-8")
-    return [(re.compile(row["pattern"]), row) for row in json.loads(text)["failures"]]
+    return tuple(
+        _Row(tuple(map(tuple, row.pop("texts"))), {name: str(value) for name, value in row.items()})
+        for row in json.loads(text)["failures"]
+    )
 
 
-def read_log(path: Path) -> str:
-    """The text of a log. Raises DataError if it cannot be read."""
+def read_given(given: str) -> str:
+    """What `doctor --explain` is given: `-` for stdin, a file, or the text itself.
+
+    Raises DataError for a file that cannot be read, and for a single word that is neither a file nor a known failure.
+    """
+    if given == "-":
+        return sys.stdin.read()
+    if not given.strip():
+        raise DataError("--explain was given an empty text", _PASTE)
+    if os.path.exists(given):  # noqa: PTH110 (Path's raises for a text that is too long for a name)
+        return _read_log(Path(given))
+    if len(given.split()) == 1 and not explain(given):
+        raise DataError(
+            f"the log {given} cannot be read: there is no such file, and no known failure has this text", _PASTE
+        )
+    return given
+
+
+def _read_log(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        text = f"the log {path} cannot be read: {error.strerror}"
-        raise DataError(text, "paste it instead: movielora doctor --explain -") from None
+        raise DataError(f"the log {path} cannot be read: {error.strerror}", _PASTE) from None
 
 
 def explain(text: str) -> list[Explanation]:
-    """The known failures in a text, each once, at its first line. A line shows at most one: the first in the table."""
-    found: dict[str, Explanation] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        row = next((row for pattern, row in _failures() if pattern.search(line)), None)
-        if row and row["name"] not in found:
-            shown = " ".join(line.split())[:_LINE_CHARACTERS]
-            found[row["name"]] = Explanation(
-                row["subject"], row["name"], number, shown, row["cause"], row["fix"], row["command"]
-            )
-    return list(found.values())
+    """The known failures in a text, each once, at its first line and in the text's order."""
+    return list(read_errors(text).known)
+
+
+def read_errors(text: str) -> Reading:
+    """The known failures in a text, and the lines that look like errors and are none of them."""
+    known: dict[str, Explanation] = {}
+    unrecognised: dict[str, Unrecognised] = {}
+    for number, line in enumerate(map(str.strip, text.split("\n")), start=1):
+        found = list(_known_in(line))
+        for start, row in found:
+            if row.facts["name"] not in known:
+                known[row.facts["name"]] = Explanation(number=number, line=_shown(line, start), **row.facts)
+        sign = -1 if found else _first(line, _ERROR_SIGNS, 0)[0]
+        if sign >= 0:
+            shown = _shown(line, sign)
+            unrecognised.setdefault(shown, Unrecognised(number, shown))
+    return Reading(tuple(known.values()), tuple(unrecognised.values()))
+
+
+def _known_in(line: str) -> list[tuple[int, _Row]]:
+    """(place, row) of the failures in a line, by place. Of two at one place the first in the table counts."""
+    whole = f"\n{line}\n"  # "\nKilled\n" in the table is a whole line
+    taken: list[tuple[int, int, _Row]] = []
+    for row in _rows():
+        start, end = _place(whole, row.groups)
+        if start >= 0 and all(end <= other_start or start >= other_end for other_start, other_end, _ in taken):
+            taken.append((start, end, row))
+    return [(max(0, start - 1), row) for start, _, row in sorted(taken, key=lambda each: each[0])]
+
+
+def _place(text: str, groups: Sequence[Sequence[str]]) -> tuple[int, int]:
+    """From where to where `text` shows one of each group, one after the other; (-1, -1) if it does not."""
+    begin, end = -1, 0
+    for group in groups:
+        start, end = _first(text, group, end)
+        if start < 0:
+            return -1, -1
+        begin = start if begin < 0 else begin
+    return begin, end
+
+
+def _first(text: str, wanted: Sequence[str], start: int) -> tuple[int, int]:
+    """From where to where the first of `wanted` is in `text` from `start` on; (-1, -1) if none is."""
+    found = [(place, place + len(each)) for each in wanted if (place := text.find(each, start)) >= 0]
+    return min(found, default=(-1, -1))
+
+
+def _shown(line: str, start: int) -> str:
+    """The part of a line around the place `start`; of a progress bar that was redrawn, the last state before it."""
+    begin = max(0, start - _BEFORE, line.rfind("\r", 0, start) + 1)
+    return " ".join(line[begin : start + _AFTER].split())

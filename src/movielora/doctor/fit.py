@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,37 +11,35 @@ import psutil
 
 from movielora.config import ResolvedConfig
 from movielora.errors import ConfigError
-from movielora.machine.gpu import Gpu, read_gpus
-from movielora.machine.processor import computes_bf16_fast, cpu_flags
+from movielora.machine.gpu import Gpu, visible_gpus
 from movielora.model.base import Device
-from movielora.model.memory import (
-    MEMORIES,
-    Estimate,
-    Recommendation,
-    Setup,
-    Shape,
-    estimate,
-    find_shape,
-    recommend,
-    setup_of,
-)
+from movielora.model.estimates.memory import Estimate, Setup, Shape, estimate, find_shape, setup_here, setup_of
+from movielora.model.estimates.recommendation import MEMORIES, Recommendation, largest_batch, recommend
+from movielora.model.estimates.speed import Hardware
+from movielora.progress import SILENT, Reporter
+from movielora.training.outlook import Outlook, find_work, look_ahead, on_shown_gpus
 
 _UNITS = {"GIB": 1 << 30, "MIB": 1 << 20, "TIB": 1 << 40, "GB": 10**9, "MB": 10**6, "TB": 10**12}
-# Ampere is the first that computes bf16.
-_BF16_CAPABILITY = (8, 0)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """`where` names the memory that `recommended` is for; `table` is for the usual sizes of GPUs, with CUDA's costs."""
+    """`where` names the memory that `recommended` is for; `table` is for the usual sizes of GPUs, with CUDA's costs.
+
+    `outlook` is for the config as it is written on the processor at hand, which `here` says is the one asked about;
+    `times` are estimated seconds on some GPUs, each with what is recommended for its memory.
+    """
 
     config: str
     device: Device
     setup: Setup
     estimate: Estimate
     where: str
+    here: bool
     recommended: Recommendation
     table: tuple[Recommendation, ...]
+    outlook: Outlook
+    times: tuple[tuple[Hardware, float], ...]
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -59,33 +58,65 @@ class Fit:
                 {"memory_bytes": each.memory, "fits": each.fits, "peak_bytes": each.peak_bytes, **each.as_json()}
                 for each in self.table
             ],
+            "outlook": self.outlook.to_json(),
+            "seconds_by_gpu": {hardware.name: seconds for hardware, seconds in self.times},
         }
 
 
-def fit_config(resolved: ResolvedConfig, memory: str | None) -> Fit:
-    """Estimate this config's peak and recommend settings for `memory`, the GPU at hand, or this machine's memory.
+def fit_config(resolved: ResolvedConfig, memory: str | None, reporter: Reporter = SILENT) -> Fit:
+    """Estimate this config's peak and cost; recommend settings for `memory`, the GPU here, or this machine's memory.
 
-    Raises ConfigError for a memory that cannot be read, ModelError if the model's config.json is not at hand.
+    `per_device_train_batch_size: auto` is taken as the rows that are estimated to fit. Raises ConfigError for a memory
+    that cannot be read, ModelError if the model's config.json is not at hand, DataError if the data is damaged.
     """
-    values = resolved.values
     budget = parse_memory(memory) if memory else None
-    gpus = read_gpus()
-    device: Device = "cuda" if budget or gpus else "cpu"
+    gpus = visible_gpus()
     shape = find_shape(resolved)
-    setup = setup_of(values, device, bf16_is_fast=_bf16_is_fast(device, gpus))
-    if budget:
-        where = "a GPU"
-    elif gpus and gpus[0].memory_total_bytes:
-        budget, where = gpus[0].memory_total_bytes, gpus[0].name
-    else:
-        budget, where = psutil.virtual_memory().available, "this machine's free memory"
+    on_gpu = setup_of(resolved.values, "cuda", bf16_is_fast=True)
+    setup = on_gpu if budget and not gpus else setup_here(resolved.values, gpus)
+    size, where = _memory_to_fit(budget, gpus)
+    resolved, setup = _settled(resolved, shape, setup, size)
+    values = resolved.values
     effective = values.rows_per_step
     found = estimate(shape, setup)
-    chosen = recommend(shape, setup, budget, effective)
-    on_gpu = setup if device == "cuda" else setup_of(values, "cuda", bf16_is_fast=True)
-    table = tuple(recommend(shape, on_gpu, size, effective) for size in MEMORIES)
-    notes = (*_unit_notes(memory), *_notes(shape, setup, found, chosen, where))
-    return Fit(str(resolved.path or "the defaults"), device, setup, found, where, chosen, table, notes)
+    chosen = recommend(shape, setup, size, effective)
+    work = find_work(resolved, reporter)
+    return Fit(
+        str(resolved.path or "the defaults"),
+        setup.device,
+        setup,
+        found,
+        where,
+        budget is None,
+        chosen,
+        tuple(recommend(shape, on_gpu, each, effective) for each in MEMORIES),
+        look_ahead(resolved, work, shape, setup, gpus),
+        tuple(on_shown_gpus(values, work, shape)),
+        (*_unit_notes(memory), *_notes(shape, setup, found, chosen, where)),
+    )
+
+
+def outlook_of(resolved: ResolvedConfig, reporter: Reporter = SILENT) -> Outlook:
+    """What the config's training costs on this machine. Raises ModelError and DataError as `fit_config`."""
+    return fit_config(resolved, None, reporter).outlook
+
+
+def _memory_to_fit(budget: int | None, gpus: Sequence[Gpu]) -> tuple[int, str]:
+    """Bytes, and what has them."""
+    if budget:
+        return budget, "a GPU"
+    if gpus and gpus[0].memory_total_bytes:
+        return gpus[0].memory_total_bytes, gpus[0].name
+    return psutil.virtual_memory().available, "this machine's free memory"
+
+
+def _settled(resolved: ResolvedConfig, shape: Shape, setup: Setup, memory: int) -> tuple[ResolvedConfig, Setup]:
+    """`auto` as the rows that fit `memory`; anything else as it is written."""
+    values = resolved.values
+    if values.per_device_train_batch_size != "auto":
+        return resolved, setup
+    setup = largest_batch(shape, setup, memory, values.rows_per_step).setup
+    return replace(resolved, values=values.with_micro_batch(setup.rows)), setup
 
 
 def parse_memory(text: str) -> int:
@@ -97,13 +128,6 @@ def parse_memory(text: str) -> int:
     if number:
         raise ConfigError(f"--memory {text.strip()} has no unit", f"write --memory {number[1]}GiB")
     raise ConfigError(f"--memory {text.strip()} is no amount of memory", "write a number and a unit: --memory 24GiB")
-
-
-def _bf16_is_fast(device: Device, gpus: list[Gpu]) -> bool:
-    if device == "cpu":
-        return computes_bf16_fast(cpu_flags())
-    known = gpus[0].capability if gpus else ""
-    return not known or tuple(int(part) for part in known.split(".")) >= _BF16_CAPABILITY
 
 
 def _unit_notes(memory: str | None) -> list[str]:

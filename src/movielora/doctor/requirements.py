@@ -39,6 +39,6 @@ def read_requirements(resolved: ResolvedConfig | None) -> Requirements:
         bf16="bf16: true" if values.bf16 else "",
         model=values.model_name_or_path,
         model_at=resolved.locate(values.model_name_or_path),
-        output_dir=Path(values.output_dir),
+        output_dir=resolved.place(values.output_dir),
         tensorboard="tensorboard" in values.report_to,
     )

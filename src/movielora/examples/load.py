@@ -8,14 +8,15 @@ from pathlib import Path
 
 from movielora.dataset.dataset import Dataset
 from movielora.dataset.find import PreparedSplit, prepared_split
+from movielora.dataset.info.file_columns import FileColumns
 from movielora.dataset.meta import read_meta
 from movielora.dataset.names import FILMS, INTERACTIONS
 from movielora.examples.example import Example
 from movielora.examples.example_set import ExampleSet, ListedExamples
-from movielora.examples.importers.records import read_records
+from movielora.examples.importers.records import file_content_hash, read_records
 from movielora.examples.timeline_examples import TimelineExamples
 from movielora.progress import SILENT, Reporter
-from movielora.storage.hashing import file_sha256
+from movielora.sources.titles import Titles
 
 
 @dataclass
@@ -23,11 +24,12 @@ class ExampleLoader:
     """Opens splits, reading a dataset that several of them belong to once.
 
     `history_len`: the newest films of a history that are kept; None keeps as many as a prepared dataset was made with,
-    and all that a foreign record brings.
+    and all that a foreign record brings. `columns` says which fields the records of a file are read by.
     """
 
     history_len: int | None = None
     reporter: Reporter = SILENT
+    columns: FileColumns = field(default_factory=FileColumns)
     _datasets: dict[Path, Dataset] = field(default_factory=dict)
     _splits: dict[Path, PreparedSplit | None] = field(default_factory=dict)
 
@@ -40,8 +42,9 @@ class ExampleLoader:
 
         Raises DataError if there is nothing there, or it is damaged.
         """
-        prepared = self.open_prepared(path)
-        return ListedExamples.of(str(path), map(self._newest, read_records(path))) if prepared is None else prepared
+        if (prepared := self.open_prepared(path)) is not None:
+            return prepared
+        return ListedExamples.of(str(path), map(self._newest, read_records(path, self.columns.of(path))))
 
     def open_prepared(self, path: Path) -> TimelineExamples | None:
         """The split of a prepared dataset that `path` names; None for a file of records. Raises DataError as `open`."""
@@ -62,7 +65,7 @@ class ExampleLoader:
         """What tells the examples of `path` from others, in hexadecimal. Raises DataError if they are not there."""
         prepared = self._unedited(path)
         if prepared is None:
-            return file_sha256(path)
+            return file_content_hash(path, self.columns.of(path))
         meta = read_meta(prepared.folder)
         parts = [prepared.split, str(meta.history_len), str(meta.rating_threshold)]
         parts += [meta.files[name].sha256 for name in (INTERACTIONS, FILMS)]
@@ -73,13 +76,24 @@ class ExampleLoader:
         prepared = self._unedited(path)
         return None if prepared is None else read_meta(prepared.folder).history_len
 
+    def dataset_titles(self, path: Path) -> Titles:
+        """How the dataset of `path` shows titles, its exported file edited or not; `as_given` for other files."""
+        prepared = prepared_split(path)
+        return "as_given" if prepared is None else read_meta(prepared.folder).titles
+
     def _unedited(self, path: Path) -> PreparedSplit | None:
-        """None if `path` is no prepared split, or its exported file was edited since: then the file is read."""
+        """None if `path` is no prepared split, or its exported file was edited since, or an entry of
+        `dataset_info.json` asks for other fields of it: then the file is read."""
         if path not in self._splits:
             self._splits[path] = prepared_split(path)
             if (found := self._splits[path]) is not None and found.is_edited():
                 self.reporter.warn(f"{path} was edited since it was prepared: the file is read, not the columns")
                 self._splits[path] = None
+            columns = self.columns.of(path)
+            if columns is not None and not columns.are_of_an_export and not columns.if_present:
+                self._splits[path] = None  # the entry asks for other fields of the exported file than the columns hold
+            if columns is not None and self._splits[path] is None and not columns.if_present:
+                self.reporter.note(f"{path} is read as {columns.entry} says: {columns.in_words()}")
         return self._splits[path]
 
     def _newest(self, example: Example) -> Example:

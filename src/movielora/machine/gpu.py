@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +74,18 @@ def read_driver() -> Driver:
 def read_gpus() -> list[Gpu]:
     """Every GPU of this machine; none without a driver."""
     return list(read_driver().gpus)
+
+
+def visible_gpus() -> list[Gpu]:
+    """The GPUs that a training may use, in its order: those that CUDA_VISIBLE_DEVICES does not hide."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    found = read_gpus()
+    if visible is None:
+        return found
+    numbers = [part.strip() for part in visible.split(",")]
+    if not all(number.isdigit() for number in numbers):  # empty or -1: none; names of GPUs (GPU-…, MIG-…): any
+        return [] if numbers[0] in ("", "-1") else found
+    return [gpu for number in numbers for gpu in found if gpu.index == int(number)]
 
 
 def _read_driver(nvml: Any) -> Driver:

@@ -11,8 +11,10 @@ warning filters, log levels, bars      machine/library_output.py       the recip
 Python's cycle collector               machine/garbage_collector.py    the block
 glibc's allocator (mallopt)            model/cpu/allocator.py          the recipe: what glibc's own rule ends at
 working directory                      commands/training/resume.py     the block
+errors of the standard streams         console/encoding.py             never: set once, as the program starts
 
-A recipe is decorated with `settings_undone`. Which GPU CUDA sees cannot be undone: it reads its variable once.
+A recipe is decorated with `settings_undone`, which also hides the variables of launchers from libraries and children:
+a recipe is one process. Which GPU CUDA sees cannot be undone: it reads its variable once.
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from movielora.machine.launcher import launcher_variables
+
 
 @dataclass
 class _Scope:
-    """`names` of the changes made in it, and how they are undone."""
+    """`names` of the changes made in it, and how they are undone; `hidden`: the launcher variables taken out."""
 
     names: set[str] = field(default_factory=set)
+    hidden: list[str] = field(default_factory=list)
     undo: ExitStack = field(default_factory=ExitStack)
 
 
@@ -39,11 +44,16 @@ _taken: set[str] = set()
 
 @contextmanager
 def settings_undone() -> Iterator[None]:
-    """What is changed inside by `set_once` and in the environment is as before at the end. Also a decorator."""
+    """What is changed inside by `set_once` and in the environment is as before at the end. Also a decorator.
+
+    Launcher variables are hidden inside. Raises RequestError if a launcher has started several processes.
+    """
     before = dict(os.environ)
-    scope = _Scope()
+    scope = _Scope(hidden=launcher_variables(before))
     _scopes.append(scope)
     try:
+        for name in scope.hidden:
+            del os.environ[name]
         with scope.undo:
             yield
     finally:
@@ -56,6 +66,11 @@ def set_once(name: str, change: Callable[[ExitStack], None]) -> None:
     if not any(name in scope.names for scope in _scopes):
         _scopes[-1].names.add(name)
         change(_scopes[-1].undo)
+
+
+def hidden_variables() -> list[str]:
+    """The launcher variables that the recipes now running were started with, and do not follow; sorted."""
+    return sorted({name for scope in _scopes for name in scope.hidden})
 
 
 def set_default_variable(name: str, value: str) -> None:

@@ -13,14 +13,23 @@ Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 
 
 class SignalHandlers:
-    """Handlers that `install` sets, as often as needed, and leaving the block takes back to what was there first."""
+    """Handlers that `install` sets, as often as needed, and leaving the block takes back to what was there first.
+
+    A signal that was ignored at the first `install` stays ignored: whoever started this program (nohup, a shell's
+    background job, a service) wanted it so, and nothing else can tell it.
+    """
 
     def __init__(self) -> None:
         self._first: dict[int, Handler | int | None] = {}
 
     def install(self, number: signal.Signals, handler: Handler) -> None:
         """Only the main thread may. A handler that a library put in between is replaced, and not remembered."""
-        self._first.setdefault(number, signal.signal(number, handler))
+        first = self._first.setdefault(number, signal.getsignal(number))
+        signal.signal(number, signal.SIG_IGN if first is signal.SIG_IGN else handler)
+
+    def ignores(self, number: signal.Signals) -> bool:
+        """Whether the signal was ignored before, and so stays ignored."""
+        return self._first.get(number) is signal.SIG_IGN
 
     def restore(self) -> None:
         for number, handler in self._first.items():
@@ -35,13 +44,13 @@ class SignalHandlers:
 
 
 class WaitingSignals:
-    """Signals that arrive inside wait until `release`, or the end of the block."""
+    """Signals that arrive inside wait until `release`, or the end of the block. Those that waited before still do."""
 
     def __init__(self, numbers: Iterable[signal.Signals]) -> None:
-        self._numbers = tuple(numbers)
+        self._numbers = frozenset(numbers)
 
     def __enter__(self) -> Self:
-        signal.pthread_sigmask(signal.SIG_BLOCK, self._numbers)
+        self._numbers -= signal.pthread_sigmask(signal.SIG_BLOCK, self._numbers)
         return self
 
     def release(self) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from movielora.config import Config
+from movielora.config import Config, ResolvedConfig
 from movielora.errors import ModelError, first_line
 from movielora.machine.child import KernelProbe
 from movielora.machine.library_output import quiet_libraries
 from movielora.machine.process_settings import set_default_variable
 from movielora.machine.processor import computes_bf16_fast, cpu_flags
 from movielora.model import tiny
-from movielora.model.folder import check_weights, read_model_config
-from movielora.model.hub import config_file, stays_local
+from movielora.model.folder import check_tokenizer, check_weights, read_model_config
+from movielora.model.hub import config_file, is_cached, stays_local
 from movielora.model.kernels.attention import choose_attention, probe_flash_attention, without_gpu
 from movielora.model.kernels.liger import MODEL_TYPE, apply_liger, choose_liger, probe_liger
 from movielora.model.quantization import keep_differentiable, quantization_config
@@ -58,6 +57,27 @@ def find_base(name: str, cache_dir: Path, located: Path) -> str:
     return str(located.resolve()) if located.is_dir() else name
 
 
+def base_of_config(resolved: ResolvedConfig) -> str:
+    """`find_base` for the base that a config names, its relative paths seen from where the config is meant."""
+    name = resolved.values.model_name_or_path
+    return find_base(name, resolved.place(resolved.values.preprocessing_cache_dir).parent, resolved.locate(name))
+
+
+def require_base(name: str, located: Path) -> None:
+    """Refuse a base that is neither here nor reachable, or whose folder is not complete, before anything is loaded.
+
+    Raises ModelError.
+    """
+    if name == tiny.NAME:
+        return
+    if located.is_dir():
+        read_model_config(located)
+        check_weights(located)
+        check_tokenizer(located)
+    elif not is_cached(name):  # the hub is asked for what is not here only
+        stays_local(name)
+
+
 def choose_placement(
     config: Config,
     probe: Callable[[], KernelProbe] = probe_flash_attention,
@@ -97,13 +117,8 @@ def _model_type(base: str) -> str:
 def _take_one_gpu() -> None:
     """The first visible GPU, in one process: with several in view the trainer would split each batch over them.
 
-    Before CUDA starts, because the variable is read once. Raises ModelError under a distributed launcher.
+    Before CUDA starts, because the variable is read once.
     """
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise ModelError(
-            "movielora works in one process on one GPU, but a distributed launcher started several",
-            "start it plainly, without torchrun or accelerate launch",
-        )
     set_default_variable("CUDA_VISIBLE_DEVICES", "0")
 
 
@@ -152,6 +167,11 @@ def load_base(source: str, placement: Placement) -> Any:
             f"the base `{source}` cannot be loaded: {first_line(error)}",
             "set model_name_or_path to a complete model folder, a reachable name, or `tiny` for the embedded base",
         ) from error
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ModelError(
+            f"`{source}` holds an adapter (adapter_config.json), which transformers puts on its base by itself",
+            "set model_name_or_path to the base only, or to a folder without adapter_config.json",
+        )
     if placement.quantized:
         keep_differentiable(model)
     model.requires_grad_(False)

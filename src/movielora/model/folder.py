@@ -12,6 +12,8 @@ from typing import Any
 from movielora.errors import ModelError
 from movielora.model.hub import config_file, is_cached, is_hub_name
 
+# Names the files of weights that are in several.
+WEIGHTS_INDEX = "model.safetensors.index.json"
 # The format's own limit.
 _MOST_HEADER_BYTES = 100_000_000
 # Files up to this size are hashed whole; of larger ones (the weights of a real base) samples, spread evenly.
@@ -37,12 +39,18 @@ def read_model_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def check_tokenizer(folder: Path) -> None:
+    """Raises ModelError if the folder has no tokenizer."""
+    if not any(folder.glob("tokenizer*.json")):
+        raise ModelError(f"{folder} holds no tokenizer.json", "name a folder with a Qwen3 tokenizer")
+
+
 def check_weights(folder: Path) -> int:
     """The bytes of the folder's safetensors files, each compared with what its header promises.
 
     Raises ModelError naming the file that is missing, cut short or no safetensors file.
     """
-    files = _weight_files(folder)
+    files = weight_files(folder)
     if not files:
         raise ModelError(f"model folder {folder} has no safetensors weights", _ANOTHER)
     for file in files:
@@ -50,8 +58,12 @@ def check_weights(folder: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    index = folder / "model.safetensors.index.json"
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that the folder's index names, there or not; without an index, those that are there.
+
+    Raises ModelError for a damaged index.
+    """
+    index = folder / WEIGHTS_INDEX
     if not index.is_file():
         return sorted(folder.glob("*.safetensors"))
     try:

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from movielora.errors import ModelError, first_line
+from movielora.errors import ModelError, first_line, shell_command
+from movielora.model.folder import WEIGHTS_INDEX, weight_files
 
 _SECONDS = 5.0
 _TOKENIZER = "tokenizer.json"
-_ELSEWHERE = "connect to the network, or set model_name_or_path to a local folder or to tiny"
 _NEITHER = "it is neither a folder nor a Hugging Face name"
 _REFUSALS = {
     401: "the hub has no such model, or wants a token for it (HTTP 401)",
@@ -31,14 +31,33 @@ def is_hub_name(name: str) -> bool:
 
 
 def is_cached(name: str) -> bool:
-    """Whether the cache holds the complete model: its config, tokenizer and weights."""
-    return all(_is_file_cached(name, file) for file in ("config.json", _TOKENIZER)) and (
-        _is_file_cached(name, "model.safetensors") or _is_file_cached(name, "model.safetensors.index.json")
-    )
+    """Whether the cache holds the complete model: its config, tokenizer and every file of its weights."""
+    if not is_hub_name(name) or not all(_cached_file(name, file) for file in ("config.json", _TOKENIZER)):
+        return False
+    index = _cached_file(name, WEIGHTS_INDEX)
+    if index is None:
+        return _cached_file(name, "model.safetensors") is not None
+    try:
+        return all(_cached_file(name, file.name) for file in weight_files(index.parent))
+    except ModelError:  # a damaged index: as good as none
+        return False
+
+
+def cache_folder() -> Path:
+    """The folder that downloaded models are kept in."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def bytes_in_cache(name: str) -> int:
+    """Bytes of the files of `name` that are complete in the cache."""
+    blobs = cache_folder() / f"models--{name.replace('/', '--')}" / "blobs"
+    return sum(file.stat().st_size for file in blobs.glob("*") if file.suffix != ".incomplete")
 
 
 def is_tokenizer_cached(name: str) -> bool:
-    return _is_file_cached(name, _TOKENIZER)
+    return _cached_file(name, _TOKENIZER) is not None
 
 
 def stays_local(source: str, is_here: Callable[[str], bool] = is_cached) -> bool:
@@ -54,7 +73,9 @@ def stays_local(source: str, is_here: Callable[[str], bool] = is_cached) -> bool
         return False
     if is_hub_name(source) and is_here(source):
         return True
-    raise ModelError(f"the model {source} is not on this machine and cannot be fetched: {problem}", _ELSEWHERE)
+    raise ModelError(
+        f"the model {source} is not on this machine and cannot be fetched: {problem}", way_out(source, problem)
+    )
 
 
 def why_unreachable(name: str) -> str:
@@ -108,22 +129,37 @@ def config_file(name: str) -> Path:
 
     Raises ModelError if it is neither here nor reachable.
     """
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    cached = try_to_load_from_cache(name, "config.json") if is_hub_name(name) else None
-    if isinstance(cached, str):
-        return Path(cached)
+    cached = _cached_file(name, "config.json") if is_hub_name(name) else None
+    if cached is not None:
+        return cached
     problem = why_unreachable(name) if is_hub_name(name) else _NEITHER
     try:
         if not problem:
             return Path(hf_hub_download(name, "config.json"))
     except (HfHubHTTPError, OSError) as error:
         problem = first_line(error)
-    raise ModelError(f"the model {name} has no config.json here: {problem}", _ELSEWHERE)
+    raise ModelError(f"the model {name} has no config.json here: {problem}", way_out(name, problem))
 
 
-def _is_file_cached(name: str, file: str) -> bool:
+def way_out(name: str, problem: str) -> str:
+    """What to do about a model that cannot be fetched, as `problem` says."""
+    if not is_hub_name(name):
+        return "set model_name_or_path to a model folder, a Hugging Face name such as Qwen/Qwen3-0.6B, or tiny"
+    if problem in _REFUSALS.values():
+        return f"correct model_name_or_path; if {name} is gated or private: hf auth login"
+    folder = f"models/{name.partition('/')[2]}"
+    fetch = shell_command("hf", "download", name, "--local-dir", folder)
+    return (
+        f"connect to the network; or, where there is one, {fetch}, copy the folder here, and add: "
+        f"{shell_command('--set', f'model_name_or_path={folder}')}"
+    )
+
+
+def _cached_file(name: str, file: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(name, file), str)
+    found = try_to_load_from_cache(name, file)
+    return Path(found) if isinstance(found, str) else None

@@ -9,6 +9,7 @@ from typing import Any
 
 from movielora.config import Config
 from movielora.errors import ModelError, first_line
+from movielora.model.adapter_config import refuse_inexact
 from movielora.model.folder import hash_if_here, is_base_hash
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import read_record
@@ -45,19 +46,28 @@ def check_targets(model: Any, targets: list[str]) -> None:
 
 
 def base_of_adapter(adapter_dir: Path) -> str:
-    """The base that an adapter names. Raises ModelError if there is no readable adapter."""
+    """The base that an adapter names. Raises ModelError as `read_adapter_config`."""
+    return str(read_adapter_config(adapter_dir)["base_model_name_or_path"])
+
+
+def read_adapter_config(adapter_dir: Path) -> dict[str, Any]:
+    """The adapter_config.json of an adapter that can be scored here, before anything is loaded.
+
+    Raises ModelError if there is no readable adapter, or one that would not be computed exactly (`adapter_config.py`).
+    """
     path = adapter_dir / "adapter_config.json"
     if not adapter_dir.is_dir():
         raise ModelError(f"the adapter folder {adapter_dir} does not exist", "movielora train makes one")
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(
             f"{adapter_dir} holds no adapter_config.json", "name the run folder of a finished training"
         ) from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from None
-    base = facts.get("base_model_name_or_path") if isinstance(facts, dict) else None
+    facts = facts if isinstance(facts, dict) else {}
+    base = facts.get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise ModelError(f"{path} names no base (`base_model_name_or_path`)")
     if not (adapter_dir / "adapter_model.safetensors").is_file():
@@ -65,7 +75,20 @@ def base_of_adapter(adapter_dir: Path) -> str:
             f"{adapter_dir} holds no adapter_model.safetensors",
             "only safetensors are read; train again or convert the adapter",
         )
-    return base
+    refuse_inexact(facts, _weight_names(adapter_dir), adapter_dir)
+    return facts
+
+
+def _weight_names(adapter_dir: Path) -> list[str]:
+    """Raises ModelError if the file of the weights is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    path = adapter_dir / "adapter_model.safetensors"
+    try:
+        with safe_open(path, framework="numpy") as weights:
+            return list(weights.keys())
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"the adapter {adapter_dir} cannot be read: {first_line(error)}") from error
 
 
 def base_identity(adapter_dir: Path) -> str:
@@ -108,7 +131,23 @@ def load_adapter(model: Any, adapter_dir: Path) -> Any:
     except (OSError, SafetensorError) as error:
         raise ModelError(f"the adapter {adapter_dir} cannot be read: {first_line(error)}") from error
     _refuse_missing_keys(caught, adapter_dir, model)
+    _refuse_unused_weights(loaded, adapter_dir)
     return prepare_adapter(loaded).eval()
+
+
+def _refuse_unused_weights(loaded: Any, adapter_dir: Path) -> None:
+    """PEFT passes over weights that it has no place for, without a word."""
+    from peft import get_peft_model_state_dict
+
+    used = get_peft_model_state_dict(loaded, save_embedding_layers=False)
+    unused = sorted(set(_weight_names(adapter_dir)) - set(used))
+    if unused:
+        more = f" and {len(unused) - 1:,} more" if len(unused) > 1 else ""
+        raise ModelError(
+            f"the adapter {adapter_dir} does not fit the base {loaded.get_base_model().name_or_path}: "
+            f"there is no place for its {unused[0]}{more}",
+            "compare it with the base it was trained on (adapter_config.json names it)",
+        )
 
 
 def _refuse_missing_keys(caught: list[warnings.WarningMessage], adapter_dir: Path, model: Any) -> None:

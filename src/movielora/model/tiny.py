@@ -38,6 +38,8 @@ SHAPE: dict[str, Any] = {
     "rope_theta": 10_000.0,
     "tie_word_embeddings": True,
 }
+# Of the tokenizer's files, for a plan that is made before they are.
+TOKENIZER_BYTES = 35_000
 _SEED = 13
 # Frozen weights must leave LoRA something to steer. The embedding is also the output head: at the usual 0.02 no logit
 # could rise above the others, and the model could never learn to answer.
@@ -63,6 +65,9 @@ _CHAT_TEMPLATE = """\
 """
 
 
+_FOLDER_PREFIX = "tiny-base-"
+
+
 def build_tiny_base(cache_dir: Path) -> Path:
     """The folder of the embedded base, built if it is not there or is damaged; plain `from_pretrained` loads it.
 
@@ -72,7 +77,7 @@ def build_tiny_base(cache_dir: Path) -> Path:
     from safetensors import SafetensorError
 
     corpus = _corpus()
-    folder = cache_dir / f"tiny-base-{_content_hash(corpus)}"
+    folder = cache_dir / f"{_FOLDER_PREFIX}{_content_hash(corpus)}"
     if _is_whole(folder):
         return folder.resolve()
     try:
@@ -84,6 +89,11 @@ def build_tiny_base(cache_dir: Path) -> Path:
             "free some space, or --set preprocessing_cache_dir=DIR/preprocessed names another folder",
         ) from None
     return folder.resolve()
+
+
+def is_embedded(base: str) -> bool:
+    """Whether `base`, a folder or a name, is the embedded base."""
+    return base == NAME or Path(base).name.startswith(_FOLDER_PREFIX)
 
 
 def _is_whole(folder: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from movielora.errors import ModelError, first_line
 from movielora.machine.garbage_collector import collector_paused
 from movielora.machine.library_output import quiet_libraries
+from movielora.model.folder import check_tokenizer
 from movielora.model.hub import is_tokenizer_cached, stays_local
 
 # Classes of `tokenizer_config.json` that AutoTokenizer takes as named.
@@ -21,8 +22,8 @@ def load_tokenizer(name_or_path: str) -> Any:
     Raises ModelError if there is none, or it is not reachable.
     """
     folder = Path(name_or_path)
-    if folder.is_dir() and not any(folder.glob("tokenizer*.json")):
-        raise ModelError(f"{name_or_path} holds no tokenizer.json", "name a folder with a Qwen3 tokenizer")
+    if folder.is_dir():
+        check_tokenizer(folder)
     try:
         with collector_paused():  # a library of 1,000 modules, a vocabulary of 150,000 entries
             quiet_libraries()

@@ -41,6 +41,7 @@ def describe(
         "history_len": options.history_len,
         "rating_threshold": options.rating_threshold,
         "seed": options.seed,
+        "titles": options.titles,
         "counts": counts,
         "positive_rate": positive_rates(timelines, splits, options.rating_threshold),
         "users": len(timelines.users) - splits.users_dropped,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from movielora.dataset.folder import EarlierDataset
+from movielora.dataset.meta import recorded_options
 from movielora.dataset.options import PrepareOptions
 from movielora.errors import OutputError
 from movielora.progress import Reporter
@@ -58,7 +59,7 @@ def _kept_repeats(earlier: EarlierDataset) -> bool:
 
 def _changed_options(earlier: EarlierDataset, options: PrepareOptions) -> list[str]:
     """Each option whose value is another than that of the earlier dataset, as `--seed 13 and not 5`."""
-    former = mapping(earlier.meta.get("options"))
+    former = recorded_options(earlier.meta)
     pairs = {
         field.name: (former.get(field.name, field.default), getattr(options, field.name))
         for field in fields(PrepareOptions)

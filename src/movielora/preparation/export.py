@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,7 @@ from movielora.progress import Phase, Reporter
 from movielora.prompt.render import assemble_input, film_text
 from movielora.prompt.spec import INSTRUCTION, SYSTEM
 from movielora.prompt.template import NO, YES
+from movielora.sources.titles import shown_title
 
 _BLOCK = 4096
 # More than the pairs of film and rating that MovieLens 32M's usual films have; at 200 bytes each about 50 MB.
@@ -45,7 +47,8 @@ def export_json(
     options: PrepareOptions,
     reporter: Reporter,
 ) -> dict[str, FileFacts]:
-    """Write the examples of each split into `folder`; the files by name. Raises OSError."""
+    """Write the examples of each split into `folder`, titles as the options say; the files by name. Raises OSError."""
+    films = replace(films, titles=[shown_title(title, options.titles) for title in films.titles])
     writer = ExampleWriter(timelines, films, options.history_len, options.rating_threshold)
     written = {}
     total = sum(len(events) for events in splits.events.values())

@@ -12,10 +12,10 @@ import numpy as np
 from movielora.dataset.columns import write_films, write_interactions
 from movielora.dataset.films import Films, films_of
 from movielora.dataset.folder import find_earlier, staged_folder
+from movielora.dataset.info.registry import name_of_dataset, register_dataset
 from movielora.dataset.meta import SCHEMA_VERSION, FileFacts
 from movielora.dataset.names import FILMS, INTERACTIONS, META
 from movielora.dataset.options import Export, PrepareOptions
-from movielora.dataset.registry import read_dataset_info, register_dataset
 from movielora.dataset.splits import Splits, split_examples
 from movielora.dataset.timelines import Timelines, build_timelines, drop_repeats
 from movielora.preparation.description import describe
@@ -53,10 +53,10 @@ def prepare(
         DataError: the source is missing, holds a mistake, or a split would be empty.
         OutputError: the folder cannot be written, or holds what must not be replaced.
     """
-    read_dataset_info(output_dir)  # refuse a broken one before the work and not after it
+    name_of_dataset(output_dir)  # a broken dataset_info.json is refused before the work and not after it
     earlier = find_earlier(output_dir, reporter)
     if earlier is not None and not overwrite and is_same_dataset(earlier, output_dir, source, options, reporter):
-        dataset = register_dataset(output_dir, str(earlier.meta.get("export")), keep=True)
+        dataset = register_dataset(output_dir, str(earlier.meta.get("export")), reporter)
         return Prepared(output_dir, dataset, earlier.meta, nothing_to_do=True)
     with staged_folder(output_dir, reporter) as folder:
         ratings = read_source(source, scratch=folder, reporter=reporter)
@@ -74,7 +74,7 @@ def prepare(
             phase.advance(len(timelines.item))
         meta |= {"export": form, **_files(folder, exported)}
         write_json_atomically(folder / META, meta, private=False, indent=2)
-    dataset = register_dataset(output_dir, form)
+    dataset = register_dataset(output_dir, form, reporter)
     _warn(meta, reporter)
     return Prepared(output_dir, dataset, meta)
 

@@ -18,7 +18,7 @@ from movielora.examples.timeline_examples import TimelineExamples
 from movielora.prompt.render import rating_text
 from movielora.prompt.spec import PromptSpec
 from movielora.prompt.token_sets import Offsets
-from movielora.sources.titles import one_line
+from movielora.sources.titles import shown_title
 
 EMPTY, OPENING, CLOSING, FIRST_NUMBER = 0, 1, 2, 3
 # Rows worked on at once: bounds the memory beside the result.
@@ -50,7 +50,7 @@ class ColumnPieces:
     ) -> ColumnPieces:
         """`clean` is applied to every text that comes from data."""
         parts = _Parts()
-        titles = [cut_title(clean(f" {one_line(title)}")) for title in examples.films.titles]
+        titles = [cut_title(clean(f" {shown_title(title, spec.titles)}")) for title in examples.films.titles]
         numbers = [f"{number}." for number in range(1, examples.history_len + 1)]
         fixed = parts.numbers(["", opening, closing_text, *numbers])
         lines, line_of = _distinct_lines(examples, titles, parts)

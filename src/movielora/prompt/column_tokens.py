@@ -28,6 +28,7 @@ from movielora.prompt.column_pieces import ColumnPieces, PromptLengths, cut_titl
 from movielora.prompt.render import fixed_text, rating_text
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.token_sets import ANSWER_TOKENS, Ids, Offsets, gather, too_long
+from movielora.sources.titles import shown_title
 
 # Examples whose joined ids are compared with plain tokenizing before joining is trusted, and titles that start and end
 # as tokenizers differ, which no title of the sample may do.
@@ -177,7 +178,9 @@ def _joins_difficult_titles(template: PromptTemplate, tokenizer: Any) -> bool:
     for (one, two), rating in product(product(_PROOF_TITLES, repeat=2), (None, 4.5)):
         films = (Film(one, rating), Film(two, rating))
         texts.append(template.unlimited_pieces(Example(films, two, None, "")).text())
-        (first, first_end), (second, second_end) = (cut_title(template.clean(f" {title}")) for title in (one, two))
+        (first, first_end), (second, second_end) = (
+            cut_title(template.clean(f" {shown_title(title, template.spec.titles)}")) for title in (one, two)
+        )
         stars, head = f"{rating_text(rating)}\n", template.spec.wording.candidate_head.removesuffix(" ")
         shown = ["1.", first, first_end + stars, "2.", second, second_end + stars]
         rows.append([opening, *shown, head, second, f"{second_end}\n", closing])

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from movielora.errors import DataError
 from movielora.examples.example import Example
+from movielora.examples.importers.rendered_text import known_films
 from movielora.prompt.spec import OwnTextName, PromptSpec, Wording
-from movielora.sources.titles import one_line
+from movielora.sources.titles import may_be_as_given, natural_title, one_line, shown_title
 
 WORDING = Wording()
 
@@ -43,11 +44,13 @@ class RenderedText:
 def render(example: Example, spec: PromptSpec) -> RenderedText:
     """The example's text: as it came if it is foreign text, otherwise rendered from its films.
 
-    Raises DataError if the spec asks for a shorter history than a foreign text shows, which cannot be chosen again.
+    Raises DataError if the spec asks for a shorter history or another order of titles than a foreign text shows, which
+    cannot be changed in it.
     """
     if example.text is not None:
         own = example.text
         _refuse_longer_text(example, spec)
+        _refuse_titles_as_given(example, spec)
         return RenderedText(
             chosen_text("system", own.system, spec),
             chosen_text("instruction", own.instruction, spec),
@@ -55,13 +58,13 @@ def render(example: Example, spec: PromptSpec) -> RenderedText:
         )  # fmt: skip
     films = example.history or ()
     shown = films if spec.history_len is None else films[max(0, len(films) - spec.history_len) :]
-    lines = number_lines([film_text(film.title, film.rating) for film in shown])
+    lines = number_lines([film_text(shown_title(film.title, spec.titles), film.rating) for film in shown])
     return RenderedText(
         chosen_text("system", example.system, spec),
         chosen_text("instruction", example.instruction, spec),
         before=f"{spec.wording.history_head}\n",
         history="".join(f"{line}\n" for line in lines),
-        after=closing(example.candidate or "", spec.wording),
+        after=closing(shown_title(example.candidate or "", spec.titles), spec.wording),
     )
 
 
@@ -85,6 +88,19 @@ def _refuse_longer_text(example: Example, spec: PromptSpec) -> None:
             "films cannot be chosen from text",
             f"--set prompt_history_len={lines}, or give the films as `history_titles`",
         )
+
+
+def _refuse_titles_as_given(example: Example, spec: PromptSpec) -> None:
+    if spec.titles != "natural" or example.text is None or not may_be_as_given(example.text.input):
+        return
+    films, candidate = known_films(example)
+    for title in (*(film.title for film in films), candidate or ""):
+        if natural_title(title) != title:
+            raise DataError(
+                f"{example.place} is text that shows `{title}`, and the prompt shows titles in natural order "
+                f"(`{natural_title(title)}`): they cannot be changed in text",
+                "--set prompt_titles=as_given, or give the films as `history_titles`",
+            )
 
 
 def render_input(

@@ -9,12 +9,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from movielora.config import Config
 from movielora.errors import DataError
 from movielora.runs.paths import PROMPT_NAME
+from movielora.sources.titles import Titles
 from movielora.storage.atomic import write_json_atomically
+
+if TYPE_CHECKING:
+    from movielora.examples.load import ExampleLoader
 
 SCHEMA = 1
 
@@ -25,7 +29,6 @@ INSTRUCTION = (
 )
 
 History = Literal["recent"]
-Titles = Literal["as_given"]
 OwnTextName = Literal["system", "instruction"]
 _NEWER = "update movielora, or give the adapter's own version"
 
@@ -53,8 +56,9 @@ class PromptSpec:
     """What is shown of an example, and in which words.
 
     `history_len`: films shown at most, None for all that an example brings. `history`: how they are chosen; `recent` is
-    the last ones before the question. `titles`: `as_given` shows a title as the data has it. `system` and `instruction`
-    stand in the prompts of examples that bring no text of their own; `replaces` names those that replace such text too.
+    the last ones before the question. `titles`: `as_given` shows a title as the data has it, `natural` with its
+    articles in front (`natural_title`). `system` and `instruction` stand in the prompts of examples that bring no text
+    of their own; `replaces` names those that replace such text too.
     """
 
     history_len: int | None = None
@@ -66,9 +70,21 @@ class PromptSpec:
     wording: Wording = Wording()
 
     @classmethod
-    def of_config(cls, config: Config, dataset_history_len: int | None = None) -> PromptSpec:
-        """The spec that a config asks for; `dataset_history_len` is what a prepared dataset was made with."""
-        spec = cls(history_len=config.prompt_history_len or dataset_history_len)
+    def of_split(cls, config: Config, loader: ExampleLoader, path: Path) -> PromptSpec:
+        """The spec that a config asks for; what it does not say is as the dataset of `path` was prepared.
+
+        Raises DataError as the loader does.
+        """
+        return cls.of_config(config, loader.dataset_history_len(path), loader.dataset_titles(path))
+
+    @classmethod
+    def of_config(
+        cls, config: Config, dataset_history_len: int | None = None, dataset_titles: Titles = "as_given"
+    ) -> PromptSpec:
+        """The spec that a config asks for; the others are what a prepared dataset was made with."""
+        spec = cls(
+            history_len=config.prompt_history_len or dataset_history_len, titles=config.prompt_titles or dataset_titles
+        )
         for name, text in (("system", config.system_prompt), ("instruction", config.instruction)):
             if text is not None:
                 spec = spec.replacing(name, text)  # type: ignore[arg-type]

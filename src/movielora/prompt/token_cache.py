@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,20 +17,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from movielora.dataset.info.entry import RecordColumns
 from movielora.errors import OutputError
-from movielora.examples.importers.records import read_records
+from movielora.examples.importers.records import file_content_hash, read_records
 from movielora.progress import Reporter
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.text_tokens import tokenize_parts
 from movielora.prompt.token_sets import TokenizedExamples, concatenate, joined_offsets
 from movielora.storage.complete_folder import complete_folder
-from movielora.storage.hashing import file_sha256
 
 # Raise it when the same record, spec and tokenizer give other ids, or a cache holds other arrays: every cache is then
 # made again, and no comparison continues across the change. `tests/prompt/test_token_cache.py` has the ids of each.
 IDS_VERSION = 1
 _ARRAYS = ("ids", "offsets", "labels", "dropped_lines")
 _FACTS = "tokens.json"
+_NAME = re.compile(r"tokens-[0-9a-f]{24}")
 
 
 def tokenize_file(
@@ -40,18 +42,21 @@ def tokenize_file(
     cutoff_len: int,
     cache_dir: Path,
     reporter: Reporter,
+    columns: RecordColumns | None = None,
 ) -> TokenizedExamples:
-    """All records of `path` as ids, from the cache if nothing that matters has changed."""
-    content = file_sha256(path)
+    """All records of `path`, read by `columns`, as ids; from the cache if nothing that matters has changed."""
+    content = file_content_hash(path, columns)
     folder = cache_dir / f"tokens-{_cache_key(content, prompt_key(prompt, tokenizer, cutoff_len))}"
     cached = _load(folder, prompt)
     if cached is not None:
         reporter.note(f"Tokens of {path} come from the cache")
         return cached
     parts = tokenize_parts(
-        read_records(path), prompt, tokenizer, cutoff_len=cutoff_len, reporter=reporter, name=path.name
+        read_records(path, columns), prompt, tokenizer, cutoff_len=cutoff_len, reporter=reporter, name=path.name
     )
-    if file_sha256(path) != content:  # kept under the old content's key, the ids would be taken for its own
+    if (
+        file_content_hash(path, columns) != content
+    ):  # kept under the old content's key, the ids would be taken for its own
         reporter.warn(f"{path} changed while it was read: its tokens are not kept")
         return concatenate(parts)
     _save(folder, parts, path)
@@ -61,10 +66,17 @@ def tokenize_file(
 
 def clear_cache(cache_dir: Path) -> int:
     """Remove every token cache in `cache_dir`, and nothing else; returns how many there were."""
-    folders = [folder for folder in cache_dir.glob("tokens-*") if (folder / _FACTS).is_file()]
+    folders = [folder for folder in cache_dir.glob("tokens-*") if _is_only_a_cache(folder)]
     for folder in folders:
         shutil.rmtree(folder)
     return len(folders)
+
+
+def _is_only_a_cache(folder: Path) -> bool:
+    """Whether a folder has a cache's name and holds a cache's files, whole or not, and nothing else."""
+    if folder.is_symlink() or not folder.is_dir() or not _NAME.fullmatch(folder.name):
+        return False
+    return {path.name for path in folder.iterdir()} <= {_FACTS, *(f"{name}.npy" for name in _ARRAYS)}
 
 
 def prompt_key(prompt: PromptTemplate, tokenizer: Any, cutoff_len: int) -> str:
@@ -82,7 +94,7 @@ def prompt_key(prompt: PromptTemplate, tokenizer: Any, cutoff_len: int) -> str:
 
 
 def _cache_key(content: str, prompt_hash: str) -> str:
-    """`content` is the file's hash, `prompt_hash` a `prompt_key`."""
+    """`content` is the hash of the file and its columns, `prompt_hash` a `prompt_key`."""
     return hashlib.sha256(f"{content} {prompt_hash}".encode()).hexdigest()[:24]
 
 
@@ -95,7 +107,7 @@ def _load(folder: Path, prompt: PromptTemplate) -> TokenizedExamples | None:
         found = _read_whole(folder, prompt.answer_ids)
     except OSError:  # too many open files, no memory to map: no fault of the cache
         return None
-    if found is None:
+    if found is None and _is_only_a_cache(folder):
         shutil.rmtree(folder, ignore_errors=True)
     return found
 

@@ -34,7 +34,10 @@ def tokenize_split(
     prepared = loader.open_prepared(path)
     if prepared is not None:
         return tokenize_examples(prepared, template, tokenizer, cutoff_len=cutoff_len, reporter=reporter, like=like)
-    return tokenize_file(path, template, tokenizer, cutoff_len=cutoff_len, cache_dir=cache_dir, reporter=reporter)
+    return tokenize_file(
+        path, template, tokenizer,
+        cutoff_len=cutoff_len, cache_dir=cache_dir, reporter=reporter, columns=loader.columns.of(path),
+    )  # fmt: skip
 
 
 def tokenize_examples(

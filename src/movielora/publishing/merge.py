@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from movielora.config import ResolvedConfig
-from movielora.dataset.find import find_test_file
-from movielora.errors import DataError, OutputError
+from movielora.dataset.find import find_columns, find_test_file
+from movielora.errors import DataError, ModelError, OutputError, first_line
 from movielora.evaluation.judged.run_training import training_of
 from movielora.examples.example import Example
 from movielora.examples.load import ExampleLoader
 from movielora.examples.trained_rows import TrainedRows
 from movielora.machine.process_settings import settings_undone
+from movielora.model.adapter_config import refuse_unmergeable
 from movielora.model.base import Placement, load_base
-from movielora.model.lora import base_of_adapter, load_adapter
+from movielora.model.lora import load_adapter, read_adapter_config
 from movielora.progress import SILENT, Reporter
-from movielora.prompt.spec import write_prompt_file
+from movielora.prompt.spec import INSTRUCTION, write_prompt_file
 from movielora.scoring.score_change import ScoreChange, log_odds, rows_for_change, score_change
 from movielora.scoring.scorer import ScorerSetup, config_of_run
 from movielora.storage.complete_folder import make_working_folder, publish, remove_abandoned, working_path
@@ -33,6 +34,9 @@ from movielora.storage.complete_folder import make_working_folder, publish, remo
 MERGED_DTYPE = "bfloat16"
 # Rounding to bf16 moves log-odds by hundredths.
 _SUSPICIOUS = 0.5
+# Of the largest logit, in fp32: sums in another order differ by a millionth a layer.
+_SAME = 1e-3
+_APART = "keep base and adapter apart: movielora compare scores them as they are"
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class MergeRequest:
 
 @dataclass(frozen=True)
 class Merged:
-    """`change` is None if there were no rows to score."""
+    """`bytes` of all files of the folder; `change` is None if there were no rows to score."""
 
     output_dir: Path
     base: str
@@ -68,10 +72,10 @@ class Merged:
 def merge(request: MergeRequest, reporter: Reporter) -> Merged:
     """Score, merge, save, load what was saved, score again; `output_dir` then has model, tokenizer and `prompt.json`.
 
-    After an error nothing is at `output_dir`. Raises ModelError for an adapter that cannot be merged, OutputError if
-    `output_dir` holds something already or cannot be written.
+    After an error nothing is at `output_dir`. Raises ModelError for an adapter that cannot be merged or whose merged
+    weights answer otherwise, OutputError if `output_dir` holds something already or cannot be written.
     """
-    base_of_adapter(request.run)
+    refuse_unmergeable(read_adapter_config(request.run), request.run)
     _refuse_occupied(request.output_dir)
     resolved = config_of_run(request.run)
     # A run that used a GPU's kernels can be merged without a GPU: before and after are scored alike.
@@ -89,10 +93,19 @@ def merge(request: MergeRequest, reporter: Reporter) -> Merged:
         if before is not None:
             merged = setup.with_base(str(working)).load(None, reporter)
             change = score_change(before, log_odds(merged, examples, reporter, "Scoring after"))
-            if change.mean_absolute > _SUSPICIOUS:
-                reporter.warn(f"the merged model answers differently: {change.sentence()}; keep base and adapter apart")
-    size = sum(file.stat().st_size for file in request.output_dir.glob("*.safetensors"))
+            _judge(change, setup, reporter)
+    size = sum(file.stat().st_size for file in request.output_dir.iterdir())
     return Merged(request.output_dir, setup.source, size, change)
+
+
+def _judge(change: ScoreChange, setup: ScorerSetup, reporter: Reporter) -> None:
+    """Raise ModelError if rounding does not explain the change; a 4-bit base does, and is only reported."""
+    if change.mean_absolute <= _SUSPICIOUS:
+        return
+    said = f"the merged model answers differently: {change.sentence()}"
+    if not setup.placement.quantized:
+        raise ModelError(said, _APART)
+    reporter.warn(f"{said}; before, the base was in 4-bit, and the merged weights are not")
 
 
 @contextmanager
@@ -132,14 +145,13 @@ def _output_errors(output_dir: Path) -> Iterator[None]:
 def _merge_and_save(setup: ScorerSetup, request: MergeRequest, folder: Path) -> None:
     import torch
 
+    from movielora.model.cpu.lora import unfuse_lora
+
     # On the CPU, in fp32: memory is larger there, and the sum is rounded once.
     plain = Placement("cpu", "float32", quantized=False, attention="sdpa")
     model = load_adapter(load_base(setup.source, plain), request.run)
-    for layer in model.modules():
-        if hasattr(layer, "lora_variant"):
-            # PEFT leaves a layer of another form (`cpu/lora.py`) unmerged, without a warning.
-            layer.lora_variant.clear()
-    merged = model.merge_and_unload().to(torch.bfloat16)
+    unfuse_lora(model)
+    merged = _merge_exactly(model, setup.prompts.tokenizer, request.run).to(torch.bfloat16)
     with _output_errors(request.output_dir):
         merged.save_pretrained(folder)
         setup.prompts.tokenizer.save_pretrained(folder)
@@ -154,6 +166,26 @@ def _write_trained_rows(setup: ScorerSetup, run: Path, folder: Path) -> None:
         (rows or TrainedRows()).joined(before).write(folder)
 
 
+def _merge_exactly(model: Any, tokenizer: Any, run: Path) -> Any:
+    """The base with the adapter in its weights. Raises ModelError if its logits are not the adapter's: the sum is the
+    same up to the rounding of fp32, whatever the adapter is."""
+    import torch
+
+    ids = tokenizer(INSTRUCTION, return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        wanted = model(input_ids=ids).logits
+    try:
+        merged = model.merge_and_unload(safe_merge=True)
+    except (RuntimeError, ValueError, NotImplementedError) as error:
+        raise ModelError(f"PEFT cannot merge the adapter {run}: {first_line(error)}", _APART) from error
+    with torch.inference_mode():
+        found = merged(input_ids=ids).logits
+    apart = float((found - wanted).abs().max() / wanted.abs().max().clamp(min=1.0))
+    if not apart <= _SAME:  # also if it is NaN
+        raise ModelError(f"the merged weights of {run} are not the adapter's: logits differ by {apart:.2g}", _APART)
+    return merged
+
+
 def _refuse_occupied(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(f"{folder} exists already and is not empty", "choose a new --output-dir")
@@ -163,8 +195,8 @@ def _refuse_occupied(folder: Path) -> None:
 
 def _rows(request: MergeRequest, setup: ScorerSetup, resolved: ResolvedConfig, reporter: Reporter) -> list[Example]:
     """The rows to score twice. If the data is missing, nothing is compared, with a warning."""
-    loader = ExampleLoader(setup.prompts.template.spec.history_len, reporter)
     try:
+        loader = ExampleLoader(setup.prompts.template.spec.history_len, reporter, find_columns(resolved))
         examples = loader.open(request.test_file or find_test_file(resolved))
     except DataError as error:
         if request.test_file:

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from movielora.errors import WorkError
-from movielora.runs.checkpoints import file_digest, inspect, list_checkpoints
+from movielora.runs.checkpoints import inspect, list_checkpoints
+from movielora.runs.folder.written import file_entry, names, strangers_in
 from movielora.runs.paths import MANIFEST_NAME, RunPaths
 from movielora.storage.atomic import write_json_atomically
 from movielora.storage.complete_folder import OWNER, make_working_folder, replace
@@ -59,17 +60,24 @@ def commit(paths: RunPaths, step: int, *, required: Sequence[str] = ()) -> Path:
     missing = [name for name in required if not (folder / name).is_file()]
     if missing:
         raise WorkError(f"checkpoint {step} was saved without {', '.join(missing)}, so it could not be resumed exactly")
-    _write_manifest(folder, step)
     final = paths.checkpoint(step)
+    if strangers := strangers_in(final):
+        raise WorkError(f"checkpoint {step} has no place: {names(strangers)} in {paths.root} is not movielora's")
+    _write_manifest(folder, step)
     replace(folder, final, aside=paths.retired(step))  # the same step may be saved again after a resume
     return final
 
 
 def remove_leftovers(paths: RunPaths) -> None:
-    """Clear what a killed attempt left: half-written saves go; a complete checkpoint set aside comes back."""
+    """Clear what a killed attempt left: half-written saves go; a complete checkpoint set aside comes back.
+
+    A folder that is neither signed nor a checkpoint of ours by its manifest is somebody else's, and stays.
+    """
     for path in paths.leftovers():
-        if path.is_file():
+        if path.is_file() or path.is_symlink():
             path.unlink(missing_ok=True)
+            continue
+        if not (path / OWNER).is_file() and any(path.iterdir()) and strangers_in(path):
             continue
         step = _step_of(path)
         waits = step is not None and path == paths.retired(step) and not paths.checkpoint(step).exists()
@@ -82,11 +90,12 @@ def remove_leftovers(paths: RunPaths) -> None:
 def rotate(paths: RunPaths, *, keep: int | None, best_step: int | None) -> list[int]:
     """Delete the oldest checkpoints beyond `keep`, never the newest complete nor the best. Returns the steps deleted.
 
+    One that is not ours, or holds a file of somebody else's, stays and is not counted.
     With `keep` 1 the best and the newest both stay: a resume needs the newest, and the end of the training the best.
     """
     if keep is None or keep < 1:
         return []
-    found = [checkpoint for checkpoint in list_checkpoints(paths) if checkpoint.ours]
+    found = [checkpoint for checkpoint in list_checkpoints(paths) if not strangers_in(checkpoint.path)]
     newest = max((checkpoint.step for checkpoint in found if checkpoint.complete), default=None)
     protected = {newest, best_step}
     candidates = [checkpoint.step for checkpoint in found if checkpoint.step not in protected]
@@ -95,8 +104,16 @@ def rotate(paths: RunPaths, *, keep: int | None, best_step: int | None) -> list[
         # Renamed first: a checkpoint that is half deleted must not have the name of one.
         shutil.rmtree(paths.retired(step), ignore_errors=True)
         paths.checkpoint(step).rename(paths.retired(step))
-        shutil.rmtree(paths.retired(step))
+        _remove(paths.retired(step))
     return surplus
+
+
+def _remove(checkpoint: Path) -> None:
+    """The manifest goes last: it proves what a process killed in here leaves behind."""
+    for path in checkpoint.iterdir():
+        if path.name != MANIFEST_NAME:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.rmtree(checkpoint)
 
 
 def check_free_space(paths: RunPaths, expected_bytes: int = 0) -> None:
@@ -113,7 +130,7 @@ def check_free_space(paths: RunPaths, expected_bytes: int = 0) -> None:
 
 def _write_manifest(folder: Path, step: int) -> None:
     files = {
-        str(path.relative_to(folder)): {"size": path.stat().st_size, "sha256": file_digest(path)}
+        str(path.relative_to(folder)): file_entry(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in (MANIFEST_NAME, OWNER)
     }

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from movielora.errors import MovieloraError, RequestError, StoppedError, WorkError
+from movielora.errors import MovieloraError, RequestError, StoppedError, WorkError, shell_command
 from movielora.machine import logind
+from movielora.machine.launcher import launcher_variables
 from movielora.machine.signals import SignalHandlers
 from movielora.progress import Reporter
 from movielora.runs import run_guard
-from movielora.runs.log_file import printable
+from movielora.runs.log_file import log_heading, printable
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import RunRecord, check_name, read_record
 from movielora.runs.run_guard import StartMode
@@ -68,6 +69,7 @@ def start_detached(
     Raises what the child would have raised: OutputError when the folder is taken, and when the child dies first, its
     own reason with its own exit code.
     """
+    launcher_variables(os.environ)  # the child would refuse several processes, once it had a folder
     if name is not None:
         check_name(name)
     paths = RunPaths(Path(os.path.abspath(run_dir)))  # noqa: PTH100 - keeps symlinks
@@ -75,9 +77,9 @@ def start_detached(
     run_guard.make_folder(paths)
     run_guard.refuse_live(paths)
     run_guard.refuse_occupied(paths, mode)
-    resuming = mode == "resume"
-    log_start = paths.log.stat().st_size if resuming and paths.log.exists() else 0
-    child = _start(argv, paths, append=resuming, before=_scope_before(reporter))
+    before = _scope_before(reporter)
+    log_start = _begin_log(paths)
+    child = _start(argv, paths, before)
     with reporter.phase(f"Starting {name or paths.root.name}") as phase:
         deadline = time.monotonic() + wait_seconds
         try:
@@ -111,12 +113,23 @@ def _scope_before(reporter: Reporter) -> list[str]:
     return before
 
 
-def _start(argv: Sequence[str], paths: RunPaths, *, append: bool, before: list[str]) -> subprocess.Popen[bytes]:
+def _begin_log(paths: RunPaths) -> int:
+    """Write a heading into the log, after what an earlier attempt left there; the bytes so far.
+
+    A run that is to be overwritten keeps its log's lines: this attempt may still be refused.
+    """
+    with paths.log.open("a", encoding="utf-8") as log:
+        log.write(log_heading())
+    paths.log.chmod(0o600)
+    return paths.log.stat().st_size
+
+
+def _start(argv: Sequence[str], paths: RunPaths, before: list[str]) -> subprocess.Popen[bytes]:
     # -P: a folder named like one of our imports in the working directory must not be imported.
     command = [*before, sys.executable, "-P", "-m", "movielora", *argv]
-    environment = os.environ | {DETACHED_VARIABLE: "1", "PYTHONUNBUFFERED": "1"}
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if append else os.O_TRUNC)
-    log = os.open(paths.log, flags, 0o600)
+    # Its log is read as UTF-8, whatever this shell's settings are.
+    environment = os.environ | {DETACHED_VARIABLE: "1", "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    log = os.open(paths.log, os.O_WRONLY | os.O_APPEND)
     # An ignored signal stays ignored over exec: there is no moment in which a hang-up would end the child.
     with SignalHandlers() as handlers, os.fdopen(log, "wb") as output:
         handlers.install(signal.SIGHUP, signal.SIG_IGN)
@@ -153,7 +166,7 @@ def _death(code: int, record: RunRecord | None, paths: RunPaths, log_start: int,
     if made_here and not paths.record.exists() and lock.probe(paths.lock) == "free":
         _remove_folder(paths)
     else:
-        next_step = next_step or f"read its output: movielora logs {paths.root}"
+        next_step = next_step or f"read its output: {shell_command('movielora', 'logs', paths.root)}"
     kind = {2: RequestError, 75: StoppedError}.get(code, WorkError)
     return kind(f"the run ended before its training began: {reason}", next_step)
 

@@ -1,17 +1,80 @@
-"""Reading a log that somebody writes: its end, and onward as it grows, is truncated or is replaced."""
+"""A run's log: writing it, and reading it as it grows, is truncated or is replaced."""
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Self
 
+from movielora import __version__
+
 # Enough for the last lines of any log without reading the whole of a long one.
 _BLOCK_BYTES = 256 * 1024
 _POLL_SECONDS = 0.2
+# The first line of each attempt in a log, by which a log is known for one.
+_HEADING = re.compile(rb"^movielora \S+, log of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", re.MULTILINE)
+
+
+def log_heading() -> str:
+    """`movielora 0.1.0, log of 2026-11-25 20:14:02`, with its newline."""
+    return f"movielora {__version__}, log of {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
+
+
+def is_run_log(path: Path) -> bool:
+    """Whether some attempt of movielora has begun a log here. Raises OSError."""
+    with path.open("rb") as file:
+        return any(_HEADING.match(line) for line in file)
+
+
+class RunLog(io.TextIOBase):
+    """What a run in a terminal prints, for its log: kept in memory until the run has its folder, then appended there.
+
+    A log that cannot be written (a full disk) must not end hours of training: the rest of it is lost.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[str] = []
+        self._file: io.TextIOWrapper | None = None
+        self._wanted = True
+
+    @property
+    def begun(self) -> bool:
+        return self._file is not None
+
+    def begin(self, path: Path) -> None:
+        """Append what was kept, and from now on everything, to the log at `path`. Raises OSError."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", buffering=1)
+        kept, self._kept = self._kept, []
+        self.write(log_heading() + "".join(kept))
+
+    def leave(self) -> None:
+        """Keep nothing: the output of this process is the log already."""
+        self._wanted, self._kept = False, []
+
+    def write(self, text: str) -> int:
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.write(text)
+                self._file.flush()
+        elif self._wanted:
+            self._kept.append(text)
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+        super().close()
 
 
 def last_line(path: Path) -> str:

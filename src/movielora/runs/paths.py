@@ -15,7 +15,10 @@ _CHECKPOINT = re.compile(r"checkpoint-(\d{1,12})")
 # Hidden and of another shape than `checkpoint-N`: no tool takes a half-written folder for a checkpoint.
 _STAGING = re.compile(r"\.checkpoint-(\d{1,12})\.(saving|old)")
 
-_ADAPTER = "adapter"
+_FILES = "files"
+# Names of working folders and of temporary files that may have been left behind; `adapter` is an earlier version's.
+_WORKING = re.compile(r"\.(files|adapter)\.partial-\d+-[0-9a-f]+")
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+\.tmp")
 
 MANIFEST_NAME = "manifest.json"
 TRAINER_STATE_NAME = "trainer_state.json"
@@ -25,22 +28,18 @@ ADAPTER_WEIGHTS_NAME = "adapter_model.safetensors"
 PROMPT_NAME = "prompt.json"
 ADAPTER_CONFIG_NAME = "adapter_config.json"
 
-# What PEFT, the tokenizer and the trainer leave beside our own files: ours to replace when a run is overwritten.
+# What the end of a training and its tokenizer write beside the files of `RunPaths`. Only names: `folder/written.py`
+# proves whose a file is.
 _MODEL_FILES = (
     ADAPTER_WEIGHTS_NAME,
     ADAPTER_CONFIG_NAME,
-    "README.md",
+    PROMPT_NAME,
     "added_tokens.json",
-    "all_results.json",
     "chat_template.jinja",
-    "eval_results.json",
     "merges.txt",
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",
-    "train_results.json",
-    TRAINER_STATE_NAME,
-    "training_args.bin",
     "vocab.json",
 )
 
@@ -111,9 +110,9 @@ class RunPaths:
         """Where a checkpoint is while it is replaced or deleted, so that its own name never shows half of one."""
         return self.root / f".checkpoint-{step}.old"
 
-    def adapter_staging(self) -> Path:
-        """A new working folder for the adapter of the last step, before its files take their place."""
-        return working_path(self.root, _ADAPTER)
+    def file_staging(self) -> Path:
+        """A new working folder for files of the run, before they take their places."""
+        return working_path(self.root, _FILES)
 
     @property
     def replaced(self) -> Path:
@@ -132,12 +131,19 @@ class RunPaths:
         return sorted(self._numbered(_CHECKPOINT))
 
     def leftovers(self) -> list[Path]:
-        """Staging folders and temporary files that a killed process left behind."""
-        folders = [path for _, path in self._numbered(_STAGING)]
-        return folders + sorted(self.root.glob(f".{_ADAPTER}.partial-*")) + sorted(self.root.glob(".*.tmp"))
+        """What has the name of a staging folder or of a temporary file that a killed process left behind."""
+        if not self.root.is_dir():
+            return []
+        ours = {path.name for path in (*self.known_files(), self.lock)}
+        found = [path for _, path in self._numbered(_STAGING)]
+        for path in sorted(self.root.iterdir()):
+            temporary = _TEMPORARY.fullmatch(path.name)
+            if _WORKING.fullmatch(path.name) or (temporary and temporary["name"] in ours):
+                found.append(path)
+        return found
 
     def known_files(self) -> list[Path]:
-        """Every file a run writes directly into its folder; overwriting a run removes these and nothing else."""
+        """The places of all files that a run writes directly into its folder, whoever wrote what is there now."""
         ours = (self.record, self.heartbeat, self.metrics, self.log, self.config, self.stop_request, self.trained_rows)
         return [*ours, *(self.root / name for name in _MODEL_FILES)]
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
 from movielora.errors import OutputError, shell_command
+from movielora.runs.folder.written import WrittenByRun, names
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import read_record
 from movielora.storage import lock, process
-from movielora.storage.complete_folder import move_entries
+from movielora.storage.atomic import read_json
+from movielora.storage.complete_folder import make_working_folder, move_entries
 
 StartMode = Literal["new", "resume", "overwrite"]
 
@@ -39,6 +43,43 @@ def make_folder(paths: RunPaths) -> None:
         )
 
 
+def refuse_foreign(paths: RunPaths, mode: StartMode) -> None:
+    """Raises OutputError naming what is in the folder, or in the way there, and no run of movielora has written.
+
+    A resumed run may have an edited config.yaml, which `keep_edited_config` puts aside, and steps past checkpoints of
+    others, whose places it never takes.
+    """
+    written = WrittenByRun(paths)
+    foreign = written.foreign(checkpoints=mode != "resume")
+    if mode == "resume" and written.has_record:
+        foreign = [name for name in foreign if name != paths.config.name]
+    if _is_foreign_lock(paths.lock):
+        foreign.append(paths.lock.name)
+    if foreign:
+        refuse_live(paths)  # another run has just taken the folder, and these are its files
+        raise OutputError(
+            f"output_dir {paths.root} holds what no run of movielora wrote there, or what was changed since: "
+            f"{names(foreign)}",
+            "choose another folder with --set output_dir=…, or move these files elsewhere",
+        )
+
+
+def keep_edited_config(paths: RunPaths, config_yaml: str) -> str:
+    """Rename a config.yaml that was edited after the run wrote it, before the resumed run writes its own.
+
+    Returns its new name; "" if there is none, or it is `config_yaml` already. Raises OSError.
+    """
+    if not paths.config.is_file() or WrittenByRun(paths).proves(paths.config):
+        return ""
+    if paths.config.read_text(encoding="utf-8", errors="replace") == config_yaml:
+        paths.config.unlink()
+        return ""
+    places = (paths.root / f"config.edited-{number}.yaml" for number in count(1))
+    place = next(place for place in places if not place.exists())
+    paths.config.rename(place)
+    return place.name
+
+
 def take_lock(paths: RunPaths) -> lock.FolderLock:
     """The folder's lock, for life. Left-over workers of a killed run are ended first.
 
@@ -49,14 +90,17 @@ def take_lock(paths: RunPaths) -> lock.FolderLock:
         if held is None and _end_orphans(paths):
             held = lock.FolderLock.acquire(paths.lock)
     except OSError as error:
-        raise OutputError(f"output_dir {paths.root} cannot be locked: {error.strerror}") from error
+        raise OutputError(
+            f"output_dir {paths.root} cannot be locked: {error.strerror}", "choose another: --set output_dir=…"
+        ) from error
     if held is None:
         raise live_run_error(paths)
     return held
 
 
 def refuse_occupied(paths: RunPaths, mode: StartMode) -> None:
-    """Raises OutputError when the folder holds results and `mode` is "new"."""
+    """Raises OutputError when the folder holds files of others, or results while `mode` is "new"."""
+    refuse_foreign(paths, mode)
     if mode != "new":
         return
     holds = _what_it_holds(paths)
@@ -86,12 +130,14 @@ def live_run_error(paths: RunPaths) -> OutputError:
 
 
 def set_aside(paths: RunPaths, *, keep_log: bool) -> None:
-    """Move what an earlier run wrote, and nothing that is not a run's, to where it waits for `forget` or `bring_back`.
+    """Move what an earlier run wrote, and nothing else, to where it waits for `forget` or `bring_back`.
 
     So an overwriting that is refused (bad data, a wrong option) costs nothing. Raises OutputError.
     """
     kept = {paths.log} if keep_log else set()
-    found = [path for path in _written_by_a_run(paths) if path not in kept]
+    found = [path for path in WrittenByRun(paths).entries() if path not in kept]
+    if found and paths.replaced.exists():
+        raise OutputError(f"{paths.replaced} is in the way, and no run of movielora wrote it", "move it elsewhere")
     try:
         move_entries(found, paths.root, paths.replaced)
     except OSError as error:
@@ -99,34 +145,55 @@ def set_aside(paths: RunPaths, *, keep_log: bool) -> None:
 
 
 def bring_back(paths: RunPaths) -> None:
-    """Put an earlier run that waits back in its place, and remove what the attempt over it wrote. Raises OSError."""
-    if not paths.replaced.is_dir():
-        return
-    remove_written(paths)
-    move_entries(_written_by_a_run(RunPaths(paths.replaced)), paths.replaced, paths.root)
-    forget(paths)
+    """Put an earlier run that waits back in its place, and remove what the attempt over it wrote.
+
+    The record moves first when a run comes back, and last when it is set aside. So one that waits without its record
+    was on its way: nothing is removed then. Raises OutputError if something else is in one of its places, OSError.
+    """
+    waiting = RunPaths(paths.replaced)
+    if moved := WrittenByRun(waiting).entries()[::-1]:
+        remove_written(paths)
+    else:
+        files = [*waiting.known_files(), *waiting.tensorboard.glob("events.out.tfevents.*")]
+        moved = [path for path in files if path.is_file()] + [path for _, path in waiting.checkpoints()]
+    taken = [path.name for path in moved if (paths.root / path.relative_to(waiting.root)).exists()]
+    if taken:
+        raise OutputError(
+            f"the run that waits in {waiting.root} cannot come back: {names(taken)} is in its place",
+            f"move that out of {paths.root}",
+        )
+    move_entries(moved, waiting.root, paths.root)
+    for folder in (waiting.tensorboard, waiting.root):
+        with suppress(OSError):  # not there, or something of somebody else's is in it
+            folder.rmdir()
 
 
 def forget(paths: RunPaths) -> None:
     """The new run trains: remove the one it replaces. Raises OSError."""
-    if paths.replaced.is_dir():
-        shutil.rmtree(paths.replaced)
+    if WrittenByRun(RunPaths(paths.replaced)).has_record:
+        working = paths.file_staging()
+        make_working_folder(working, mode=0o700)
+        paths.replaced.rename(working / paths.replaced.name)  # half of a run must not wait to come back
+        shutil.rmtree(working)
 
 
 def remove_written(paths: RunPaths) -> None:
     """Delete what a run wrote into its folder, and nothing else. Raises OSError."""
-    for path in _written_by_a_run(paths):
+    for path in WrittenByRun(paths).entries():
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink()
 
 
-def _written_by_a_run(paths: RunPaths) -> list[Path]:
-    files = [path for path in paths.known_files() if path.is_file() or path.is_symlink()]
-    folders = [folder for _, folder in paths.checkpoints()]
-    in_place = paths.tensorboard.is_dir() and not paths.tensorboard.is_symlink()
-    return [*files, *folders, *(paths.tensorboard.glob("events.out.tfevents.*") if in_place else ())]
+def _is_foreign_lock(path: Path) -> bool:
+    """Whether a file that no run wrote has the lock's name: it holds something, and names no process."""
+    try:
+        return path.is_symlink() or (
+            path.is_file() and path.stat().st_size > 0 and "pid" not in (read_json(path) or {})
+        )
+    except OSError:
+        return False
 
 
 def _what_it_holds(paths: RunPaths) -> str:

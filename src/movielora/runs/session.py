@@ -4,49 +4,44 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import threading
 import time
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Literal, Self
 
-from movielora.errors import MovieloraError, RequestError, StoppedError
+from movielora.errors import InterruptedRunError, MovieloraError, RequestError, StoppedError, shell_command
 from movielora.machine.process_settings import private_files, take_variable
-from movielora.machine.signals import SignalHandlers, WaitingSignals, end_by
+from movielora.machine.signals import WaitingSignals
 from movielora.runs import run_guard
 from movielora.runs.checkpoint_staging import remove_leftovers
+from movielora.runs.folder.publish import place_files
+from movielora.runs.folder.written import FILES_KEY, WrittenByRun
+from movielora.runs.log_file import is_run_log, log_heading
 from movielora.runs.lookup.find import call_name
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import new_record
 from movielora.runs.run_guard import StartMode
 from movielora.runs.status.heartbeat import HeartbeatWriter
-from movielora.runs.stop_request import StopRequest, wants_save
-from movielora.storage.atomic import finite, read_json, write_json_atomically, write_text_atomically
+from movielora.runs.stop.signals import STOP_SIGNALS, StopNow, StopSignals
+from movielora.runs.stop_request import StopRequest
+from movielora.storage.atomic import finite, read_json, write_json_atomically
+from movielora.storage.complete_folder import working_folder
 
 # Set by `detach` for the child, which is otherwise the ordinary command again.
 DETACHED_VARIABLE = "MOVIELORA_DETACHED"
 
-# Group-wide delivery (a scheduler, `kill -- -PGID`) may repeat one request; a person takes longer.
-_SAME_REQUEST_SECONDS = 0.3
-
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
 EndState = Literal["finished", "stopped", "failed", "interrupted"]
-
-
-class _StopNow(BaseException):
-    """Leaves the work at once. No Exception, because libraries catch those while they import and load."""
 
 
 class RunSession:
     """Use as `with RunSession.open(...) as session:`; leaving records how the attempt ended.
 
-    Public: `paths`, `run_id`, `name`, `stop` (polled by the trainer), `detached`.
+    Public: `paths`, `run_id`, `name`, `stop` (polled by the trainer), `detached`, `kept_config` (the name under which
+    an edited config.yaml is kept, or "").
     """
 
     def __init__(self, paths: RunPaths, record: dict[str, Any], waiting: WaitingSignals) -> None:
@@ -54,14 +49,12 @@ class RunSession:
         self.run_id: str = record["run_id"]
         self.name: str = record["name"]
         self.detached: bool = record["detached"]
-        self.stop = StopRequest()
+        self.kept_config = ""
         self._record, self._waiting = record, waiting
         self._at_the_end = ExitStack()
         self._heartbeat = HeartbeatWriter(paths, self.run_id)
-        self._pid = os.getpid()
-        self._training = self._began = self._leaving = False
-        self._asked_at = 0.0
-        self._handlers = SignalHandlers()
+        self._signals = StopSignals(paths, self.run_id, detached=self.detached)
+        self._began = False
 
     @classmethod
     def open(
@@ -82,9 +75,11 @@ class RunSession:
         paths = RunPaths(Path(os.path.abspath(run_dir)))  # noqa: PTH100 - keeps symlinks, unlike Path.resolve
         detached = take_variable(DETACHED_VARIABLE) == "1"
         run_guard.make_folder(paths)
+        run_guard.refuse_live(paths)
+        run_guard.refuse_foreign(paths, mode)  # before the lock leaves its file there
         with ExitStack() as undo:
             # A stop signal waits until `__enter__` has set its handlers: it must find a run that can record it.
-            waiting = undo.enter_context(WaitingSignals(_STOP_SIGNALS))
+            waiting = undo.enter_context(WaitingSignals(STOP_SIGNALS))
             undo.callback(run_guard.take_lock(paths).release)
             undo.enter_context(private_files())
             if mode != "resume":
@@ -92,16 +87,23 @@ class RunSession:
             run_guard.refuse_occupied(paths, mode)
             previous = read_json(paths.record) if mode == "resume" else None
             record = new_record(paths, argv=argv, config=config, name=name, detached=detached, previous=previous)
+            record[FILES_KEY] = WrittenByRun(paths).file_list() if previous else {}
             remove_leftovers(paths)
             if mode != "resume":
                 run_guard.set_aside(paths, keep_log=detached)
             paths.stop_request.unlink(missing_ok=True)
-            write_text_atomically(paths.config, config_yaml)
             session = cls(paths, record, waiting)
+            session._write_record()  # first: it proves the files that follow to be the run's
             session._heartbeat.beat(phase="starting")
-            session._write_record()
+            session.kept_config = run_guard.keep_edited_config(paths, config_yaml)
+            with session.files() as folder:
+                (folder / paths.config.name).write_text(config_yaml, encoding="utf-8")
             session._at_the_end = undo.pop_all()
         return session
+
+    @property
+    def stop(self) -> StopRequest:
+        return self._signals.stop
 
     @property
     def call_name(self) -> str:
@@ -115,6 +117,23 @@ class RunSession:
         self._record.update(facts)
         self._write_record()
 
+    @contextmanager
+    def files(self) -> Iterator[Path]:
+        """Yield a folder for files of the run; at the end run.json lists them and they take their places.
+
+        Every file that a run writes once goes this way, or an overwriting could not tell it from somebody's own.
+        Raises WorkError if something that the run did not write is in such a place, OSError.
+        """
+        with working_folder(self.paths.file_staging()) as folder:
+            yield folder
+            place_files(self.paths, folder, self._list_files)
+
+    def _list_files(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
+        listed = self._record[FILES_KEY]
+        former = {name: {"replaces": listed[name]} for name in entries if name in listed}
+        self._record[FILES_KEY] = listed | {name: {**former.get(name, {}), **entry} for name, entry in entries.items()}
+        self._write_record()
+
     def beat(self, *, force: bool = False, **said: Any) -> None:
         """Merge the values into the heartbeat; written at most once a second. Ends the work if a stop was requested.
 
@@ -126,7 +145,7 @@ class RunSession:
             self._heartbeat.beat(force=force, **said)
         except OSError as error:
             warnings.warn(f"{self.paths.heartbeat} cannot be written: {error.strerror}", RuntimeWarning, stacklevel=2)
-        self._leave_if_loading()
+        self._signals.look()
 
     def checks_passed(self) -> None:
         """Config, data and model have been looked at: a parent process that waits for a detached child may exit."""
@@ -141,29 +160,18 @@ class RunSession:
         except OSError as error:
             warnings.warn(f"{self.paths.metrics} cannot be written: {error.strerror}", RuntimeWarning, stacklevel=2)
 
-    def install_signal_handlers(self) -> None:
-        """TERM and INT ask for a stop; HUP is ignored when detached. Done on entering, and again before training.
-
-        Handlers are set explicitly because a shell starts background jobs with SIGINT ignored.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            return
-        self._handlers.install(signal.SIGTERM, self._on_stop_signal)
-        self._handlers.install(signal.SIGINT, self._on_stop_signal)
-        self._handlers.install(signal.SIGHUP, signal.SIG_IGN if self.detached else self._on_stop_signal)
-
     def training_started(self) -> None:
         """From now on a stop is a flag that the trainer polls; before, it ends the work at once."""
-        self._leave_if_loading()
-        self.install_signal_handlers()  # again: libraries (torch elastic) install their own while they load
-        self._training = self._began = True
+        self._signals.leave_if_loading()
+        self._signals.install()  # again: libraries (torch elastic) install their own while they load
+        self._signals.training = self._began = True
         run_guard.forget(self.paths)
         self.beat(force=True, checks_passed=True, training_started=True)
 
     def training_ended(self) -> None:
         """Everything that a resume needs is saved: from now on a stop ends the work at once again."""
-        self._training = False
-        self._leave_if_loading()
+        self._signals.training = False
+        self._signals.leave_if_loading()
 
     def finish(self, state: EndState, reason: str = "", exit_code: int = 0, **facts: Any) -> None:
         """RunRecord how the attempt ended; only the first call counts. `facts`: last checkpoint, best metric …"""
@@ -183,14 +191,14 @@ class RunSession:
         self._write_record()
 
     def __enter__(self) -> Self:
-        self.install_signal_handlers()
+        self._signals.install()
         self._waiting.release()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leaving = True
+        self._signals.leaving = True
         stopped = self._stopped_instead_of(error)
         try:
             self._record_ending(stopped or error)
@@ -201,7 +209,7 @@ class RunSession:
         finally:
             if isinstance(error, RequestError) and not self._began:
                 self._undo()
-            self._handlers.restore()
+            self._signals.restore()
             self._at_the_end.close()
         if stopped is not None and stopped is not error:
             raise stopped from None
@@ -221,24 +229,34 @@ class RunSession:
         if error is None:  # it ended before the request could be carried out
             return None
         if self.stop.insisted and self.stop.signal == "SIGINT":
-            return KeyboardInterrupt()
-        if isinstance(error, _StopNow) or (self.stop.requested and not self._training):
-            return StoppedError(self._stop_message(), f"continue with: movielora resume {self.call_name}")
+            said = f"interrupted a second time, without saving{self._kept_checkpoint()}"
+            return InterruptedRunError(said, self._resume_command())
+        if isinstance(error, StopNow) or (self.stop.requested and not self._signals.training):
+            return StoppedError(self._stop_message(), self._resume_command())
         return None
 
     def _stop_message(self) -> str:
-        if not self._training:
-            return f"{self.name} stopped while {self._heartbeat.get('phase')}"
-        return f"{self.name} stopped at once, without saving; its last checkpoint is kept"
+        if not self._signals.training:
+            return f"while {self._heartbeat.get('phase')}"
+        return f"at once, without saving{self._kept_checkpoint()}"
+
+    def _kept_checkpoint(self) -> str:
+        steps = [step for step, _ in self.paths.checkpoints()]
+        return f"; its checkpoint-{steps[-1]} is kept" if steps else "; it has no checkpoint yet"
+
+    def _resume_command(self) -> str:
+        return shell_command("movielora", "resume", self.call_name)
 
     def _record_ending(self, error: BaseException | None) -> None:
         match error:
             case None:
                 self.finish("finished")
+            case InterruptedRunError():
+                self.finish("interrupted", error.message, error.exit_code)
             case StoppedError():
                 self.finish("stopped", error.message, error.exit_code)
-            case KeyboardInterrupt():
-                self.finish("interrupted", "interrupted a second time, before a checkpoint was saved", 130)
+            case KeyboardInterrupt():  # where no handler could be set, outside the main thread
+                self.finish("interrupted", "interrupted", 130)
             case SystemExit():
                 code = error.code if isinstance(error.code, int) else int(error.code is not None)
                 self.finish("failed" if code else "finished", f"left with exit code {code}" if code else "", code)
@@ -252,41 +270,12 @@ class RunSession:
         """A detached run's traceback reaches its log by stderr; a foreground run keeps a copy for later."""
         if self.detached:
             return
+        has_heading = self.paths.log.is_file() and is_run_log(self.paths.log)
         with self.paths.log.open("a", encoding="utf-8") as log:
-            log.writelines(traceback.format_exception(error))
-
-    def _on_stop_signal(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._pid:
-            _as_if_unhandled(number)
-            return
-        now = time.monotonic()
-        if self.stop.requested and now - self._asked_at < _SAME_REQUEST_SECONDS:
-            return
-        insisted, self._asked_at = self.stop.requested, now
-        self.stop.requested = True
-        self.stop.signal = signal.Signals(number).name
-        if self._leaving:  # how it ended is being written: nothing is left to interrupt
-            return
-        if insisted:
-            self.stop.insisted, self.stop.save = True, False
-            raise _StopNow
-        self.stop.save = wants_save(self.paths, self.run_id)
-        if not self._training:
-            raise _StopNow
-
-    def _leave_if_loading(self) -> None:
-        """A library may have swallowed what the handler raised; the request still holds."""
-        if self.stop.requested and not self._training:
-            raise _StopNow
+            log.writelines([*([] if has_heading else [log_heading()]), *traceback.format_exception(error)])
 
     def _write_record(self) -> None:
         write_json_atomically(self.paths.record, self._record)
-
-
-def _as_if_unhandled(number: int) -> None:
-    """In a forked worker: TERM ends it as its parent expects; Ctrl-C is the parent's to answer."""
-    if number != signal.SIGINT:
-        end_by(number)
 
 
 def _in_one_line(error: BaseException | None) -> str:

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import ResolvedConfig, resolve_config
+from movielora.config.paths import literal_path
 from movielora.errors import ConfigError
 from movielora.examples.example import Example
 from movielora.model import tiny
-from movielora.model.base import Placement, choose_placement, find_base, load_base
+from movielora.model.base import Placement, base_of_config, choose_placement, load_base, require_base
 from movielora.model.folder import hash_if_here
 from movielora.model.lora import are_one_base, base_identity, base_of_adapter, load_adapter
 from movielora.model.tokenizer import load_tokenizer
@@ -84,11 +85,8 @@ class ScorerSetup:
         ModelError if base, tokenizer or device are not what the config asks for, DataError for a damaged prompt.json.
         """
         config = resolved.values
-        source = find_base(
-            config.model_name_or_path,
-            resolved.place(config.preprocessing_cache_dir).parent,
-            resolved.locate(config.model_name_or_path),
-        )
+        require_base(config.model_name_or_path, resolved.locate(config.model_name_or_path))
+        source = base_of_config(resolved)
         tokenizer = load_tokenizer(source)
         spec = spec_of(resolved, adapter, system_prompt)
         if not own_kernels:
@@ -216,7 +214,7 @@ def config_of_run(run: Path) -> ResolvedConfig:
     paths = RunPaths(run)
     if paths.config.is_file():
         return read_run_config(paths)
-    return resolve_config(None, [f"model_name_or_path={base_of_adapter(run)}"])
+    return resolve_config(None, [f"model_name_or_path={literal_path(base_of_adapter(run))}"])
 
 
 def spec_of(resolved: ResolvedConfig, adapter: Path | None, system_prompt: str | None = None) -> PromptSpec:
@@ -254,6 +252,7 @@ def _refuse_other_prompt(resolved: ResolvedConfig, saved: PromptSpec, folder: Pa
     of_a_run = resolved.path is not None and RunPaths(resolved.path.parent).record.is_file()
     wanted = {
         "prompt_history_len": (asked.prompt_history_len, saved.history_len),
+        "prompt_titles": (asked.prompt_titles, saved.titles),
         "system_prompt": (asked.system_prompt, saved.system),
         "instruction": (asked.instruction, saved.instruction),
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,18 +41,6 @@ def write_text_atomically(path: Path, text: str, *, durable: bool = True, privat
         beside.unlink(missing_ok=True)
     if durable:
         sync(path.parent)
-
-
-def copy_atomically(source: Path, target: Path) -> None:
-    """Copy a file of any size so that `target` is old or new, never torn, even after a power cut. Raises OSError."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        shutil.copyfile(source, beside)
-        sync(beside)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
-    sync(target.parent)
 
 
 def sync(path: Path) -> None:

@@ -79,9 +79,10 @@ def claim(lock: Path) -> Claim | None:
     if numbers[-1] != number:
         path.unlink(missing_ok=True)
         return None
-    for passed in numbers[:-1]:
-        with suppress(OSError):
-            lock.with_name(f"{lock.name}.{passed}").unlink()
+    for passed in (_read(lock, each) for each in numbers[:-1]):
+        if passed.is_over:  # others' files and slow processes' own stay
+            with suppress(OSError):
+                passed.path.unlink()
     return Claim(path, content)
 
 
@@ -90,7 +91,11 @@ def newest_claim(lock: Path) -> Claim | None:
     numbers = _claims(lock)
     if not numbers:
         return None
-    path = lock.with_name(f"{lock.name}.{max(numbers)}")
+    return _read(lock, max(numbers))
+
+
+def _read(lock: Path, number: int) -> Claim:
+    path = lock.with_name(f"{lock.name}.{number}")
     return Claim(path, read_json(path) or {})
 
 

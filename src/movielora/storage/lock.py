@@ -10,10 +10,13 @@ main process, and one of another host, which cannot be looked at from here, hold
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +30,8 @@ from movielora.storage.process import Identity, host, identity_from, this_proces
 # `probe` takes a shared lock for an instant; a starting run asks again for this long before it believes "taken".
 _ACQUIRE_SECONDS = 1.0
 _ACQUIRE_PAUSE_SECONDS = 0.02
+# Who holds a lock of `exclusive` writes a small file; a slow network file system is given its time.
+_EXCLUSIVE_SECONDS = 30.0
 
 
 class FolderLock:
@@ -63,6 +68,20 @@ class FolderLock:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` for a short write that other processes make too; the file is removed at the end.
+
+    Raises OSError if it cannot be made, or stays held by another process.
+    """
+    lock = _acquire_current(path, time.monotonic() + _EXCLUSIVE_SECONDS)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # before the release: who waits for this file looks whether it is still the one
+        lock.release()
 
 
 def probe(path: Path) -> Literal["free", "held", "unknown"]:
@@ -122,6 +141,23 @@ def holds(pid: int, path: Path) -> bool:
     except OSError:
         return _holds_by_name(pid, path)
     return False
+
+
+def _acquire_current(path: Path, deadline: float) -> FolderLock:
+    """The lock on the file that has this name now: the one that was waited for may have been removed meanwhile."""
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            lock = FolderLock.acquire(path, left)
+        except PermissionError:
+            if not path.exists():  # the folder must not be written
+                raise
+            time.sleep(_ACQUIRE_PAUSE_SECONDS)  # another user's lock, who removes it in a moment
+            continue
+        if lock is not None and holds(os.getpid(), path):
+            return lock
+        if lock is not None:
+            lock.release()
+    raise OSError(errno.EBUSY, f"another process holds {path}")
 
 
 def _holds_by_name(pid: int, path: Path) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.config import ResolvedConfig
-from movielora.dataset.find import find_eval_file, find_test_file, find_train_file
+from movielora.dataset.find import find_columns, find_eval_file, find_test_file, find_train_file
 from movielora.errors import ConfigError, DataError, RequestError
 from movielora.examples.example import Example
 from movielora.examples.example_set import ExampleSet, sample_rows
@@ -105,8 +105,8 @@ def audit(request: AuditRequest, reporter: Reporter) -> Audit:
     if wrong or not request.percentiles:
         raise ConfigError(f"--percentiles {wrong[0] if wrong else ''}: give numbers from 0 to 100, such as 50,95")
     path = _split_file(request)
-    loader = ExampleLoader(reporter=reporter)
-    spec = PromptSpec.of_config(request.resolved.values, _history_len(request, loader, path))
+    loader = ExampleLoader(reporter=reporter, columns=find_columns(request.resolved))
+    spec = _spec(request, loader, path)
     examples = _sample(loader.showing(spec.history_len).open(path), request)
     shown = warn_of_shown_candidates(examples, reporter)
     if request.char_only:
@@ -138,12 +138,13 @@ def _split_file(request: AuditRequest) -> Path:
     return path
 
 
-def _history_len(request: AuditRequest, loader: ExampleLoader, path: Path) -> int | None:
-    """What the dataset that the config trains on was prepared with: its prompt is asked of every split."""
+def _spec(request: AuditRequest, loader: ExampleLoader, path: Path) -> PromptSpec:
+    """The prompt of the training: every split is asked in it."""
+    config = request.resolved.values
     try:
-        return loader.dataset_history_len(find_train_file(request.resolved))
+        return PromptSpec.of_split(config, loader, find_train_file(request.resolved))
     except RequestError:  # an audit of test rows needs no training data
-        return loader.dataset_history_len(path)
+        return PromptSpec.of_split(config, loader, path)
 
 
 def _sample(examples: ExampleSet, request: AuditRequest) -> ExampleSet:
@@ -156,14 +157,12 @@ def _sample(examples: ExampleSet, request: AuditRequest) -> ExampleSet:
 def _measure_tokens(
     request: AuditRequest, examples: ExampleSet, spec: PromptSpec, reporter: Reporter
 ) -> tuple[NDArray[np.int64], list[ExampleTrace]]:
-    from movielora.model.base import find_base
+    from movielora.model.base import base_of_config
     from movielora.model.tokenizer import load_tokenizer
 
     config = request.resolved.values
     with reporter.phase("Loading tokenizer"):
-        cache_dir = Path(config.preprocessing_cache_dir).parent
-        located = request.resolved.locate(config.model_name_or_path)
-        tokenizer = load_tokenizer(find_base(config.model_name_or_path, cache_dir, located))
+        tokenizer = load_tokenizer(base_of_config(request.resolved))
         template = PromptTemplate(tokenizer, spec)
     tokens = tokenize_examples(examples, template, tokenizer, cutoff_len=_NO_CUTOFF, reporter=reporter)
     cutoff = request.cutoff_len or config.cutoff_len

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from movielora.config import Config
 from movielora.dataset.find import TrainingSplits
 from movielora.errors import DataError
-from movielora.examples.example_set import sample_rows
+from movielora.examples.columns import user_numbers
+from movielora.examples.example_set import NO_LABEL, YES_LABEL, Labels, sample_rows
 from movielora.examples.load import ExampleLoader
 from movielora.examples.shown_candidates import warn_of_shown_candidates
 from movielora.progress import Reporter
@@ -31,7 +32,10 @@ _MOST_CUT = 0.2
 @dataclass(frozen=True)
 class TrainingExamples:
     """`train_rows` and `eval_rows` are the rows used, ascending; `spec` is what their prompts were rendered by, and
-    `trained_on` what is recorded of them."""
+    `trained_on` what is recorded of them.
+
+    `eval_users` (eval rows,) numbers the user of each row, and is None if no user is known.
+    """
 
     spec: PromptSpec
     trained_on: TrainedOn
@@ -39,6 +43,7 @@ class TrainingExamples:
     train_rows: NDArray[np.int64]
     evaluation: PromptTokens | None
     eval_rows: NDArray[np.int64]
+    eval_users: NDArray[np.int64] | None
 
 
 def load_examples(
@@ -51,8 +56,8 @@ def load_examples(
     cache_dir = Path(config.preprocessing_cache_dir)
     if clear_token_cache:
         reporter.note(f"Removed {clear_cache(cache_dir)} token caches from {cache_dir}")
-    loader = ExampleLoader(reporter=reporter)
-    spec = PromptSpec.of_config(config, loader.dataset_history_len(files.train))
+    loader = ExampleLoader(reporter=reporter, columns=files.columns)
+    spec = PromptSpec.of_split(config, loader, files.train)
     with reporter.phase("Recording the rows"):
         trained_on = rows_of_training(config, files, loader, spec)
     spec = with_common_texts(spec, trained_on.words)
@@ -73,13 +78,28 @@ def load_examples(
 
     train = load(files.train)
     evaluation = load(files.evaluation, like=train) if files.evaluation else None
+    eval_rows = sample_rows(len(evaluation or ()), config.max_eval_samples, config.seed)
+    users = user_numbers(loader.open(files.evaluation).select(eval_rows)) if files.evaluation else None
+    if evaluation is not None and config.best_metric == "uauc":
+        _check_uauc(evaluation.labels[eval_rows], users, files.evaluation)
     return TrainingExamples(
         template.spec,
         trained_on,
         train,
         sample_rows(len(train), config.max_samples, config.seed),
         evaluation,
-        sample_rows(len(evaluation or ()), config.max_eval_samples, config.seed),
+        eval_rows,
+        users,
+    )
+
+
+def _check_uauc(labels: Labels, users: NDArray[np.int64] | None, path: Path | None) -> None:
+    """Raises DataError if the evaluation rows define no uAUC: it is the AUC within users who have both answers."""
+    if users is not None and set(users[labels == YES_LABEL].tolist()) & set(users[labels == NO_LABEL].tolist()):
+        return
+    why = "names no users" if users is None else "has no user with both answers"
+    raise DataError(
+        f"`metric_for_best_model: uauc` cannot be computed: {path} {why}", "--set metric_for_best_model=auc"
     )
 
 

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from movielora.config import Config
 from movielora.model.lora import load_adapter
 from movielora.progress import Reporter
-from movielora.prompt.token_sets import PromptTokens
 from movielora.runs.checkpoints import inspect
 from movielora.runs.paths import ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME, RunPaths
-from movielora.storage.atomic import copy_atomically
-from movielora.storage.complete_folder import working_folder
+from movielora.runs.session import RunSession
+from movielora.training.examples import TrainingExamples
 from movielora.training.loop.evaluation import evaluation_metrics
 
-# What a user of plain PEFT and transformers needs, out of a checkpoint; the weights last, so that a new config never
-# is beside old weights that look complete.
+# What a user of plain PEFT and transformers needs, out of a checkpoint.
 _ADAPTER_FILES = (ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME)
+# PEFT's generated one, which says nothing that run.json does not.
+_MODEL_CARD = "README.md"
 # Scores of the same weights, written and read back, may differ by no more than a kernel's rounding.
 _SAME = 1e-3
 
@@ -34,39 +32,35 @@ class SavedAdapter:
     checkpoint: Path | None
 
 
-def save_best(trainer: Any, config: Config, paths: RunPaths, reporter: Reporter) -> SavedAdapter:
+def save_best(trainer: Any, config: Config, session: RunSession, reporter: Reporter) -> SavedAdapter:
     """Put the best adapter that was saved (or, without evaluation, the last) and the tokenizer into the folder.
 
     Warns if the best evaluation's checkpoint is not there: its save failed, or it is damaged.
     """
-    trainer.processing_class.save_pretrained(paths.root)
     best_step = trainer.state.best_global_step
     if config.load_best_model_at_end and best_step:
-        best = paths.checkpoint(best_step)
+        best = session.paths.checkpoint(best_step)
         if best.is_dir() and inspect(best, best_step).complete:
-            _publish(best, paths)
+            with session.files() as folder:
+                trainer.processing_class.save_pretrained(folder)
+                for name in _ADAPTER_FILES:
+                    shutil.copyfile(best / name, folder / name)
             return SavedAdapter(best_step, best)
         reporter.warn(
             f"the best adapter, of step {best_step:,}, is missing or damaged; the run folder holds that of the last "
             f"step, {trainer.state.global_step:,}"
         )
-    with working_folder(paths.adapter_staging()) as staging:
-        trainer.model.save_pretrained(staging)
-        _publish(staging, paths)
+    with session.files() as folder:
+        trainer.processing_class.save_pretrained(folder)
+        trainer.model.save_pretrained(folder)
+        (folder / _MODEL_CARD).unlink(missing_ok=True)
     return SavedAdapter(trainer.state.global_step, None)
-
-
-def _publish(source: Path, paths: RunPaths) -> None:
-    """Copy the adapter beside its place and rename it there: half an adapter must not look like one."""
-    for name in _ADAPTER_FILES:
-        copy_atomically(source / name, paths.root / name)
 
 
 def score_saved(
     trainer: Any,
     saved: SavedAdapter,
-    evaluation: PromptTokens | None,
-    rows: NDArray[np.int64],
+    examples: TrainingExamples,
     paths: RunPaths,
     reporter: Reporter,
 ) -> dict[str, float]:
@@ -74,11 +68,12 @@ def score_saved(
 
     Warns if they are not what training gave for that step, so that a bad save cannot hide.
     """
+    evaluation, rows = examples.evaluation, examples.eval_rows
     if evaluation is None:
         return {}
     with reporter.phase("Scoring the saved adapter", len(rows), "examples") as phase:
         scorer = trainer.scorer(load_adapter(trainer.model.unload(), paths.root))
-        metrics = evaluation_metrics(scorer, evaluation, rows, phase.advance)
+        metrics = evaluation_metrics(scorer, evaluation, rows, phase.advance, examples.eval_users)
     found = {f"eval_{name}": value for name, value in metrics.items()}
     _compare_with_training(found, saved.step, trainer.state.log_history, reporter)
     return found

@@ -25,8 +25,8 @@ def run_identity(config: Config, files: TrainingSplits, base: str) -> dict[str, 
 
     Raises DataError if the data cannot be read.
     """
-    loader = ExampleLoader()
-    spec = PromptSpec.of_config(config, loader.dataset_history_len(files.train))
+    loader = ExampleLoader(columns=files.columns)
+    spec = PromptSpec.of_split(config, loader, files.train)
     return {
         "training data": loader.content_hash(files.train),
         "evaluation data": loader.content_hash(files.evaluation) if files.evaluation else "none",

@@ -7,15 +7,21 @@ from typing import Any
 
 from movielora.config import ResolvedConfig
 from movielora.dataset.find import TrainingSplits, find_dataset
+from movielora.errors import ModelError
 from movielora.examples.load import ExampleLoader
+from movielora.machine.gpu import visible_gpus
+from movielora.machine.process_settings import settings_undone
+from movielora.model.base import require_base
+from movielora.model.estimates.memory import find_shape, setup_here
 from movielora.progress import SILENT, Reporter
 from movielora.training.loop.batch import settle_batch
-from movielora.training.steps import planned_steps
+from movielora.training.outlook import Outlook, look_ahead, work_of
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """`values` maps every dotted key to its value and origin (`default`, `file`, `--set`)."""
+    """`values` maps every dotted key to its value and origin (`default`, `file`, `--set`). `problem`: the base is not
+    here and cannot be fetched, so that the training would not start."""
 
     values: dict[str, tuple[Any, str]]
     notes: list[str]
@@ -23,6 +29,9 @@ class TrainingPlan:
     examples: int
     steps: int
     effective_batch_size: int
+    micro_batch: int
+    outlook: Outlook
+    problem: ModelError | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -34,24 +43,46 @@ class TrainingPlan:
             "examples": self.examples,
             "steps": self.steps,
             "effective_batch_size": self.effective_batch_size,
+            "outlook": self.outlook.to_json(),
         }
 
 
+@settings_undone()
 def plan_training(resolved: ResolvedConfig, reporter: Reporter = SILENT) -> TrainingPlan:
-    """Read the data, count the steps, write nothing. Raises what `train` would raise about config and data."""
-    resolved = settle_batch(resolved, None, SILENT)
-    config = resolved.values
+    """Read the data, look for the base, count the steps, write nothing.
+
+    Raises what `train` would raise about config and data. That the base is neither here nor reachable is the plan's
+    `problem`; it is raised if without the base there is no plan.
+    """
     files = find_dataset(resolved)
-    loader = ExampleLoader(config.prompt_history_len, reporter)
-    count = len(loader.open(files.train))
-    if files.evaluation:
-        loader.open(files.evaluation)
-    examples = min(count, config.max_samples or count)
+    loader = ExampleLoader(resolved.values.prompt_history_len, reporter, files.columns)
+    train = loader.open(files.train)
+    evaluation = loader.open(files.evaluation) if files.evaluation else None
+    problem = _problem(resolved)
+    try:
+        shape = find_shape(resolved)
+    except ModelError as error:
+        raise problem or error from None
+    resolved = settle_batch(resolved, None, SILENT)
+    config, gpus = resolved.values, visible_gpus()
+    outlook = look_ahead(resolved, work_of(config, train, evaluation), shape, setup_here(config, gpus), gpus)
     return TrainingPlan(
         resolved.with_origins(),
         resolved.no_effect_notes(),
         files,
-        examples,
-        planned_steps(config, examples),
+        outlook.work.examples,
+        outlook.steps,
         config.rows_per_step,
+        config.micro_batch,
+        outlook,
+        problem,
     )
+
+
+def _problem(resolved: ResolvedConfig) -> ModelError | None:
+    name = resolved.values.model_name_or_path
+    try:
+        require_base(name, resolved.locate(name))
+    except ModelError as error:
+        return error
+    return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from movielora.config import Config, ResolvedConfig
 from movielora.config.on_resume import consequences
-from movielora.errors import ConfigError, ModelError, NoLiveRunError
+from movielora.errors import ConfigError, ModelError, NoLiveRunError, shell_command
 from movielora.progress import Reporter
 from movielora.runs.checkpoints import Checkpoint, inspect, newest_complete, read_trainer_state
 from movielora.runs.lookup.find import call_name
@@ -219,11 +219,11 @@ def _refuse_finished(
     if plan.remaining == 0:
         raise ConfigError(
             f"nothing remains of {name}: all {plan.total_steps:,} steps are done",
-            f"train longer with: movielora resume {name} --extra-epochs 1",
+            f"train longer with: {shell_command('movielora', 'resume', name, '--extra-epochs', '1')}",
         )
     logged = [row for row in trainer.get("log_history") or [] if isinstance(row, dict)]
-    if reason := early_stop_reason(logged, config):
+    if reason := early_stop_reason(logged, config, plan.total_steps - plan.remaining, plan.total_steps):
         raise ConfigError(
-            f"nothing remains of {name}: it stopped early, after {reason}",
+            f"nothing remains of {name}: it {reason}",
             "give it more patience: movielora train --config … --resume --set early_stopping_patience=…",
         )

@@ -14,10 +14,10 @@ from typing import Any
 from movielora.config import Config, ResolvedConfig
 from movielora.config.on_resume import OTHER_LOSSES
 from movielora.dataset.find import TrainingSplits, find_dataset
-from movielora.errors import StoppedError
+from movielora.errors import StoppedError, shell_command
 from movielora.machine.library_output import quiet_libraries
-from movielora.machine.process_settings import settings_undone
-from movielora.model.base import Placement, choose_placement, find_base, load_base
+from movielora.machine.process_settings import hidden_variables, settings_undone
+from movielora.model.base import Placement, base_of_config, choose_placement, load_base, require_base
 from movielora.model.cpu.allocator import return_freed_memory
 from movielora.model.quantization import CPU_SPEED_WARNING
 from movielora.model.tokenizer import load_tokenizer
@@ -25,6 +25,7 @@ from movielora.progress import Reporter
 from movielora.prompt.spec import write_prompt_file
 from movielora.runs import run_guard
 from movielora.runs.checkpoints import newest_complete
+from movielora.runs.log_file import RunLog
 from movielora.runs.lookup.index import remember
 from movielora.runs.paths import RunPaths
 from movielora.runs.run_guard import StartMode
@@ -33,7 +34,7 @@ from movielora.scoring.kernels import other_kernels
 from movielora.training.examples import TrainingExamples, load_examples
 from movielora.training.identity import run_identity
 from movielora.training.loop.batch import StepDown, settle_batch
-from movielora.training.record import record_training
+from movielora.training.record import describe_training, write_rows
 from movielora.training.result import TrainResult
 from movielora.training.resume import (
     ResumePlan,
@@ -50,7 +51,10 @@ _VERSIONS = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What the user asked for. `checkpoint`: resume from this folder; with `mode` "resume" None means the newest."""
+    """What the user asked for. `checkpoint`: resume from this folder; with `mode` "resume" None means the newest.
+
+    `log` is begun as the run's log once the run has its folder, unless the run is detached: its output is the log.
+    """
 
     resolved: ResolvedConfig
     argv: Sequence[str] = field(default_factory=lambda: tuple(sys.argv))
@@ -59,6 +63,7 @@ class TrainRequest:
     checkpoint: Path | None = None
     extra_epochs: float = 0.0
     clear_cache: bool = False
+    log: RunLog | None = None
 
 
 @settings_undone()
@@ -70,8 +75,12 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
     """
     started = time.monotonic()
     files = find_dataset(request.resolved)
+    name = request.resolved.values.model_name_or_path
+    require_base(name, request.resolved.locate(name))
     for note in request.resolved.no_effect_notes():
         reporter.note(note)
+    if hidden := hidden_variables():
+        reporter.note(f"Left over from a launcher, not used: {', '.join(hidden)}")
     request = replace(request, resolved=settle_batch(request.resolved, _recorded(request), reporter))
     plan = None
     if request.mode == "resume":
@@ -85,10 +94,14 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
         name=request.name,
         mode=request.mode,
     ) as session:
+        if request.log:
+            request.log.leave() if session.detached else request.log.begin(session.paths.log)
         remember(session.paths.root, reporter.note)
         reporter = RunReporter(reporter, session)
+        if session.kept_config:
+            reporter.note(f"The edited {session.paths.config.name} is kept as {session.kept_config}")
         with reporter.phase("Finding the base"):
-            base = _find_base(request.resolved)
+            base = base_of_config(request.resolved)
             identity = run_identity(config, files, base)
         origin = request.resolved.path
         session.describe(
@@ -115,6 +128,7 @@ def _plan_resume(
     A refusal here leaves the run folder as it was.
     """
     paths = RunPaths(Path(request.resolved.values.output_dir))
+    run_guard.refuse_foreign(paths, "resume")
     run_guard.refuse_live(paths)  # a live run's checkpoints come and go
     chosen = choose_checkpoint(paths, request.checkpoint, reporter)
     resolved = with_extra_epochs(request.resolved, request.extra_epochs, chosen.path if chosen else None)
@@ -122,7 +136,7 @@ def _plan_resume(
     if chosen is None:
         reporter.note(f"{paths.root} holds no checkpoint to resume from: training begins at the first step")
         return request, None
-    identity = run_identity(resolved.values, files, _find_base(resolved))
+    identity = run_identity(resolved.values, files, base_of_config(resolved))
     return request, plan_resume(resolved, paths, chosen, identity, reporter)
 
 
@@ -133,11 +147,6 @@ def _versions() -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
-
-
-def _find_base(resolved: ResolvedConfig) -> str:
-    name = resolved.values.model_name_or_path
-    return find_base(name, Path(resolved.values.preprocessing_cache_dir).parent, resolved.locate(name))
 
 
 @dataclass(frozen=True)
@@ -166,13 +175,15 @@ def _train(work: _Work) -> TrainResult:
         work.config, work.files, tokenizer, work.reporter, clear_token_cache=work.request.clear_cache
     )
     steps = planned_steps(work.config, len(examples.train_rows))
-    write_prompt_file(work.session.paths.root, examples.spec)
-    record_training(work.session, examples.trained_on, work.files, work.base)
+    with work.session.files() as folder:
+        write_prompt_file(folder, examples.spec)
+        write_rows(folder, work.session.paths, examples.trained_on.rows, work.base)
+    work.session.describe(**describe_training(work.session.paths, examples.trained_on.words, work.files))
     trainer = _build_trainer(work, placement, tokenizer, examples, steps)
-    _run_trainer(trainer, steps, work)
+    early_stop = _run_trainer(trainer, steps, work)
     if work.session.stop.requested:
         raise _stopped(work.session, trainer.state.global_step)
-    return _finish(work, trainer, examples)
+    return _finish(work, trainer, examples, early_stop)
 
 
 def _load_libraries(reporter: Reporter) -> None:
@@ -216,6 +227,7 @@ def _build_trainer(work: _Work, placement: Placement, tokenizer: Any, examples: 
         train_rows=examples.train_rows,
         evaluation=examples.evaluation,
         eval_rows=examples.eval_rows,
+        eval_users=examples.eval_users,
         peft_config=lora_config(config),
         tokenizer=tokenizer,
         paths=paths,
@@ -228,17 +240,18 @@ def _build_trainer(work: _Work, placement: Placement, tokenizer: Any, examples: 
     )
 
 
-def _finish(work: _Work, trainer: Any, examples: TrainingExamples) -> TrainResult:
+def _finish(work: _Work, trainer: Any, examples: TrainingExamples, early_stop: str) -> TrainResult:
     """Keep the best adapter, score its saved files, and close the run's record."""
     from movielora.training.finish import save_best, score_saved
 
     session, reporter = work.session, work.reporter
     session.training_ended()
-    saved = save_best(trainer, work.config, session.paths, reporter)
-    metrics = score_saved(trainer, saved, examples.evaluation, examples.eval_rows, session.paths, reporter)
+    saved = save_best(trainer, work.config, session, reporter)
+    metrics = score_saved(trainer, saved, examples, session.paths, reporter)
     last, _ = newest_complete(session.paths)
     session.finish(
         "finished",
+        early_stop,
         metrics=metrics,
         best_checkpoint=saved.checkpoint.name if saved.checkpoint else None,
         checkpoint=last.path.name if last else None,
@@ -246,6 +259,7 @@ def _finish(work: _Work, trainer: Any, examples: TrainingExamples) -> TrainResul
     return TrainResult(
         session.paths.root,
         "finished",
+        early_stop,
         trainer.state.global_step,
         saved.checkpoint,
         metrics,
@@ -254,7 +268,8 @@ def _finish(work: _Work, trainer: Any, examples: TrainingExamples) -> TrainResul
     )
 
 
-def _run_trainer(trainer: Any, steps: int, work: _Work) -> None:
+def _run_trainer(trainer: Any, steps: int, work: _Work) -> str:
+    """Train; returns why it was over early, or ""."""
     from movielora.training.loop.callbacks import RunCallback, TrainingOver, tensorboard_callback
 
     config, session, reporter = work.config, work.session, work.reporter
@@ -266,16 +281,18 @@ def _run_trainer(trainer: Any, steps: int, work: _Work) -> None:
         reporter.note("The first step waits for torch.compile")
     trainer.step_down = StepDown(config.micro_batch, reporter.warn)
     with reporter.phase("Training", steps, "steps") as phase:
-        trainer.add_callback(RunCallback(session, phase, config, trainer, work.plan, reporter))
+        trainer.add_callback(callback := RunCallback(session, phase, config, trainer, work.plan, reporter))
         if "tensorboard" in config.report_to:
             trainer.add_callback(tensorboard_callback(session.paths.tensorboard))
         with suppress(TrainingOver):
             trainer.train(resume_from_checkpoint=str(work.plan.checkpoint) if work.plan else None)
+    return callback.early_stop
 
 
 def _stopped(session: RunSession, step: int) -> StoppedError:
     saved = session.paths.checkpoint(step).is_dir()
     where = f"its checkpoint-{step} is complete" if saved else "without saving this step"
     return StoppedError(
-        f"{session.name} stopped on request at step {step:,}; {where}", f"movielora resume {session.call_name}"
+        f"at step {step:,}, on request; {where}",
+        shell_command("movielora", "resume", session.call_name),
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from movielora.commands.parameters import Overrides
 from movielora.console import output, reporting
 from movielora.errors import ConfigError
 
@@ -23,7 +24,7 @@ class SplitOption(StrEnum):
 @app.command(epilog="Example: movielora audit --config configs/qwen3_movielens_qlora.yaml --max-samples 5000")
 def audit(
     config: Annotated[Path, typer.Option("--config", "-c", help="The YAML file of the training.")],
-    overrides: Annotated[list[str], typer.Option("--set", help="Override a key: key=value; repeatable.")] = [],  # noqa: B006
+    overrides: Overrides = [],  # noqa: B006
     split: Annotated[SplitOption, typer.Option(help="Which split to measure.")] = SplitOption.TRAIN,
     max_samples: Annotated[
         int | None, typer.Option(min=1, help="Measure a seeded sample of N examples.", show_default="all")
@@ -39,13 +40,13 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Measure how long the examples are before you train."""
-    from movielora.config import resolve_config
     from movielora.console.data.audit_view import show_audit
+    from movielora.runs.lookup.run_config import read_config
     from movielora.training.audit import AuditRequest
     from movielora.training.audit import audit as run_audit
 
     request = AuditRequest(
-        resolve_config(config, overrides),
+        read_config(config, overrides),
         split.value,
         max_samples,
         char_only,

@@ -11,6 +11,7 @@ from typer import Option
 from movielora.dataset.options import Export, PrepareOptions, Split
 from movielora.errors import ConfigError
 from movielora.sources.movielens.download_names import DOWNLOAD_DIR, GROUPLENS, Download
+from movielora.sources.titles import Titles
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _DEFAULT = PrepareOptions()
@@ -40,6 +41,9 @@ def prepare(
         Export | None,
         Option(help="JSON for other tools: an array, a record a line, or none.", show_default="json up to 1M examples"),
     ] = _DEFAULT.export,
+    titles: Annotated[
+        Titles, Option(help="How prompts write titles: The Matrix (1999), or as given (Matrix, The).")
+    ] = _DEFAULT.titles,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace a dataset of other settings or ratings that movielora wrote there.")
     ] = False,
@@ -49,8 +53,9 @@ def prepare(
 ) -> None:
     """Turn ratings into training, evaluation and test examples."""
     options = PrepareOptions(
-        history_len, rating_threshold, val_ratio, test_ratio, split, max_per_user, max_eval, seed, export or file_format
-    )
+        history_len, rating_threshold, val_ratio, test_ratio, split, max_per_user, max_eval, seed,
+        export or file_format, titles,
+    )  # fmt: skip
     from movielora.console.data import prepare_view
     from movielora.console.output import emit_json
     from movielora.console.reporting import reporter

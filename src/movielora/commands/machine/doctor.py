@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from movielora.config import resolve_config
 from movielora.console.machine import doctor_view
 from movielora.console.output import emit_json
 from movielora.console.reporting import reporter
 from movielora.doctor.examine import examine
-from movielora.doctor.failures import explain, read_log
+from movielora.doctor.failures import read_errors, read_given
 from movielora.doctor.wheel import Description, ask_server, choose_and_check, describe_machine
+from movielora.runs.lookup.run_config import read_config
 
 app = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode=None)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -30,19 +29,22 @@ def doctor(
         bool, typer.Option("--verbose", "-v", help="Show every check, not only warnings and failures.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on a warning too.")] = False,
-    log: Annotated[
-        Path | None, typer.Option("--explain", help="Explain the errors in a log: a file, or - for stdin.")
+    errors: Annotated[
+        str | None,
+        typer.Option(
+            "--explain", metavar="TEXT|FILE|-", help="Explain an error message, or those in a log; - is stdin."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Check whether this machine is ready, and show how to fix it."""
     if context.invoked_subcommand:
         return
-    if log:
-        found = explain(sys.stdin.read() if str(log) == "-" else read_log(log))
-        emit_json({"failures": [each.as_json() for each in found]}) if json else doctor_view.show_explanations(found)
+    if errors is not None:
+        found = read_errors(read_given(errors))
+        emit_json(found.as_json()) if json else doctor_view.show_explanations(found)
         return
-    diagnosis = examine(resolve_config(config) if config else None, only or (), reporter())
+    diagnosis = examine(read_config(config) if config else None, only or (), reporter())
     emit_json(diagnosis.as_json()) if json else doctor_view.show_diagnosis(diagnosis, verbose=verbose or bool(only))
     if diagnosis.failed(strict=strict):
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from movielora.commands.completion import complete_run
 from movielora.console import output, reporting
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -32,7 +33,12 @@ class ExportOption(StrEnum):
 
 @app.command(epilog="Example: movielora analyze demo --bucket broken --slice genre=Drama")
 def analyze(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Name or folder of a run, or a comparison folder.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=complete_run, metavar="RUN", help="Name or folder of a run, or a comparison folder."
+        ),
+    ],
     bucket: Annotated[BucketOption | None, typer.Option(help="Rows of one bucket.", show_default="all")] = None,
     slices: Annotated[list[str], typer.Option("--slice", help="BY=NAME, such as genre=Drama; repeatable.")] = [],  # noqa: B006
     search: Annotated[str | None, typer.Option(help="Rows with this text in a title.", show_default="")] = None,

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from movielora.commands.completion import complete_run
+from movielora.commands.parameters import Overrides
 from movielora.console import output, reporting
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -21,10 +23,13 @@ class ModeOption(StrEnum):
 @app.command(epilog="Example: movielora compare --config configs/tiny_cpu.yaml --max-samples 500")
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(metavar="[RUN_A [RUN_B]]", help="Name or folder of a run, or of two.")
+        list[str],
+        typer.Argument(
+            autocompletion=complete_run, metavar="[RUN_A [RUN_B]]", help="Name or folder of a run, or of two."
+        ),
     ] = [],  # noqa: B006
     config: Annotated[Path | None, typer.Option("--config", "-c", help="The YAML file of the training.")] = None,
-    overrides: Annotated[list[str], typer.Option("--set", help="key=value over the file's; repeatable.")] = [],  # noqa: B006
+    overrides: Overrides = [],  # noqa: B006
     adapter: Annotated[Path | None, typer.Option(help="Adapter folder.", show_default="the config's run")] = None,
     test_file: Annotated[
         Path | None, typer.Option(help="Rows, JSON or JSONL.", show_default="the dataset's test rows")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from movielora.commands.completion import complete_run
 from movielora.console import output, reporting
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -14,7 +15,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(epilog="Example: movielora merge output/qwen3 --output-dir models/qwen3-films")
 def merge(
-    run: Annotated[str, typer.Argument(help="Name or folder of a finished run, or an adapter folder.")],
+    run: Annotated[
+        str, typer.Argument(autocompletion=complete_run, help="Name or folder of a finished run, or an adapter folder.")
+    ],
     output_dir: Annotated[Path, typer.Option(help="A new folder for the merged model.")],
     test_file: Annotated[
         Path | None, typer.Option(help="Rows scored before and after.", show_default="the dataset's test rows")

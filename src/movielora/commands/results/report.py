@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from movielora.commands.completion import complete_run
 from movielora.console import output, reporting
 from movielora.errors import ConfigError
 
@@ -16,7 +17,12 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(epilog="Example: movielora report demo --open")
 def report(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Name or folder of a run, or a comparison folder.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=complete_run, metavar="RUN", help="Name or folder of a run, or a comparison folder."
+        ),
+    ],
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     serve: Annotated[bool, typer.Option("--serve", help="Serve the page to this machine only, until Ctrl-C.")] = False,
     port: Annotated[

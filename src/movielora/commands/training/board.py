@@ -8,12 +8,16 @@ from typing import Annotated
 
 import typer
 
+from movielora.commands.completion import complete_run
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: movielora board")
 def board(
-    runs: Annotated[list[str] | None, typer.Argument(help="Names or folders of runs; default: all.")] = None,
+    runs: Annotated[
+        list[str] | None, typer.Argument(autocompletion=complete_run, help="Names or folders of runs; default: all.")
+    ] = None,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port on this machine.", show_default="6006 or a free one")
     ] = None,

@@ -1,4 +1,4 @@
-"""`movielora config`."""
+"""`movielora config`: the resolved values, one key, or the schema."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from movielora.commands.completion import complete_key
+from movielora.commands.parameters import Overrides
 from movielora.console import output
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -20,14 +22,26 @@ def show_config(
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="The YAML file.", show_default="only the defaults")
     ] = None,
-    overrides: Annotated[list[str], typer.Option("--set", help="Override a key: key=value; repeatable.")] = [],  # noqa: B006
+    overrides: Overrides = [],  # noqa: B006
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of every key.")] = False,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY", autocompletion=complete_key, help="Explain one key, also by the name it has elsewhere."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Show the resolved config, or the JSON Schema that editors complete with."""
+    """Show the resolved config, explain a key, or print the JSON Schema for editors."""
     from movielora.config import Config, resolve_config
-    from movielora.console.training.config_view import show_resolved
+    from movielora.console.training.config_view import show_explanation, show_resolved
 
+    if explain is not None:
+        from movielora.config.explain import explain_key
+
+        found = explain_key(explain)
+        output.emit_json(found.to_json()) if as_json else show_explanation(found)
+        return
     if schema:
         output.emit_json(Config.model_json_schema(), indent=None if as_json else 2)
         return

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from movielora.commands.completion import complete_run
 from movielora.errors import ConfigError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -14,7 +15,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(epilog="Example: movielora logs -f")
 def logs(
     run: Annotated[
-        str | None, typer.Argument(help="Name or folder of a run; default: the live one, or the newest.")
+        str | None,
+        typer.Argument(
+            autocompletion=complete_run, help="Name or folder of a run; default: the live one, or the newest."
+        ),
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Print new lines as they come, until the run ends.")

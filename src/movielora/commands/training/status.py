@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from movielora.commands.completion import complete_run
 from movielora.errors import ConfigError
 
 _WATCH_SECONDS = "2"
@@ -30,7 +31,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(cls=_WatchCommand, epilog="Example: movielora status --watch")
 def status(
     run: Annotated[
-        str | None, typer.Argument(help="Name or folder of a run; default: the live one, or the newest.")
+        str | None,
+        typer.Argument(
+            autocompletion=complete_run, help="Name or folder of a run; default: the live one, or the newest."
+        ),
     ] = None,
     watch: Annotated[
         float | None, typer.Option(metavar="[SECONDS]", help="Redraw in place until the run ends; default: every 2 s.")

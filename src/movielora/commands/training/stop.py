@@ -6,12 +6,17 @@ from typing import Annotated
 
 import typer
 
+from movielora.commands.completion import complete_run
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: movielora stop")
 def stop(
-    run: Annotated[str | None, typer.Argument(help="Name or folder of a run; default: the one that is alive.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(autocompletion=complete_run, help="Name or folder of a run; default: the one that is alive."),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(help="Seconds to wait before its processes are killed.", show_default="120; 10 with --force"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from movielora.commands.parameters import Overrides
 from movielora.console import output, reporting
 from movielora.errors import ConfigError
 from movielora.runs.run_guard import StartMode
@@ -25,7 +27,7 @@ def _checked_name(name: str | None) -> str | None:
 )
 def train(
     config: Annotated[Path, typer.Option("--config", "-c", help="The YAML file of the training.")],
-    overrides: Annotated[list[str], typer.Option("--set", help="Override a key: key=value; repeatable.")] = [],  # noqa: B006
+    overrides: Overrides = [],  # noqa: B006
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest complete checkpoint.")] = False,
     resume_from_checkpoint: Annotated[Path | None, typer.Option(help="Continue from this checkpoint folder.")] = None,
     extra_epochs: Annotated[float, typer.Option(min=0, help="With --resume: epochs beyond those of the config.")] = 0.0,
@@ -41,7 +43,7 @@ def train(
     """Train a LoRA adapter, evaluate it during training, and keep the best."""
     from movielora.config import resolve_config
     from movielora.console.training.detach_view import show_detached
-    from movielora.console.training.train_view import show_plan, show_result
+    from movielora.console.training.train_view import show_plan, show_training
     from movielora.runs.detach import child_argv, start_detached
     from movielora.training.plan import plan_training
     from movielora.training.train import TrainRequest, train_run
@@ -50,7 +52,10 @@ def train(
     reporter = reporting.reporter()
     if dry_run:
         plan = plan_training(resolved, reporter)
-        output.emit_json(plan.to_json()) if as_json else show_plan(plan)
+        if not (plan.problem and as_json):  # with --json the problem is the one object
+            output.emit_json(plan.to_json()) if as_json else show_plan(plan)
+        if plan.problem:
+            raise plan.problem
         return
     mode = _mode(resume=resume or resume_from_checkpoint is not None, overwrite=overwrite, extra_epochs=extra_epochs)
     if detach:
@@ -65,8 +70,7 @@ def train(
         extra_epochs=extra_epochs,
         clear_cache=clear_cache,
     )
-    result = train_run(request, reporter)
-    output.emit_json(result.to_json()) if as_json else show_result(result)
+    show_training(lambda shown, log: train_run(replace(request, log=log), shown), as_json=as_json)
 
 
 def _mode(*, resume: bool, overwrite: bool, extra_epochs: float) -> StartMode:

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from movielora.console.outlook_view import show_outlook
 from movielora.console.output import stdout
 from movielora.doctor.check import Check, overall, verdict
 from movielora.doctor.examine import Diagnosis
-from movielora.doctor.failures import Explanation
+from movielora.doctor.failures import Explanation, Reading
 from movielora.doctor.wheels import Choice
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red"), "skipped": ("-", "dim")}
 
 
 def show_diagnosis(diagnosis: Diagnosis, *, verbose: bool) -> None:
-    """Print warnings and failures, each with its fix; with `verbose` every check. The verdict comes last."""
+    """Print warnings and failures, each with its fix (`verbose`: every check), the verdict, and what training costs."""
     shown = [check for check in diagnosis.checks if verbose or check.status in ("warning", "failure")]
     console = stdout()
     if shown:
@@ -28,6 +29,9 @@ def show_diagnosis(diagnosis: Diagnosis, *, verbose: bool) -> None:
     hidden = len(diagnosis.checks) - len(shown)
     if hidden:
         console.print(Text(f"    {hidden} more with --verbose", "dim"))
+    if diagnosis.outlook:
+        console.print()
+        show_outlook(diagnosis.outlook)
 
 
 def _table(checks: Sequence[Check]) -> Table:
@@ -69,16 +73,37 @@ _ON_THE_SERVER = {
 }
 
 
-def show_explanations(explanations: Sequence[Explanation]) -> None:
+# A log may hold thousands of lines that look like errors.
+_UNRECOGNISED_SHOWN = 5
+
+
+def show_explanations(reading: Reading) -> None:
+    """Print each known failure with its cause and fix, then the lines that look like errors and are not known."""
     console = stdout()
-    if not explanations:
+    if not reading.known:
         console.print("No known failure in this text.")
         console.print(Text("movielora doctor checks the machine itself", "dim"))
-    for index, found in enumerate(explanations):
+    for index, found in enumerate(reading.known):
         if index:
             console.print()
         console.print(Text.assemble((f"{found.subject}: ", "bold"), (found.name, "bold")))
-        console.print(Text(f"  line {found.number}: {found.line}", "dim"))
-        console.print(Text(f"  cause: {found.cause}"))
-        console.print(Text(f"  fix:   {found.fix}"))
-        console.print(Text(f"  → {found.command}", "cyan"))
+        console.print(_facts(found))
+        console.print(Text(f"  → {found.command}", "cyan"), soft_wrap=True)
+    if reading.unrecognised:
+        console.print()
+        console.print(Text("Not recognised:", "yellow"))
+    for line in reading.unrecognised[:_UNRECOGNISED_SHOWN]:
+        console.print(Text(f"  line {line.number}: {line.line}", "dim"))
+    hidden = len(reading.unrecognised) - _UNRECOGNISED_SHOWN
+    if hidden > 0:
+        console.print(Text(f"  {hidden:,} more lines that look like errors", "dim"))
+
+
+def _facts(found: Explanation) -> Table:
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(Text(f"  line {found.number}:", "dim"), Text(found.line, "dim"))
+    table.add_row("  cause:", Text(found.cause))
+    table.add_row("  fix:", Text(found.fix))
+    return table

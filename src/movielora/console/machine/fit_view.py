@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from movielora.console.outlook_view import format_about, show_outlook
 from movielora.console.output import plain_table, stdout
 from movielora.doctor.fit import Fit
-from movielora.model.memory import Recommendation
+from movielora.model.estimates.recommendation import Recommendation
 
 _GIB = 1 << 30
 _WORDS = {
@@ -22,7 +23,7 @@ _WORDS = {
 
 
 def show_fit(fit: Fit) -> None:
-    """Print the parts and their sum, the settings for this memory, then those for common GPUs."""
+    """Print the parts and their sum, the settings for this memory and for common GPUs, then what the training costs."""
     console = stdout()
     setup = fit.setup
     device = "a CUDA GPU" if fit.device == "cuda" else "the CPU"
@@ -41,6 +42,11 @@ def show_fit(fit: Fit) -> None:
         console.print(Text(f"  {note}", "yellow"))
     console.print()
     console.print(_gpu_table(fit.table))
+    console.print()
+    console.print(Text(f"The training, {fit.outlook.steps:,} steps:", "bold"))
+    show_outlook(fit.outlook, with_time=fit.here)
+    times = " · ".join(f"{hardware.name} {format_about(seconds)}" for hardware, seconds in fit.times)
+    console.print(Text(f"On a GPU with the rows that fit it, estimated, not measured: {times}."))
 
 
 def _settings(chosen: Recommendation) -> str:

@@ -1,4 +1,4 @@
-"""The view of `movielora config`, and the table of values that `train --dry-run` shows too."""
+"""The views of `movielora config`, and the table of values that `train --dry-run` shows too."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from movielora.config import ResolvedConfig
+from movielora.config.explain import KeyExplanation
 from movielora.console import output
 
 
@@ -30,3 +31,29 @@ def show_resolved(resolved: ResolvedConfig) -> None:
     console.print(values_table(resolved.with_origins()))
     for note in resolved.no_effect_notes():
         console.print(escape(note), style="dim")
+
+
+def show_explanation(found: KeyExplanation) -> None:
+    """Print one key: its meaning, then a line for each thing to know about it."""
+    console = output.stdout()
+    called = f"  [dim](asked for as {escape(found.asked)})[/]" if found.asked != found.key else ""
+    console.print(f"[bold]{found.key}[/]{called}")
+    console.print(escape(found.meaning))
+    table = output.plain_table("", "")
+    table.show_header = False
+    table.columns[0].style = "dim"
+    table.columns[1].justify, table.columns[1].no_wrap = "left", False
+    shown = {
+        "takes": found.takes,
+        "unit": found.unit,
+        "default": json.dumps(found.default, ensure_ascii=False),
+        "example": found.example,
+        "or": found.option,
+        "excludes": found.excludes,
+        "on resume": found.on_resume,
+        "elsewhere": ", ".join(found.elsewhere),
+    }
+    for name, text in shown.items():
+        if text:
+            table.add_row(name, escape(text))
+    console.print(table)

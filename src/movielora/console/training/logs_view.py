@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from movielora.console.output import stdout
-from movielora.errors import NoLiveRunError
+from movielora.errors import NoLiveRunError, shell_command
 from movielora.runs.log_file import follow, last_lines
 from movielora.runs.paths import RunPaths
 from movielora.runs.status.history import Row
@@ -24,6 +24,7 @@ _COLUMNS = (
     ("rate", "learning_rate", 9, ".2e"),
     ("eval loss", "eval_loss", 10, ".4f"),
     ("auc", "eval_auc", 7, ".4f"),
+    ("uauc", "eval_uauc", 7, ".4f"),
     ("f1", "eval_f1", 7, ".4f"),
     ("accuracy", "eval_accuracy", 9, ".4f"),
 )
@@ -91,8 +92,8 @@ def _has_ended(paths: RunPaths) -> bool:
 def _need_log(paths: RunPaths) -> None:
     if not paths.log.is_file():
         raise NoLiveRunError(
-            f"{paths.root} has no {paths.log.name}: its run was started in a terminal, which shows its output",
-            f"its steps: movielora logs {paths.root} --metrics",
+            f"{paths.root} has no {paths.log.name}: an earlier movielora wrote none for a run in a terminal",
+            f"its steps: {shell_command('movielora', 'logs', paths.root, '--metrics')}",
         )
 
 

@@ -113,7 +113,8 @@ def _age(run: RunStatus) -> float | None:
 def _steps(run: RunStatus) -> str:
     if run.step is None:
         return "–"
-    return f"{run.step:,}/{run.max_steps:,}" if run.max_steps else f"{run.step:,}"
+    over = run.state == "finished"  # early, perhaps: nothing of it is missing
+    return f"{run.step:,}/{run.max_steps:,}" if run.max_steps and not over else f"{run.step:,}"
 
 
 def _best(run: RunStatus) -> str:

@@ -32,7 +32,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 _SPARK_WIDTH = 28
 _BAR_WIDTH = 22
 # The figures of an evaluation that fit side by side in 80 columns.
-_SHOWN_METRICS = ("auc", "f1", "accuracy", "log_loss", "answer_mass")
+_SHOWN_METRICS = ("auc", "uauc", "f1", "accuracy", "log_loss", "answer_mass")
 _CHECKPOINTS_SHOWN = 6
 _ENDED_WITH_A_RECORD = ("finished", "stopped", "failed")
 
@@ -137,6 +137,8 @@ def _facts(status: RunStatus) -> list[tuple[str, RenderableType]]:
 def _progress(status: RunStatus) -> Text:
     step, total = status.step or 0, status.max_steps or 1
     epoch = f"  epoch {status.epoch:.2f}" if status.epoch is not None else ""
+    if status.state == "finished" and step < total:  # stopped early: what was not needed is no part of the work
+        return Text(f"step {step:,}, of {total:,} planned{epoch}")
     full = min(_BAR_WIDTH, round(_BAR_WIDTH * step / total))
     bar = ("█" * full, STATE_STYLES.get(status.state, "")), ("░" * (_BAR_WIDTH - full), "dim")
     return Text.assemble(*bar, f"  {step / total:.1%}  step {step:,} of {total:,}{epoch}")

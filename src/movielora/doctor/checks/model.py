@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from movielora.doctor.check import Check, failure, ok, skipped
 from movielora.doctor.requirements import Requirements
 from movielora.errors import ModelError
 from movielora.machine.child import Outcome
 from movielora.model.folder import check_weights, read_model_config
-from movielora.model.hub import is_cached, is_hub_name, why_unreachable
+from movielora.model.hub import cache_folder, is_cached, is_hub_name, way_out, why_unreachable
 from movielora.model.tiny import NAME as TINY
 
 # What `run_probes` runs.
 ARCHITECTURES_TARGET = "movielora.model.folder:known_architectures"
-
-
-def model_cache() -> Path:
-    """The folder that downloaded models are kept in."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
 
 
 def check_hugging_face() -> Check:
@@ -29,7 +21,7 @@ def check_hugging_face() -> Check:
     from huggingface_hub import constants
 
     mode = "offline mode is on" if constants.HF_HUB_OFFLINE else "offline mode is off"
-    return ok("hugging_face", f"cache {model_cache()}; {mode}")
+    return ok("hugging_face", f"cache {cache_folder()}; {mode}")
 
 
 def check_model(
@@ -67,12 +59,10 @@ def _check_name(name: str, reachable: Callable[[str], str]) -> Check:
     if is_cached(name):
         return ok("model", f"{name} is in the cache")
     if constants.HF_HUB_OFFLINE:
-        fix = "unset HF_HUB_OFFLINE, or copy the model here and set model_name_or_path to its folder"
+        fix = f"unset HF_HUB_OFFLINE; or {way_out(name, '')}"
         return failure("model", f"{name} is not in the cache, and offline mode is on", "the config's model", fix)
     problem = reachable(name)
     if problem:
-        fix = "connect to the network, or set model_name_or_path to a local folder or to tiny"
-        return failure(
-            "model", f"{name} is not in the cache and cannot be reached: {problem}", "the config's model", fix
-        )
+        found = f"{name} is not in the cache and cannot be reached: {problem}"
+        return failure("model", found, "the config's model", way_out(name, problem))
     return ok("model", f"{name} is not in the cache; it can be downloaded")

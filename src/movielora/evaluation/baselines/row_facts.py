@@ -39,9 +39,9 @@ class RowFacts:
     """Facts of every row of the test file, NaN or None if unknown. The columns, (rows,) each:
 
     `history_length` films shown, `like_share` of the films shown, `user_count` and `movie_count` training answers of
-    the user and about the candidate, `user_like_rate` smoothed. `candidates` are titles, `movie_ids` texts. `data` is
-    `describe_data`, with the SHA-256 of each split: of its file, or of the columns of a prepared dataset. `in_training`
-    (rows,) says which rows are rows of the training split too; None if there is none.
+    the user and about the candidate, `user_like_rate` smoothed. `candidates` are titles in natural order, `movie_ids`
+    texts. `data` is `describe_data`, with the SHA-256 of each split: of its file, or of the columns of a prepared
+    dataset. `in_training` (rows,) says which rows are rows of the training split too; None if there is none.
     """
 
     fitted: Fitted

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from movielora.config.keys import InferenceConfig
+from movielora.dataset.find import find_columns
 from movielora.evaluation.baselines.row_facts import RowFacts, row_facts
 from movielora.evaluation.comparison.columns import reserved_columns
 from movielora.evaluation.comparison.external_only import compare_external
@@ -78,7 +79,7 @@ def _score_and_measure(
         base_of_adapter(each.adapter)  # a missing adapter is reported before anything is loaded
     specs = [spec_of(kind.resolved, each.adapter, request.system_prompt) for each in passes]
     # Each adapter is shown what it was trained with; baselines see the candidate's films, and it is the last.
-    opened = ExampleLoader(reporter=reporter)
+    opened = ExampleLoader(reporter=reporter, columns=find_columns(kind.resolved))
     loaders = [opened.showing(spec.history_len) for spec in specs]
     facts = row_facts(files, reporter, loaders[-1])
     rows, fair_test = _choose(request, kind, passes, specs, loaders, files, facts, reporter)

@@ -29,6 +29,7 @@ def provenance(files: SplitFiles, adapter: Path | None, resolved: ResolvedConfig
         "adapter": None if adapter is None else str(adapter),
         "run_dir": None if run is None else str(run.resolve()),
         "run_id": (record or {}).get("run_id"),
+        "run_name": (record or {}).get("name"),
         "base": None if resolved is None else resolved.values.model_name_or_path,
         "files": {name: str(path) for name, path in files.present().items()},
         "versions": {"movielora": __version__, "python": platform.python_version(), **versions()},

@@ -22,7 +22,7 @@ from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.saved.comparison_json import read_comparison
 from movielora.evaluation.saved.folder import ComparisonFolder, write_json
 from movielora.examples.load import ExampleLoader
-from movielora.model.base import find_base
+from movielora.model.base import base_of_config
 from movielora.model.folder import base_hash
 from movielora.progress import Phase, Reporter
 from movielora.runs.paths import PROMPT_NAME, RunPaths
@@ -97,11 +97,7 @@ def made_from(request: CompareRequest, files: SplitFiles) -> dict[str, Any]:
 
 def _models(kind: AdapterAndBase | TwoRuns) -> dict[str, Any]:
     values = kind.resolved.values
-    base = find_base(
-        values.model_name_or_path,
-        Path(values.preprocessing_cache_dir).parent,
-        kind.resolved.locate(values.model_name_or_path),
-    )
+    base = base_of_config(kind.resolved)
     adapters = [kind.adapter] if isinstance(kind, AdapterAndBase) else [kind.reference, kind.candidate]
     own = {each.name: _written(getattr(kind, each.name)) for each in fields(kind) if each.name != "resolved"}
     return {

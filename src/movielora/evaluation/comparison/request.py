@@ -10,7 +10,7 @@ from typing import Literal
 from movielora.config import ResolvedConfig, resolve_config
 from movielora.errors import ConfigError, ModelError, shell_command
 from movielora.model.lora import are_one_base, base_identity, base_of_adapter
-from movielora.runs.lookup.run_config import is_runs_own, read_run_config
+from movielora.runs.lookup.run_config import read_config, read_run_config
 from movielora.runs.paths import RunPaths
 from movielora.scoring.predict import Mode
 from movielora.scoring.scorer import adapter_of_config
@@ -100,11 +100,10 @@ def config_to_compare(
 ) -> ResolvedConfig | None:
     """The config of a file, else the last run's own, with `overrides` over it; None if nothing names one.
 
-    A run's own file is read alike by either name. Raises ConfigError.
+    Raises ConfigError.
     """
     if config is not None:
-        of_run = RunPaths(config.parent) if is_runs_own(config) else None
-        return read_run_config(of_run, overrides) if of_run else resolve_config(config, overrides)
+        return read_config(config, overrides)
     if runs and (RunPaths(runs[-1]).config.is_file() or not overrides):
         return read_run_config(RunPaths(runs[-1]), overrides)
     return resolve_config(None, overrides) if overrides else None

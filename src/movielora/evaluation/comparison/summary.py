@@ -28,6 +28,7 @@ from movielora.progress import SILENT, Reporter
 from movielora.scoring.log_odds import Bools, Floats, Ints
 from movielora.scoring.predictions import user_codes
 from movielora.scoring.score_table import ADAPTER, BASE, Roles, ScoreTable
+from movielora.sources.titles import shown_title
 
 _DIGITS = 6
 
@@ -153,7 +154,7 @@ def require_same_rows(table: ScoreTable, facts: RowFacts) -> None:
         )
     for place, (row, record) in enumerate(zip(table.rows.tolist(), table.records, strict=True)):
         expected, found = facts.candidates[row], record.get("candidate_title")
-        same_film = expected is None or found is None or expected.split() == str(found).split()
+        same_film = expected is None or found is None or expected == shown_title(str(found), "natural")
         if not same_film or bool(facts.labels[row]) != bool(table.labels[place]):
             raise DataError(
                 f"{table.path} row {row} is not row {row} of the test file (another film or answer): "

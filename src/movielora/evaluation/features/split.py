@@ -22,7 +22,7 @@ class SplitFeatures:
     labels: Bools  # (rows,)
     users: list[str | None]
     movie_ids: list[str | None]
-    titles: list[str | None]  # the candidate's
+    titles: list[str | None]  # the candidate's, in natural order
     timestamps: Floats  # (rows,), unix seconds, NaN if unknown
     history_length: Ints  # (rows,)
     has_ratings: Bools  # (rows,): the history, if any, has stars

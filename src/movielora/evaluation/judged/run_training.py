@@ -67,13 +67,15 @@ def _derive(folder: Path, record: RunRecord, reporter: Reporter) -> tuple[Traine
     try:
         resolved = config_of_run(folder)
         files = find_dataset(resolved)
-        loader = ExampleLoader(reporter=reporter)
+        loader = ExampleLoader(reporter=reporter, columns=files.columns)
         if loader.content_hash(files.train) != identity.get("training data"):
             return None, f"{earlier}, and {files.train} is not, or not certainly, what it was trained on"
         evaluation = files.evaluation
         if evaluation and loader.content_hash(evaluation) != identity.get("evaluation data"):
             evaluation = None
         spec = spec_of(resolved, folder)
-        return rows_of_training(resolved.values, TrainingSplits(files.train, evaluation), loader, spec), ""
+        return rows_of_training(
+            resolved.values, TrainingSplits(files.train, evaluation, files.columns), loader, spec
+        ), ""
     except MovieloraError as error:  # its data is gone, or its config is of another version
         return None, f"{earlier}, and what it was trained on cannot be found: {error.message}"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.evaluation.features.split import require_answers
+from movielora.examples.columns import user_numbers
 from movielora.examples.example_set import ExampleSet, Rows
 from movielora.examples.timeline_examples import TimelineExamples
 
@@ -51,19 +52,21 @@ def choose_rows(examples: ExampleSet, most: int | None) -> ChosenRows:
         require_answers(examples)
         return ChosenRows(np.arange(total, dtype=np.int64), total, None)
     users = user_numbers(examples)
-    places = sample_over_users(users, most)
-    require_answers(examples.select(places))
-    return ChosenRows(places, total, len(np.unique(users[places])) if users.min() >= 0 else None)
+    places = sample_over_users(np.arange(total) if users is None else users, most)
+    chosen = examples.select(places)
+    require_answers(chosen)
+    is_known = users is not None and (
+        isinstance(chosen, TimelineExamples) or all(row.user is not None for row in chosen)
+    )
+    return ChosenRows(places, total, len(np.unique(users[places])) if users is not None and is_known else None)
 
 
 def sample_over_users(users: NDArray[np.int64], most: int, seed: int = SAMPLE_SEED) -> Rows:
     """`most` row numbers, ascending, of as many users as possible: one row of each, then a second, and so on.
 
-    `users` (rows,) is a number for each user; rows of unknown users (below 0) are of one user each.
+    `users` (rows,) is a number for each user.
     """
     random = np.random.default_rng(seed)
-    unknown = users < 0
-    users = np.where(unknown, users.max(initial=0) + 1 + np.cumsum(unknown), users)
     shuffled = random.permutation(len(users))
     _, of_user = np.unique(users, return_inverse=True)
     by_user = shuffled[np.argsort(of_user[shuffled], kind="stable")]  # user after user, each in random order
@@ -72,12 +75,3 @@ def sample_over_users(users: NDArray[np.int64], most: int, seed: int = SAMPLE_SE
     order_of_users = random.permutation(len(counts))
     chosen = by_user[np.lexsort((order_of_users[of_user[by_user]], turn))[:most]]
     return np.sort(chosen).astype(np.int64)
-
-
-def user_numbers(examples: ExampleSet) -> NDArray[np.int64]:
-    """A number for each user, (rows,); −1 for an unknown one."""
-    if isinstance(examples, TimelineExamples):
-        return examples.timelines.user_index(examples.events)
-    known: dict[str, int] = {}
-    users = [example.user for example in examples]
-    return np.array([-1 if user is None else known.setdefault(str(user), len(known)) for user in users], np.int64)

@@ -20,7 +20,17 @@ from movielora.evaluation.saved.own_files import write_own
 from movielora.progress import SILENT, Reporter
 
 # In the order in which they build on one another.
-_SCRIPTS = ("basis.js", "selection.js", "leaders.js", "charts.js", "scatter.js", "rows.js", "drawer.js", "page.js")
+_SCRIPTS = (
+    "basis.js",
+    "meanings.js",
+    "selection.js",
+    "leaders.js",
+    "charts.js",
+    "scatter.js",
+    "rows.js",
+    "drawer.js",
+    "page.js",
+)
 
 
 def write_report(root: Path, reporter: Reporter = SILENT) -> Path:

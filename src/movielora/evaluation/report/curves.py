@@ -10,7 +10,12 @@ from movielora.runs.paths import RunPaths
 from movielora.scoring.predictions import read_objects
 
 _MOST_POINTS = 400
-_DRAWN = {"loss": "Training loss", "eval_loss": "Evaluation loss", "eval_auc": "Evaluation AUC"}
+_DRAWN = {
+    "loss": "Training loss",
+    "eval_loss": "Evaluation loss",
+    "eval_auc": "Evaluation AUC",
+    "eval_uauc": "Evaluation uAUC",
+}
 
 
 def training_curves(provenance: dict[str, Any]) -> list[dict[str, Any]]:

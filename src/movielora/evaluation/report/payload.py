@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,12 @@ import numpy as np
 from movielora.evaluation.report.curves import training_curves
 from movielora.evaluation.report.shapes import score_shapes
 from movielora.evaluation.saved.analysis import BUCKETS, Analysis
-from movielora.evaluation.saved.comparison_json import entries
+from movielora.evaluation.saved.comparison_json import entries, entry_of
 from movielora.evaluation.saved.sentences import data_warnings, describe_rows, provenance_lines
 from movielora.prompt.spec import PromptSpec
+from movielora.runs.metric_names import LOSSES_EXPLAINED
 from movielora.scoring.log_odds import Floats, Ints
+from movielora.sources.titles import Titles, one_line, shown_title
 
 _METRICS = ("auc", "accuracy", "precision", "recall", "f1", "uauc", "log_loss", "brier", "ece", "answer_mass")
 _NAMED_BY_USER = ("run", "external")
@@ -34,7 +37,7 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
     comparison = analysis.comparison
     rows = rows_embedded(len(analysis.table))
     return {
-        "title": analysis.folder.root.resolve().name,
+        "title": _title(analysis),
         "verdict": comparison["verdict"],
         "outcome": comparison["verdict_detail"]["outcome"],
         "described": describe_rows(comparison),
@@ -49,6 +52,7 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
         "resampled": comparison["data"]["resampled"],
         "hidden": {"slices": comparison["data"]["slices_hidden"], "under": comparison["data"]["slices_min_rows"]},
         "curves": training_curves(comparison.get("provenance", {})),
+        "losses": LOSSES_EXPLAINED,
         "provenance": provenance_lines(comparison),
         "prompt": prompt_pattern(comparison.get("prompt")),
         "buckets": list(BUCKETS),
@@ -57,8 +61,22 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
         "positive": int(analysis.table.labels.sum()),
         "shapes": _shapes(analysis),
         "sampled": _sampled(rows, len(analysis.table)),
-        **_rows(analysis, rows),
+        **_rows(analysis, rows, (comparison.get("prompt") or {}).get("titles", "as_given")),
     }
+
+
+def _title(analysis: Analysis) -> str:
+    """What is compared: the run by its name, two runs, or a file of scores; the folder if none is known."""
+    comparison, roles = analysis.comparison, analysis.roles
+    kinds = {key: kind for key, kind, _ in entries(comparison)}
+    names = {role: entry_of(comparison, key)["name"] for role, key in roles.to_json().items()}
+    if kinds[roles.candidate] == "run":
+        return f"{names['candidate']} against {names['reference']}"
+    if kinds[roles.candidate] == "external":
+        return str(names["candidate"])
+    made = comparison.get("provenance", {})
+    of_run = made.get("run_name") or Path(made.get("run_dir") or made.get("adapter") or "").name
+    return str(of_run or analysis.folder.root.resolve().name)
 
 
 def rows_embedded(count: int) -> Ints:
@@ -136,10 +154,11 @@ def _capital(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def _rows(analysis: Analysis, rows: Ints) -> dict[str, Any]:
+def _rows(analysis: Analysis, rows: Ints, shown: Titles) -> dict[str, Any]:
     """The columns of `rows`; `number` is each one's row in the test file, None if the page holds them all.
 
-    `reference` and `candidate` are log-odds by role, `film` is the film asked about.
+    `reference` and `candidate` are log-odds by role, `film` is the film asked about. `titles` are as the prompt has
+    them, `other_titles` their other order of words by place, which a search finds too.
     """
     places = rows.tolist()
     questions = [analysis.question(row) for row in places]
@@ -165,7 +184,19 @@ def _rows(analysis: Analysis, rows: Ints) -> dict[str, Any]:
         {"by": way.by, "title": way.title, "names": way.names, "members": [way.members[row] for row in places]}
         for way in analysis.ways
     ]
-    return {"rows": columns, "titles": titles.names, "users": users.names, "ways": ways}
+    other = _other_titles(titles.names, shown)
+    names = [shown_title(title, shown) for title in titles.names] if shown == "natural" else titles.names
+    return {"rows": columns, "titles": names, "other_titles": other, "users": users.names, "ways": ways}
+
+
+def _other_titles(titles: list[str], shown: Titles) -> dict[str, str]:
+    """By place, each title as given if prompts show it in natural order, and the other way round; if they differ."""
+    pairs = ((title, shown_title(title, "natural")) for title in titles)
+    return {
+        str(place): given if shown == "natural" else natural
+        for place, (given, natural) in enumerate(pairs)
+        if one_line(given) != natural
+    }
 
 
 class _Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from movielora.evaluation.saved.analysis import BUCKETS, Analysis
 from movielora.evaluation.saved.comparison_json import entry_of
 from movielora.scoring.log_odds import Ints
 from movielora.scoring.predictions import user_codes
+from movielora.sources.titles import shown_title
 
 SORTS = ("confidence", "disagreement", "row")
 
@@ -100,9 +100,10 @@ def _in_slice(analysis: Analysis, by: str, name: str) -> Any:
 
 
 def _searched(record: dict[str, Any]) -> str:
-    """Everything of a row that a text search looks into, without regard to case."""
-    titles: Sequence[str] = record.get("history_titles") or ()
-    parts = [record.get("candidate_title"), *titles, record.get("input"), record.get("user_id")]
+    """Everything of a row that a text search looks into, without regard to case: titles in both orders of words."""
+    titles = [str(title) for title in (record.get("candidate_title"), *(record.get("history_titles") or ())) if title]
+    natural = [shown_title(title, "natural") for title in titles]
+    parts = [*titles, *natural, record.get("input"), record.get("user_id")]
     return "\n".join(str(part) for part in parts if part is not None).casefold()
 
 

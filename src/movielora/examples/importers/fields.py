@@ -40,9 +40,10 @@ def read_turns(raw: dict[str, Any], field: str, place: str) -> tuple[tuple[str, 
     return tuple((without_lone_surrogates(question), without_lone_surrogates(answer)) for question, answer in turns)
 
 
-def read_answer(raw: dict[str, Any], place: str) -> bool:
-    """True for Yes, from `output` or `label`. Raises DataError if there is neither, or it is no Yes or No."""
-    field = "output" if "output" in raw else "label"
+def read_answer(raw: dict[str, Any], place: str, field: str | None = None) -> bool:
+    """True for Yes, from `field`, else from `output` or `label`. Raises DataError if it is absent, or no Yes or No."""
+    if field is None:
+        field = "output" if "output" in raw else "label"
     if field not in raw:
         raise DataError(
             f"{place} has no answer: neither `output` nor `label`", "write Yes or No into `output` or `label`"

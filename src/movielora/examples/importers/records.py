@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from movielora.dataset.info.entry import RecordColumns
 from movielora.errors import DataError
 from movielora.examples.example import Example
 from movielora.examples.importers import alpaca, title_lists
 from movielora.examples.importers.fields import read_answer
 from movielora.examples.importers.form import Form
+from movielora.storage.hashing import file_sha256
 
 _MAKE = "movielora prepare --help shows how to make a dataset"
+_FIX_COLUMNS = "fix `columns` there"
 _FIX = "fix that line: JSONL holds one record a line, JSON a list of records"
 
 
@@ -26,18 +30,35 @@ FORMS: tuple[Form, ...] = (
 _IN_WORDS = "; ".join(form.in_words for form in FORMS)
 
 
-def read_records(path: Path) -> Iterator[Example]:
+def read_records(path: Path, columns: RecordColumns | None = None) -> Iterator[Example]:
     """The examples of a JSON array or JSONL file, in order; which of the two is seen from the first character.
+
+    `columns` says which fields are read; without it each record is read by its own form.
 
     Raises DataError naming the file, the line or record, the field and what to do.
     """
+    never_seen = dict(columns.names) if columns else {}
     for place, raw in _read_objects(path):
-        yield _to_example(raw, place)
+        if isinstance(raw, dict):
+            never_seen = {role: name for role, name in never_seen.items() if name not in raw}
+        yield _to_example(raw, place, columns)
+    if columns is not None and never_seen and not columns.if_present:
+        role, name = next(iter(never_seen.items()))
+        raise DataError(f"no record of {path} has `{name}`, which {columns.entry} names as its {role}", _FIX_COLUMNS)
 
 
-def _to_example(raw: Any, place: str) -> Example:
+def file_content_hash(path: Path, columns: RecordColumns | None) -> str:
+    """What tells the records of `path`, read by `columns`, from others, in hexadecimal. Raises DataError if it cannot
+    be read."""
+    content = file_sha256(path)
+    return content if columns is None else hashlib.sha256(f"{content} {columns.key}".encode()).hexdigest()
+
+
+def _to_example(raw: Any, place: str, columns: RecordColumns | None) -> Example:
     if not isinstance(raw, dict):
         raise DataError(f"{place} is no record but {json.dumps(raw)[:60]}", _IN_WORDS)
+    if columns is not None and (not columns.if_present or columns.are_in(raw)):
+        return alpaca.read_by_columns(raw, place, columns)
     form = next((form for form in FORMS if form.matches(raw)), None)
     if form is None:
         read_answer(raw, place)  # a record without an answer is reported first: it may be no record at all

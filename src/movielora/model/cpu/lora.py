@@ -17,11 +17,23 @@ from movielora.model.cpu.dropout import dropped_places, without
 
 
 def fuse_lora(model: Any) -> None:
-    """Let every plain linear layer with an adapter, on the CPU, add the adapter's product in place."""
+    """Let every plain linear layer with an adapter, on the CPU, add the adapter's product in place.
+
+    DoRA and LoRA with a bias keep PEFT's form.
+    """
     for layer in model.modules():
         if type(layer) is Linear and layer.get_base_layer().weight.device.type == "cpu":
             for adapter in layer.lora_A:
-                layer.lora_variant.setdefault(adapter, FusedLora())
+                if not layer.lora_bias.get(adapter):
+                    layer.lora_variant.setdefault(adapter, FusedLora())
+
+
+def unfuse_lora(model: Any) -> None:
+    """Give the layers PEFT's own form again: PEFT merges no layer of another form, and does not say so."""
+    for layer in model.modules():
+        for adapter, variant in list(getattr(layer, "lora_variant", {}).items()):
+            if isinstance(variant, FusedLora):
+                del layer.lora_variant[adapter]
 
 
 class FusedLora(LoraVariant):  # type: ignore[misc]

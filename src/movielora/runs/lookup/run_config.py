@@ -28,14 +28,18 @@ def read_run_config(paths: RunPaths, overrides: Sequence[str] = ()) -> ResolvedC
     return replace(resolved, values=resolved.values.model_copy(update={"output_dir": str(paths.root)}))
 
 
+def read_config(config: Path, overrides: Sequence[str] = ()) -> ResolvedConfig:
+    """The config of a file, with `overrides` over it; a run's own file is read as `read_run_config` does.
+
+    For what reads a config: a training that is started from a run's config is another run, here. Raises ConfigError.
+    """
+    paths = RunPaths(config.parent)
+    of_a_run = config.name == paths.config.name and read_record(paths) is not None
+    return read_run_config(paths, overrides) if of_a_run else resolve_config(config, overrides)
+
+
 def folder_of_run(paths: RunPaths) -> Path | None:
     """The working directory of the run's first command; None if no record says, or it no longer exists."""
     record = read_record(paths)
     folder = Path(record.cwd) if record and record.cwd else None
     return folder if folder is not None and folder.is_dir() else None
-
-
-def is_runs_own(config: Path) -> bool:
-    """Whether a config file is the one that a run saved in its folder."""
-    paths = RunPaths(config.parent)
-    return config.name == paths.config.name and read_record(paths) is not None

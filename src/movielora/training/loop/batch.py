@@ -11,9 +11,10 @@ import psutil
 
 from movielora.config import ResolvedConfig
 from movielora.errors import WorkError
-from movielora.machine.gpu import read_gpus
+from movielora.machine.gpu import visible_gpus
 from movielora.model.base import Device, bf16_is_fast
-from movielora.model.memory import find_shape, largest_batch, setup_of
+from movielora.model.estimates.memory import find_shape, setup_of
+from movielora.model.estimates.recommendation import largest_batch
 from movielora.progress import Reporter
 
 _LESS = "--set gradient_checkpointing=true, or a lower cutoff_len; movielora fit --config C says what fits"
@@ -48,7 +49,7 @@ def _free_memory() -> tuple[Device, int]:
 
     if not torch.cuda.is_available():
         return "cpu", psutil.virtual_memory().available
-    gpus = read_gpus()
+    gpus = visible_gpus()
     first = gpus[0] if gpus else None
     if first and first.memory_total_bytes is not None and first.memory_used_bytes is not None:
         return "cuda", first.memory_total_bytes - first.memory_used_bytes

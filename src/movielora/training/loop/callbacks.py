@@ -11,7 +11,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from movielora.config import Config
-from movielora.errors import WorkError, first_line
+from movielora.errors import WorkError, first_line, shell_command
 from movielora.progress import Phase, Reporter
 from movielora.runs.checkpoints import inspect
 from movielora.runs.session import RunSession
@@ -21,6 +21,7 @@ from movielora.training.loop.early_stopping import (
     evaluation_is_due,
     is_better,
 )
+from movielora.training.loop.evaluation_line import evaluation_line
 from movielora.training.loop.trainer import AnswerTrainer, EvaluationLeft
 from movielora.training.loop.utilisation import least_seconds_per_token
 from movielora.training.resume import ResumePlan
@@ -31,7 +32,10 @@ class TrainingOver(Exception):  # noqa: N818 - a way out, not an error
 
 
 class RunCallback(TrainerCallback):  # type: ignore[misc]
-    """Reports progress to the run folder and the user, and carries out a request to stop."""
+    """Reports progress to the run folder and the user, and carries out a request to stop.
+
+    `early_stop`: why the training was over before its last step, in one sentence; "" if it was not.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         self._paused = 0.0
         self._loss = ""
         self._least_seconds_per_token = 0.0
+        self.early_stop = ""
         trainer.on_eval_batch, trainer.on_saving = self._on_eval_batch, self._on_saving
         trainer.on_save_error = self._on_save_error
 
@@ -106,6 +111,9 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
             self._beat(state, loss=logs["loss"], learning_rate=logs.get("learning_rate"))
         kept = {key: value for key, value in logs.items() if isinstance(value, int | float)}
         self._session.log_metrics({**kept, "step": state.global_step, "epoch": state.epoch})
+        if "eval_loss" in kept:
+            is_best = self._is_best(kept, state)
+            self._reporter.note(evaluation_line(kept, state.global_step, self._config.best_metric, is_best=is_best))
         self._stop_early(state, control)
 
     def on_evaluate(
@@ -118,17 +126,28 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         metrics = metrics or {}
         self._paused += metrics.get("eval_seconds", 0.0)
-        if is_better(metrics[f"eval_{self._config.best_metric}"], state.best_metric, self._config.best_metric):
+        if self._is_best(metrics, state):
             control.should_save = True  # or the best adapter would be gone at the next step
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._beat(state, phase="training")
 
+    def _is_best(self, metrics: dict[str, float], state: TrainerState) -> bool:
+        metric = self._config.best_metric
+        return is_better(metrics[f"eval_{metric}"], state.best_metric, metric)
+
     def _stop_early(self, state: TrainerState, control: TrainerControl) -> None:
         """After every log, evaluations included: a resume applies the same rule. A requested stop goes before it."""
-        if not self._session.stop.requested and early_stop_reason(state.log_history, self._config):
+        if self._session.stop.requested or self.early_stop:
+            return
+        if self._is_over_early(state):
+            self._reporter.note(self.early_stop)
             control.should_training_stop = True
             control.should_save = True  # with more patience it can be resumed here
+
+    def _is_over_early(self, state: TrainerState) -> bool:
+        self.early_stop = early_stop_reason(state.log_history, self._config, state.global_step, state.max_steps)
+        return bool(self.early_stop)
 
     def _restore(self, plan: ResumePlan, state: TrainerState, control: TrainerControl) -> None:
         """Restore what transformers does not read from a checkpoint, and see whether any step remains."""
@@ -139,7 +158,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
             state.log_history, self._config, state.global_step, state.max_steps, self._trainer.steps_per_epoch
         ):
             self._trainer.evaluate_again(plan.checkpoint)
-        over = state.global_step >= state.max_steps or early_stop_reason(state.log_history, self._config)
+        over = state.global_step >= state.max_steps or self._is_over_early(state)
         if over or control.should_training_stop:
             raise TrainingOver
 
@@ -183,7 +202,9 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         said = f"checkpoint {step} could not be saved: {first_line(error)}"
         self._session.describe(save_error={"step": step, "reason": said})
         if self._config.on_save_error == "fail":
-            raise WorkError(said, f"free some space, then: movielora resume {self._session.call_name}") from error
+            raise WorkError(
+                said, f"free some space, then: {shell_command('movielora', 'resume', self._session.call_name)}"
+            ) from error
         self._reporter.warn(f"{said}; the earlier checkpoint is kept and training continues")
 
     def _beat(self, state: TrainerState, **said: Any) -> None:

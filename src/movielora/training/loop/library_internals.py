@@ -38,6 +38,12 @@ PRIVATE = (
         "overridden: the library writes into the working folder of a checkpoint",
     ),
     Internal(
+        "transformers.integrations.peft:PeftAdapterMixin",
+        "_hf_peft_config_loaded",
+        None,
+        "read: whether an adapter lay in the base's folder and was loaded with it",
+    ),
+    Internal(
         "transformers:PreTrainedConfig",
         "_attn_implementation",
         None,

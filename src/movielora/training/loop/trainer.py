@@ -65,8 +65,8 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
     `on_eval_batch` gets the rows done and all rows during an evaluation; it may raise EvaluationLeft. `on_saving` is
     called before a save, `on_save_error` when it failed; it may raise to end the training. `examples_seen` and
     `tokens_seen` (prompt and answer, no padding) count what this process has trained on; `rates` are its last speeds,
-    per second. `best_by`: the metric that decides which evaluation is best. `compiled`: in training the decoder layers
-    go through torch.compile.
+    per second. `eval_users`: the user of each evaluation row as a number, if known. `best_by`: the metric that decides
+    which evaluation is best. `compiled`: in training the decoder layers go through torch.compile.
     """
 
     def __init__(
@@ -85,10 +85,12 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         identity: dict[str, str],
         spec: PromptSpec,
         steps_per_epoch: int,
+        eval_users: np.ndarray[Any, np.dtype[np.int64]] | None = None,
         best_by: str | None = None,
         compiled: bool = False,
     ) -> None:
         self._train, self._evaluation, self._eval_rows = train, evaluation, eval_rows
+        self._eval_users = eval_users
         self._paths, self._keep, self._identity, self._spec = paths, keep_checkpoints, identity, spec
         self.steps_per_epoch = steps_per_epoch
         self._compiled = compiled
@@ -224,7 +226,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
             done += rows
             self.on_eval_batch(done, len(self._eval_rows))
 
-        found = evaluation_metrics(self.scorer(self.model), evaluation, self._eval_rows, advance)
+        found = evaluation_metrics(self.scorer(self.model), evaluation, self._eval_rows, advance, self._eval_users)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         metrics[f"{metric_key_prefix}_seconds"] = time.monotonic() - started
         self.log(metrics)

@@ -109,6 +109,8 @@ function drawConfusion() {
   place("confusion", caption("Confusion"), ...tables, element("p", { class: "note" }, "Shares are of each line."));
 }
 
+const FITTED = ["temperature", "log_loss", "ece", "cut", "f1_at_cut"];
+
 /** What a temperature and a threshold from the evaluation split would change. */
 function drawFitted() {
   const known = [reference, candidate, strongest].filter((model) => model && model.calibrated && model.at_best_f1);
@@ -119,18 +121,20 @@ function drawFitted() {
   const change = (before, after) => element("td", {}, element("s", {}, `${figure(before)} → `), figure(after));
   place("fitted", caption("Fitted on the evaluation split"),
     element("table", { class: "fitted" },
-      element("thead", {}, element("tr", {}, ...["", "T", "Log loss", "ECE", "Cut", "F1"].map((name) => element("th", { scope: "col" }, name)))),
+      element("thead", {}, element("tr", {}, columnHead("model", {}, ""), ...FITTED.map((key) => columnHead(key)))),
       element("tbody", {}, ...known.map((model) => element("tr", {},
         element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }), model.title),
         element("td", {}, model.calibrated.temperature >= 100 ? "over 100" : model.calibrated.temperature.toFixed(2)),
         change(model.metrics.log_loss, model.calibrated.log_loss), change(model.metrics.ece, model.calibrated.ece),
         element("td", {}, signed(model.at_best_f1.threshold, 2)), change(model.metrics.f1, model.at_best_f1.f1))))),
-    element("p", { class: "note" }, "T, the temperature, above 1: the model was overconfident. Cut: the log-odds above which Yes gives the best F1. Both were fitted on the evaluation split and measured on the test rows."));
+    element("p", { class: "note" }, "Before → after. T, the temperature, and the cut were fitted on the evaluation split and measured on the test rows."),
+    columnWords(FITTED));
 }
 
 function drawCurves() {
   if (!data.curves.length) return;
   document.getElementById("training-section").hidden = false;
+  place("curves-note", data.losses);
   place("curves", ...data.curves.map((curve) => {
     const [width, height] = [SIDE, 190];
     const steps = curve.points.map(([step]) => step);
@@ -139,13 +143,16 @@ function drawCurves() {
     // The first steps of a loss may tower over the rest: the curve starts above the frame then.
     const ordered = [...values].sort((a, b) => a - b);
     const usual = ordered[Math.floor((ordered.length - 1) * 0.95)];
-    const [low, high] = [ordered[0], ordered.at(-1) > 2 * usual ? usual * 1.1 : ordered.at(-1)];
+    const chance = CHANCE[curve.key.replace("eval_", "")] ?? null;
+    const top = ordered.at(-1) > 2 * usual ? usual * 1.1 : ordered.at(-1);
+    const [low, high] = chance === null ? [ordered[0], top] : [Math.min(chance, ordered[0]), Math.max(chance, top)];
     const toY = scale(low, high, height - 30, 12);
     const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${curve.name} from ${figure(values[0])} to ${figure(values.at(-1))}` });
     for (const tick of niceTicks(low, high, 4)) {
       svg.append(drawn("line", { class: "grid", x1: 40, x2: width - 10, y1: toY(tick), y2: toY(tick) }),
         drawn("text", { x: 34, y: toY(tick) + 3, "text-anchor": "end" }, figure(tick, 2)));
     }
+    if (chance !== null) svg.append(drawn("line", { class: "chance", x1: 40, x2: width - 10, y1: toY(chance), y2: toY(chance) }, drawn("title", {}, `chance: ${figure(chance, 1)}`)));
     svg.append(drawn("text", { x: 40, y: height - 12 }, counted(Math.min(...steps))),
       drawn("text", { x: width - 10, y: height - 12, "text-anchor": "end" }, `${counted(Math.max(...steps))} steps`),
       drawn("polyline", { class: "curve candidate", points: curve.points.map(([step, value]) => `${toX(step).toFixed(1)},${toY(Math.min(value, high)).toFixed(1)}`).join(" ") }));

@@ -40,17 +40,19 @@ function drawDrawer() {
     element("h2", { id: "drawer-title" }, filmOf(row)),
     element("p", { class: "truth-line" }, user === null ? "The user " : element("button", { type: "button", class: "link", onclick: () => update({ user }) }, `User ${user}`),
       liked[row] ? " liked it: " : " did not like it: ", element("strong", { class: liked[row] ? "yes" : "no" }, liked[row] ? "Yes" : "No")),
-    answersTable(row), historyList(row), promptBlock(row));
+    answersTable(row), columnWords(ANSWERS), historyList(row), promptBlock(row));
   drawer.scrollTop = 0;
 }
 
 const shownLogOdds = (value) => (Math.abs(value) < FAR ? signed(value, 2) : value > 0 ? "+∞" : "−∞");
 
+const ANSWERS = ["says", "p_yes", "log_odds", "answer_mass"];
+
 function answersTable(row) {
   const lines = [[reference, rows.reference, rows.reference_mass], [candidate, rows.candidate, rows.candidate_mass]];
   if (strongest && rows.best) lines.push([strongest, rows.best, null]);
   return element("table", { class: "answers" },
-    element("thead", {}, element("tr", {}, ...["", "says", "P(Yes)", "log-odds", "mass"].map((name) => element("th", { scope: "col" }, name)))),
+    element("thead", {}, element("tr", {}, columnHead("model", {}, ""), ...ANSWERS.map((key) => columnHead(key)))),
     element("tbody", {}, ...lines.map(([model, scores, mass]) => {
       const right = saidYes(scores, row) === (liked[row] === 1);
       return element("tr", {}, element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }), model.title),

@@ -11,9 +11,9 @@ function drawLeaders() {
   const contenders = models.filter((model) => model.role !== "control");
   const best = Object.fromEntries(TABLE_METRICS.map((key) => [key, bestOf(contenders, key)]));
   const place_ = whiskerScale(metric);
-  const head = element("tr", {}, element("th", { scope: "col" }, "Model"),
-    element("th", { scope: "col", class: "whisker" }, axis(place_)),
-    ...TABLE_METRICS.map((key) => element("th", { scope: "col", class: key === metric ? "figure chosen" : "figure" }, METRIC_NAMES[key])));
+  const head = element("tr", {}, columnHead("model"),
+    element("th", { scope: "col", class: "whisker", title: MEANINGS.interval[1] }, axis(place_)),
+    ...TABLE_METRICS.map((key) => columnHead(key, { class: key === metric ? "figure chosen" : "figure" })));
   const body = ranked.map((model) => element("tr", { "data-role": model.role, "data-key": model.key },
     element("th", { scope: "row" }, element("span", { class: `dot ${model.role}`, "aria-hidden": "true" }),
       element("span", {}, model.title), model.how ? element("small", { title: model.how }, model.how) : null),
@@ -21,7 +21,9 @@ function drawLeaders() {
     ...TABLE_METRICS.map((key) => leaderFigure(model, key, best[key], metric))));
   place("leaders", element("table", { class: "leaders" },
     element("caption", { class: "hidden" }, `Every model and baseline with 95% intervals, by ${METRIC_NAMES[metric]}`),
-    element("thead", {}, head), element("tbody", {}, ...body)));
+    element("thead", {}, head), element("tbody", {}, ...body)),
+    CHANCE[metric] === undefined ? null : element("p", { class: "note", id: "chance-note" }, `The dashed grey line is chance: ${METRIC_NAMES[metric]} ${figure(CHANCE[metric], 1)}.`),
+    columnWords(["model", "interval", ...TABLE_METRICS]));
 }
 
 function leaderFigure(model, key, best, chosen) {
@@ -39,9 +41,12 @@ function bestOf(contenders, key) {
 }
 
 const WHISKER_WIDTH = 240;
+// What guessing gets.
+const CHANCE = { auc: 0.5, uauc: 0.5 };
 
 function whiskerScale(metric) {
   const ends = models.flatMap((model) => [model.metrics[metric], ...(model.intervals[metric] || [])]).filter((value) => value !== null);
+  if (CHANCE[metric] !== undefined) ends.push(CHANCE[metric]);
   const [low, high] = ends.length ? [Math.min(...ends), Math.max(...ends)] : [0, 1];
   const margin = (high - low || 0.1) * 0.06;
   return Object.assign(scale(low - margin, high + margin, 4, WHISKER_WIDTH - 4), { low, high });
@@ -59,6 +64,8 @@ function whisker(model, metric, toX) {
   const svg = drawn("svg", { viewBox: `0 0 ${WHISKER_WIDTH} 24`, role: "img",
     "aria-label": `${METRIC_NAMES[metric]} ${figure(value)}${span ? `, 95% ${figure(span[0])} to ${figure(span[1])}` : ", no interval"}` });
   for (const tick of niceTicks(toX.low, toX.high, 4)) svg.append(drawn("line", { class: "grid", x1: toX(tick), x2: toX(tick), y1: 0, y2: 24 }));
+  const chance = CHANCE[metric];
+  if (chance !== undefined) svg.append(drawn("line", { class: "chance", x1: toX(chance), x2: toX(chance), y1: 0, y2: 24 }));
   const own = candidate.metrics[metric];
   if (own !== null) svg.append(drawn("line", { class: "candidate-line", x1: toX(own), x2: toX(own), y1: 0, y2: 24 }));
   if (span) svg.append(drawn("line", { class: `range ${model.role}`, x1: toX(span[0]), x2: toX(span[1]), y1: 12, y2: 12 }));
@@ -107,12 +114,15 @@ function drawSlices() {
   const shown = data.slices.filter((slice) => slice.by === chosen.by);
   const ends = data.slices.flatMap((slice) => Object.values(sliceEnds(slice))).filter((value) => value !== null);
   const toX = scale(Math.min(0, ...ends), Math.max(0, ...ends), 6, 394);
+  const minus = `${candidate.name} minus ${reference.name}, AUC`;
   const heads = Array.from({ length: shown.length > 1 ? 2 : 1 }, () => element("div", { class: "slice head", "aria-hidden": "true" },
-    ...[["name", ""], ["n", "rows"], ["plot", `${candidate.name} minus ${reference.name}, AUC`], ["value", ""], ["own", "AUC"]].map(([kind, name]) => element("span", { class: kind }, name))));
+    element("span", { class: "name" }, chosen.title), element("span", { class: "n" }, named("rows")), element("span", { class: "plot" }, named("difference", minus)),
+    element("span", { class: "value" }, named("difference_value")), element("span", { class: "own" }, named("own_auc"))));
   const list = [element("div", { class: "slice-heads" }, ...heads), element("div", { class: "slice-list" }, ...shown.map((slice) => sliceButton(slice, toX)))];
   const hidden = data.hidden.slices ? ` ${data.hidden.slices} slices under ${data.hidden.under} rows are hidden.` : "";
   place("slices", ...list, element("p", { class: "note" },
-    `Whiskers: 95% over ${data.resampled}. A filled bar stays clear after Holm’s correction over all ${data.slices.length} slices.${hidden} Click one to see its rows.`));
+    `Whiskers: 95% over ${data.resampled}. A filled bar stays clear after Holm’s correction over all ${data.slices.length} slices.${hidden} Click one to see its rows.`),
+    columnWords(["rows", "difference", "difference_value", "own_auc"], { difference: minus }));
 }
 
 const sliceEnds = (slice) => { const { value, low, high } = slice.candidate_minus_reference.auc; return { value, low, high }; };

@@ -7,10 +7,10 @@ const PRINTED = 40;
 function buildGrid() {
   grid.inner = element("div", { class: "inner", role: "rowgroup" });
   grid.scroller = element("div", { class: "scroller", tabindex: "0", role: "table", "aria-label": "Rows", onscroll: drawRows },
-    element("div", { class: "row head", role: "row" }, ...["", "Film asked about", "User", "Truth", `${reference.title} P(Yes)`, `${candidate.title} P(Yes)`, strongest ? strongest.name : ""]
-      .map((name, index) => element("span", { role: "columnheader", title: name, class: ["mark", "film", "user", "truth", "score", "score", "score third"][index] }, name))),
+    element("div", { class: "row head", role: "row" }, ...[["mark", "bucket"], ["film", "film"], ["user", "user"], ["truth", "truth"], ["score", "p_yes", `${reference.title} P(Yes)`], ["score", "p_yes", `${candidate.title} P(Yes)`], ["score third", "p_yes", strongest ? `${strongest.name} P(Yes)` : ""]]
+      .map(([kind, key, name]) => element("span", { role: "columnheader", class: kind, title: `${name ?? MEANINGS[key][0]}: ${MEANINGS[key][1]}` }, name ?? MEANINGS[key][0]))),
     grid.inner);
-  place("grid", grid.scroller);
+  place("grid", grid.scroller, columnWords(["bucket", "film", "user", "truth", "p_yes"], { bucket: "Broken, Fixed" }));
   const sort = document.getElementById("sort");
   sort.append(...Object.entries(SORTS).map(([key, name]) => element("option", { value: key }, name)));
   sort.addEventListener("change", () => update({ sort: sort.value }));
@@ -130,7 +130,7 @@ function exportCsv() {
       rows.reference[row], probability(rows.reference[row]).toFixed(4), rows.candidate[row], probability(rows.candidate[row]).toFixed(4)]);
   }
   const text = lines.map((line) => line.map(csvCell).join(",")).join("\r\n");
-  const link = element("a", { download: `${data.title}-${selected.length}-rows.csv`, href: URL.createObjectURL(new Blob([text], { type: "text/csv" })) });
+  const link = element("a", { download: `${data.title.replace(/[^\p{L}\p{N}._-]+/gu, "-")}-${selected.length}-rows.csv`, href: URL.createObjectURL(new Blob([text], { type: "text/csv" })) });
   document.body.append(link);
   link.click();
   link.remove();

@@ -47,9 +47,10 @@ function matchingRows() {
 }
 
 let foldedTitles = null;
-/** A row matches if its film, a film of its history, its text or its user holds the words. */
+/** A row matches if its film, a film of its history (its title in either order of words), its text or its user holds the
+ * words. */
 function searcher(words) {
-  foldedTitles = foldedTitles || data.titles.map((title) => title.toLowerCase());
+  foldedTitles = foldedTitles || data.titles.map((title, place) => `${title}\n${data.other_titles[place] || ""}`.toLowerCase());
   const needle = words.trim().toLowerCase();
   const titleHit = Uint8Array.from(foldedTitles, (title) => (title.includes(needle) ? 1 : 0));
   return (row) =>

@@ -7,14 +7,18 @@ products, and LoRA keeps its layers' inputs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from movielora.config import Config, ResolvedConfig
 from movielora.errors import ModelError
-from movielora.machine.units import GIB, MIB
+from movielora.machine.gpu import Gpu
+from movielora.machine.processor import computes_bf16_fast, cpu_flags
+from movielora.machine.units import MIB
 from movielora.model import tiny
 from movielora.model.base import Device, choose_precision
+from movielora.model.estimates.known_models import KNOWN_MODELS
 from movielora.model.folder import read_model_config
 from movielora.model.hub import config_file
 from movielora.model.quantization import FOUR_BIT_BYTES
@@ -22,6 +26,8 @@ from movielora.model.quantization import FOUR_BIT_BYTES
 # The process without a model. CPU: measured resident memory after the imports of a training (torch 2.13,
 # transformers 5.23). CUDA: the context, cuBLAS and what the allocator rounds up; measured values differ by driver.
 _FRAMEWORK: dict[str, int] = {"cpu": 750 * MIB, "cuda": 800 * MIB}
+# Ampere is the first that computes bf16.
+BF16_CAPABILITY = (8, 0)
 # The answer's token and the end of the turn: the only positions that meet the vocabulary.
 _ANSWER_TOKENS = 2
 _FP32 = 4
@@ -93,16 +99,25 @@ class Estimate:
 
 
 def find_shape(resolved: ResolvedConfig) -> Shape:
-    """The shape of the config's model, from `config.json` in its folder, in the cache, or (only that file) the hub.
+    """The shape of the config's model: from its folder, the table of known models, the cache, or the hub.
 
-    Raises ModelError if there is none, or it is no plain decoder.
+    Of the hub only `config.json` is fetched. Raises ModelError if there is none, or it is no plain decoder.
     """
     name = resolved.values.model_name_or_path
     if name == tiny.NAME:
         return read_shape({"model_type": "qwen3", **tiny.SHAPE})
     located = resolved.locate(name)
+    if not located.is_dir() and name in KNOWN_MODELS:
+        return read_shape(KNOWN_MODELS[name].config)
     folder = located if located.is_dir() else config_file(name).parent
     return read_shape(read_model_config(folder))
+
+
+def parameters(shape: Shape) -> int:
+    """How many weights the model has; a tied output head is the embedding and counts once."""
+    head_dim = shape.query_width // shape.heads
+    norms = shape.layers * (2 * shape.hidden + (2 * head_dim if shape.head_norms else 0)) + shape.hidden
+    return linear_parameters(shape) + shape.vocabulary * shape.hidden * (1 if shape.tied else 2) + norms
 
 
 def read_shape(config: dict[str, Any]) -> Shape:
@@ -153,9 +168,19 @@ def setup_of(config: Config, device: Device, *, bf16_is_fast: bool) -> Setup:
     )
 
 
+def setup_here(config: Config, gpus: Sequence[Gpu]) -> Setup:
+    """The settings on the first of `gpus`, or on the processor if there is none; torch is not asked."""
+    device: Device = "cuda" if gpus else "cpu"
+    if device == "cpu":
+        return setup_of(config, device, bf16_is_fast=computes_bf16_fast(cpu_flags()))
+    known = gpus[0].capability
+    fast = not known or tuple(int(part) for part in known.split(".")) >= BF16_CAPABILITY
+    return setup_of(config, device, bf16_is_fast=fast)
+
+
 def estimate(shape: Shape, setup: Setup) -> Estimate:
     """The peak of a training with these settings, in bytes, by part."""
-    adapters = _adapter_parameters(shape, setup)
+    adapters = adapter_parameters(shape, setup)
     masters = 0 if setup.compute_bytes == _FP32 else _FP32
     step = {"activations": _step_activations(shape, setup), "logits": _step_logits(shape, setup)}
     return Estimate(
@@ -171,20 +196,21 @@ def estimate(shape: Shape, setup: Setup) -> Estimate:
     )
 
 
-def _linear_parameters(shape: Shape) -> int:
+def linear_parameters(shape: Shape) -> int:
+    """Weights of the decoder layers' linear parts: those that every token passes through."""
     return shape.layers * sum(inputs * outputs for inputs, outputs in shape.linears.values())
 
 
 def _base_bytes(shape: Shape, setup: Setup) -> int:
     """Embedding, head and norms stay in 16 bits in a 4-bit model."""
-    linear = _linear_parameters(shape)
+    linear = linear_parameters(shape)
     embedding = shape.vocabulary * shape.hidden * (1 if shape.tied else 2)
     norms = shape.layers * 2 * shape.hidden + shape.hidden
     rest = (embedding + norms) * setup.base_bytes
     return rest + round(linear * (FOUR_BIT_BYTES if setup.quantized else setup.base_bytes))
 
 
-def _adapter_parameters(shape: Shape, setup: Setup) -> int:
+def adapter_parameters(shape: Shape, setup: Setup) -> int:
     """LoRA: rank × (inputs + outputs) for each adapted layer."""
     widths = (sum(sizes) for name, sizes in shape.linears.items() if name in setup.targets)
     return shape.layers * setup.rank * sum(widths)
@@ -260,59 +286,3 @@ def _evaluation_bytes(shape: Shape, setup: Setup) -> int:
     width = 5 * setup.compute_bytes * shape.mlp + (2 * _FP32 + 2 * setup.compute_bytes) * shape.hidden
     logits = setup.eval_rows * _ANSWER_TOKENS * shape.vocabulary * (setup.base_bytes + 2 * _FP32)
     return max(count * width + _unpacked_layer(shape, setup), logits) if setup.eval_rows else 0
-
-
-# Fragmentation, other programs on the display GPU, and the estimate's own error.
-USABLE_SHARE = 0.9
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """The fastest settings that fit, effective batch kept; `fits` is False if even the smallest do not."""
-
-    memory: int
-    setup: Setup
-    accumulation: int
-    peak_bytes: int
-    fits: bool
-
-    @property
-    def usable(self) -> int:
-        """Bytes that a training may plan with."""
-        return round(self.memory * USABLE_SHARE)
-
-    def as_json(self) -> dict[str, int | bool]:
-        return {
-            "per_device_train_batch_size": self.setup.rows,
-            "gradient_accumulation_steps": self.accumulation,
-            "gradient_checkpointing": self.setup.checkpointing,
-            "use_qlora": self.setup.quantized,
-        }
-
-
-# What GPUs are sold with.
-MEMORIES = tuple(size * GIB for size in (8, 12, 16, 24, 48, 80))
-# The order is that of speed: recomputing costs a third more time, unpacking 4-bit weights in every layer more.
-_WAYS = ((False, False), (False, True), (True, False), (True, True))
-# Rows beyond this fill the device no better, and padding grows; two cores are full with one.
-_MOST_ROWS: dict[str, int] = {"cpu": 4, "cuda": 32}
-
-
-def recommend(shape: Shape, setup: Setup, memory: int, effective_batch: int) -> Recommendation:
-    """The fastest way to train within `memory` bytes: 16-bit before 4-bit, no checkpointing before checkpointing,
-    and then the largest micro-batch. Every micro-batch divides the effective batch, which is kept exactly."""
-    ways = [replace(setup, quantized=quantized, checkpointing=spared) for quantized, spared in _WAYS]
-    tried = [largest_batch(shape, way, memory, effective_batch) for way in ways]
-    return next((found for found in tried if found.fits), tried[-1])
-
-
-def largest_batch(shape: Shape, setup: Setup, memory: int, effective_batch: int) -> Recommendation:
-    """The most rows at once that fit with these settings; one row if none do."""
-    sizes = [
-        size for size in range(min(effective_batch, _MOST_ROWS[setup.device]), 0, -1) if effective_batch % size == 0
-    ]
-    tried = [replace(setup, rows=rows) for rows in sizes]
-    peaks = [estimate(shape, each).peak_bytes for each in tried]
-    place = next((place for place, peak in enumerate(peaks) if peak <= memory * USABLE_SHARE), -1)
-    fits = peaks[place] <= memory * USABLE_SHARE
-    return Recommendation(memory, tried[place], effective_batch // tried[place].rows, peaks[place], fits)

@@ -1,0 +1,85 @@
+"""What holds for the parameters of every command, so that no command file repeats it: paths, and completion."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+import typer
+
+from movielora.commands.completion import complete_override
+from movielora.errors import ConfigError, shell_command
+
+YAML_ENDINGS = (".yaml", ".yml")
+# What commands call a parameter that is a run's name or folder.
+_RUNS = ("run", "runs")
+
+Overrides = Annotated[
+    list[str],
+    typer.Option("--set", help="Override a key: key=value; repeatable.", autocompletion=complete_override),
+]
+
+
+def expand_paths(command: Any) -> None:
+    """Let every path that `command` takes, or one of its sub-commands, be written with `~` and variables."""
+    names = _path_names(command)
+    for parameter in command.params:
+        if parameter.name in names:
+            parameter.callback = _expanding(parameter.callback)
+    for inner in getattr(command, "commands", {}).values():
+        expand_paths(inner)
+
+
+def _path_names(command: Any) -> set[str]:
+    """The parameters that are paths, and those that are a run's name or its folder: a name holds no `~` and no `$`."""
+    if command.callback is None:
+        return set()
+    hints = get_type_hints(inspect.unwrap(command.callback))
+    return {name for name, hint in hints.items() if Path in _types(hint) or name in _RUNS}
+
+
+def _types(hint: Any) -> Iterator[Any]:
+    """`list[Path] | None` → its parts, and theirs."""
+    yield hint
+    for part in get_args(hint):
+        yield from _types(part)
+
+
+def _expanding(before: Callable[..., Any] | None) -> Callable[..., Any]:
+    """A parameter's callback, after what its paths mean has been found. Raises ConfigError."""
+
+    def callback(context: Any, parameter: Any, value: Any) -> Any:
+        if not context.resilient_parsing:  # a shell that completes wants no errors
+            value = _expanded(parameter, value)
+            if parameter.param_type_name == "argument":
+                _refuse_config(context.command, value)
+        return before(context, parameter, value) if before else value
+
+    return callback
+
+
+def _expanded(parameter: Any, value: Any) -> Any:
+    from movielora.config.paths import expand_argument  # the room of config loads pydantic's models
+
+    if isinstance(value, list | tuple):
+        return [_expanded(parameter, item) for item in value]
+    if value is None or not isinstance(value, str | Path):
+        return value
+    try:
+        return type(value)(expand_argument(str(value)))
+    except ConfigError as error:
+        option = parameter.opts[0] + " " if parameter.opts[0].startswith("-") else ""
+        raise ConfigError(f"{option}{value}: {error}", error.next_step) from None
+
+
+def _refuse_config(command: Any, value: Any) -> None:
+    """Raise ConfigError if a YAML file is given as an argument to a command that has `--config` for it."""
+    if any(parameter.name == "config" for parameter in command.params):
+        for path in value if isinstance(value, list) else [value]:
+            if str(path).endswith(YAML_ENDINGS):
+                raise ConfigError(
+                    f"the config {path} must follow --config",
+                    shell_command("movielora", command.name, "--config", path),
+                )

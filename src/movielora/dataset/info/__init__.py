@@ -1,0 +1,1 @@
+"""`dataset_info.json`: the entries of datasets, in LLaMA-Factory's form."""

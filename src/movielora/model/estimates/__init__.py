@@ -1,0 +1,1 @@
+"""What a training needs, known from the shape of its model: memory, time, downloads."""

@@ -1,0 +1,1 @@
+"""How a running attempt is asked to stop."""
