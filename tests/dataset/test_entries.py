@@ -123,9 +123,7 @@ def test_a_file_is_read_as_the_entry_that_the_config_means_says(here: Path) -> N
 def test_one_file_under_two_entries_with_different_columns_is_refused_if_the_config_names_neither(here: Path) -> None:
     own = {"prompt": "p", "response": "r"}
     write({"x": {"file_name": "t.json", "columns": QUESTION}, "y": {"file_name": "t.json", "columns": own}})
-    with pytest.raises(
-        DataError, match=r"data/t.json is named with different `columns`: entry `x` of .* and entry `y`"
-    ):
+    with pytest.raises(DataError, match=r"data/t.json is named with different `columns`: entry `x` of .* and entry `y`"):
         named("data/t.json", "train_file=data/t.json")
     assert named("data/t.json", "dataset=y") == own
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from movielora.errors import ModelError
-from movielora.model.hub import config_file, is_cached, is_hub_name
 
 # Names the files of weights that are in several.
 WEIGHTS_INDEX = "model.safetensors.index.json"
@@ -121,16 +120,6 @@ def base_hash(base: str) -> str:
             except OSError as error:
                 raise ModelError(f"{path} cannot be read: {error.strerror}", "download the model again") from None
     return digest.hexdigest()
-
-
-def hash_if_here(base: str) -> str:
-    """`base_hash` of a folder, or of a Hugging Face name whose weights are in the cache; else the name itself.
-
-    Raises ModelError if a file cannot be read.
-    """
-    if is_hub_name(base) and not Path(base).is_dir() and is_cached(base):
-        return base_hash(str(config_file(base).parent))
-    return base_hash(base)
 
 
 def is_base_hash(identity: str) -> bool:

@@ -73,9 +73,7 @@ def _derive(folder: Path, record: RunRecord, reporter: Reporter) -> tuple[Traine
         evaluation = files.evaluation
         if evaluation and loader.content_hash(evaluation) != identity.get("evaluation data"):
             evaluation = None
-        spec = spec_of(resolved, folder)
-        return rows_of_training(
-            resolved.values, TrainingSplits(files.train, evaluation, files.columns), loader, spec
-        ), ""
+        same = TrainingSplits(files.train, evaluation, files.columns)
+        return rows_of_training(resolved.values, same, loader, spec_of(resolved, folder)), ""
     except MovieloraError as error:  # its data is gone, or its config is of another version
         return None, f"{earlier}, and what it was trained on cannot be found: {error.message}"

@@ -55,10 +55,9 @@ def choose_rows(examples: ExampleSet, most: int | None) -> ChosenRows:
     places = sample_over_users(np.arange(total) if users is None else users, most)
     chosen = examples.select(places)
     require_answers(chosen)
-    is_known = users is not None and (
-        isinstance(chosen, TimelineExamples) or all(row.user is not None for row in chosen)
-    )
-    return ChosenRows(places, total, len(np.unique(users[places])) if users is not None and is_known else None)
+    if users is None or not (isinstance(chosen, TimelineExamples) or all(row.user is not None for row in chosen)):
+        return ChosenRows(places, total, None)
+    return ChosenRows(places, total, len(np.unique(users[places])))
 
 
 def sample_over_users(users: NDArray[np.int64], most: int, seed: int = SAMPLE_SEED) -> Rows:
