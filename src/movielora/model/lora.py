@@ -10,7 +10,8 @@ from typing import Any
 from movielora.config import Config
 from movielora.errors import ModelError, first_line
 from movielora.model.adapter_config import refuse_inexact
-from movielora.model.folder import hash_if_here, is_base_hash
+from movielora.model.folder import is_base_hash
+from movielora.model.hub import hash_if_here
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import read_record
 from movielora.storage import fields

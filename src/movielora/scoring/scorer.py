@@ -21,7 +21,7 @@ from movielora.errors import ConfigError
 from movielora.examples.example import Example
 from movielora.model import tiny
 from movielora.model.base import Placement, base_of_config, choose_placement, load_base, require_base
-from movielora.model.folder import hash_if_here
+from movielora.model.hub import hash_if_here
 from movielora.model.lora import are_one_base, base_identity, base_of_adapter, load_adapter
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT, Reporter
