@@ -16,6 +16,7 @@ import pytest
 
 from movielora.cli import main
 from movielora.dataset.options import PrepareOptions
+from movielora.examples.example_set import sample_rows
 from movielora.examples.trained_rows import TrainedRows
 from movielora.preparation.prepare import prepare
 from movielora.progress import SILENT
@@ -302,16 +303,120 @@ def test_external_scores_of_rows_that_the_baselines_learned_from(place: Path, mo
 
 
 def test_a_resumed_run_adds_to_its_record(place: Path, movielora: Command) -> None:
-    run = place / "output/x"
-    whole = TrainedRows.read(run)
-    # An earlier attempt that had trained on one row more.
-    more = TrainedRows({("train", "event"): whole.keys["train", "event"][:1] + 1})
-    whole.joined(more).write(run)
-    code, _, err = movielora(
-        "train", "--config", "base.yaml", "--resume", "--set", "max_steps=4", "--set", "eval_steps=2"
-    )
+    """Resumed with other rows: those of both attempts were trained on."""
+    words = ("train", "--config", "base.yaml", "--set", "output_dir=output/few")
+    assert movielora(*words, "--set", "max_samples=50")[0] == 0
+    longer = ("--set", "max_samples=80", "--set", "max_steps=4", "--set", "eval_steps=2", "--set", "save_steps=4")
+    code, _, err = movielora(*words, "--resume", *longer)
     assert code == 0, err
-    assert TrainedRows.read(run).count() == whole.count() + 1
+    both = {*sample_rows(390, 50, 42).tolist(), *sample_rows(390, 80, 42).tolist()}
+    assert len(both) > 80
+    assert TrainedRows.read(place / "output/few").count() == len(both)
+
+
+def test_runs_on_one_base_under_two_paths_are_compared(place: Path, movielora: Command) -> None:
+    """The same weights in two folders; and other weights in a third, which are refused."""
+    [tiny] = (place / "c").glob("tiny-base-*")
+    for name in ("one", "two", "other"):
+        shutil.copytree(tiny, place / name)
+        if name == "other":
+            config = json.loads((place / name / "config.json").read_text(encoding="utf-8"))
+            (place / name / "config.json").write_text(json.dumps(config | {"rope_theta": 20_000.0}), encoding="utf-8")
+        run = ("--set", f"model_name_or_path={name}", "--set", f"output_dir=output/{name}")
+        code, _, err = movielora("train", "--config", "base.yaml", *run)
+        assert code == 0, err
+    code, _, err = movielora("compare", "output/one", "output/two", "--output-dir", "both")
+    assert code == 0, err
+    assert "the adapter was trained on" not in err
+    code, _, err = movielora("compare", "output/one", "output/other", "--output-dir", "none")
+    assert code == 2
+    assert "are adapters of different bases" in err
+
+
+OWN = {"system": "You know films.", "instruction": "Say Yes or No."}
+
+
+def own_rows(place: Path, split: str, text: bool) -> list[dict[str, Any]]:
+    """Rows of the dataset with a system text and an instruction of their own; as `text` in their own wording too."""
+    found = []
+    for row in read_rows(place / "d/base" / f"{split}.json"):
+        listed = as_list(row)
+        if text:
+            shown = zip(listed["history_titles"], listed["history_ratings"], strict=True)
+            lines = [f"{n}. {title} (rating ≈ {stars:g})" for n, (title, stars) in enumerate(shown, 1)]
+            asked = "\n".join(["My list:", *lines, f"Next: {listed['candidate_title']}", "Like it?"])
+            found.append({**OWN, "input": asked, "output": listed["label"]})
+        else:
+            found.append({**OWN, **listed})
+    return found
+
+
+def train_on_own_rows(place: Path, movielora: Command, *, text: bool) -> None:
+    (place / "own").mkdir()
+    for split in ("train", "eval"):
+        write_rows(place / "own" / f"{split}.jsonl", own_rows(place, split, text))
+    files = ("--set", "train_file=own/train.jsonl", "--set", "eval_file=own/eval.jsonl")
+    code, _, err = movielora("train", "--config", "base.yaml", "--set", "output_dir=output/own", *files)
+    assert code == 0, err
+
+
+def log_odds(folder: Path) -> list[float]:
+    return [row["adapter"]["log_odds"] for row in read_rows(folder / "predictions.jsonl")]
+
+
+def test_rows_without_texts_are_asked_as_the_training_rows_were(place: Path, movielora: Command) -> None:
+    """Test-form rows get the system text and instruction that all training rows brought: the same log-odds as rows
+    that bring them, and others than in movielora's own words."""
+    train_on_own_rows(place, movielora, text=False)
+    plain = [{key: row[key] for key in row if key not in OWN} for row in read_rows(place / "d/base/test_raw.jsonl")]
+    files = {"plain": plain, "own": [row | OWN for row in plain]}
+    for name, rows in files.items():
+        path = write_rows(place / f"{name}.jsonl", rows)
+        code, _, err = movielora("compare", "output/own", "--test-file", str(path), "--output-dir", name)
+        assert code == 0, err
+    assert log_odds(place / "plain") == log_odds(place / "own")
+    other = write_rows(place / "other.jsonl", [row | {"system": "Another."} for row in plain])
+    words = ("compare", "output/own", "--test-file", str(other), "--output-dir", "other")
+    code, _, err = movielora(*words)
+    assert code == 2
+    assert "60 of the 60 rows are asked in words that output/own was not trained with" in err
+    assert "has the system text “Another.”, training had “You know films.”" in err
+    code, out, err = movielora(*words, "--as-they-are", "--json")
+    assert code == 0, err
+    assert json.loads(out)["data"]["training"]["other_words"]["adapter"]["other"] == 60
+    assert "No fair test: 60 of the 60 rows are asked in words" in json.loads(out)["verdict"]
+
+
+def test_rows_that_cannot_be_rendered_as_the_training_rows_are_refused(place: Path, movielora: Command) -> None:
+    """Trained on text in a wording of its own; titles that are numbered already would be shown as `1. 1. Film 7 …`."""
+    train_on_own_rows(place, movielora, text=True)
+    rows = []
+    for row in read_rows(place / "d/base/test_raw.jsonl"):
+        lines = zip(row["history_titles"], row.pop("history_ratings"), strict=True)
+        numbered = [f"{n}. {title} (rating ≈ {stars:g})" for n, (title, stars) in enumerate(lines, 1)]
+        rows.append(row | {"history_titles": numbered})
+    path = write_rows(place / "numbered.jsonl", rows)
+    code, _, err = movielora("compare", "output/own", "--test-file", str(path), "--output-dir", "n")
+    assert code == 2
+    assert f"60 of the 60 rows are asked in words that output/own was not trained with: {path} line 1" in err
+    assert "--as-they-are" in err
+    assert not (place / "n").exists()
+
+
+def test_a_base_that_merge_made_is_asked_in_its_own_prompt(place: Path, movielora: Command) -> None:
+    """A bare adapter on a merged model, whose prompt.json says how both are asked."""
+    code, _, err = movielora("merge", "output/x", "--output-dir", "merged", "--rows", "5")
+    assert code == 0, err
+    spec = json.loads((place / "merged/prompt.json").read_text(encoding="utf-8"))
+    (place / "merged/prompt.json").write_text(json.dumps(spec | {"instruction": "Judge."}), encoding="utf-8")
+    (place / "bare").mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copy(place / "output/x" / name, place / "bare" / name)
+    # The merged model has seen the evaluation rows' dataset, never its test rows.
+    words = ("--adapter", "bare", "--set", "model_name_or_path=merged", "--output-dir", "b")
+    code, out, err = movielora("compare", "--config", "base.yaml", *words, "--json")
+    assert code == 0, err
+    assert json.loads(out)["prompt"]["instruction"] == "Judge."
 
 
 def test_max_samples_records_the_rows_used(place: Path, movielora: Command) -> None:
