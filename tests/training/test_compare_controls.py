@@ -68,7 +68,8 @@ def test_each_of_two_runs_is_asked_with_its_own_prompt(
     shutil.copytree(run, twin, ignore=shutil.ignore_patterns("checkpoint-*", "comparison*"))
     spec = json.loads((twin / "prompt.json").read_text(encoding="utf-8"))
     (twin / "prompt.json").write_text(json.dumps(spec | {"instruction": "Judge."}), encoding="utf-8")
-    found = compare(request_for(runs=(run, twin), calibrate=False), SILENT)
+    # The words of a prompt that was edited by hand are not those of the training.
+    found = compare(request_for(runs=(run, twin), calibrate=False, as_they_are=True), SILENT)
     rows = _rows(tmp_path / "comparison")
     assert [row[run.name]["log_odds"] for row in rows] != [row["twin"]["log_odds"] for row in rows]
     assert found["prompt"]["instruction"] == "Judge."
@@ -93,7 +94,10 @@ def test_external_scores_stand_beside_base_and_adapter(
 ) -> None:
     compare(request_for(), SILENT)
     scores = tmp_path / "recsys.jsonl"
-    lines = [{"label": row["label"], "log_odds": row["adapter"]["log_odds"]} for row in _rows(tmp_path / "comparison")]
+    lines = [
+        {"row": row["row"], "label": row["label"], "log_odds": row["adapter"]["log_odds"]}
+        for row in _rows(tmp_path / "comparison")
+    ]
     scores.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     found = compare(request_for(predictions=scores), SILENT)
     assert found["models"]["others"]["recsys"]["auc"] == found["models"]["adapter"]["auc"]

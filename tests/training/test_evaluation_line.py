@@ -12,10 +12,11 @@ from movielora.config import resolve_config
 from movielora.config.named_values import METRIC_DIRECTIONS
 from movielora.errors import DataError
 from movielora.evaluation.metrics.formulas import ANSWER_METRICS
+from movielora.examples.columns import user_numbers
 from movielora.examples.example import Example
 from movielora.examples.example_set import ListedExamples
 from movielora.progress import SILENT
-from movielora.training.examples import load_examples, user_numbers
+from movielora.training.examples import load_examples
 from movielora.training.loop.early_stopping import early_stop_reason
 from movielora.training.loop.evaluation import evaluation_metrics
 from movielora.training.loop.evaluation_line import evaluation_line

@@ -26,13 +26,15 @@ def compared(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     folder = tmp_path_factory.mktemp("scorer") / "comparison"
     compare(compare_request(trained[0], output_dir=folder, max_samples=ROWS, calibrate=False), SILENT)
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
-    return {name: np.array([row[name]["log_odds"] for row in rows]) for name in ("base", "adapter")}
+    assert len(rows) == ROWS
+    scores = {name: np.array([row[name]["log_odds"] for row in rows]) for name in ("base", "adapter")}
+    return {"rows": np.array([row["row"] for row in rows]), **scores}
 
 
 @pytest.fixture(scope="module")
-def records(trained: Any) -> list[Any]:
+def records(trained: Any, compared: dict[str, np.ndarray]) -> list[Any]:
     examples = ExampleLoader().open(find_test_file(trained[0]))
-    return [examples[row] for row in range(ROWS)]
+    return [examples[row] for row in compared["rows"].tolist()]
 
 
 def test_a_run_and_its_config_give_the_scores_of_compare(

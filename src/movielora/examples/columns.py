@@ -56,6 +56,17 @@ def read_columns(examples: ExampleSet) -> ExampleColumns:
     )
 
 
+def user_numbers(examples: ExampleSet) -> NDArray[np.int64] | None:
+    """A number for the user of each example, (examples,); a row without a user has one of its own. None if all have."""
+    if isinstance(examples, TimelineExamples):
+        return examples.timelines.user_index(examples.events).astype(np.int64)
+    names = [example.user for example in examples]
+    if all(name is None for name in names):
+        return None
+    known = {name: number for number, name in enumerate(dict.fromkeys(name for name in names if name is not None))}
+    return np.array([len(known) + row if name is None else known[name] for row, name in enumerate(names)])
+
+
 def _of_timelines(examples: TimelineExamples) -> ExampleColumns:
     timelines, films, events = examples.timelines, examples.films, examples.events
     offsets = offsets_of(examples.history_counts(np.arange(len(examples))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,11 @@ def base_hash(base: str) -> str:
             except OSError as error:
                 raise ModelError(f"{path} cannot be read: {error.strerror}", "download the model again") from None
     return digest.hexdigest()
+
+
+def is_base_hash(identity: str) -> bool:
+    """Whether an identity is a hash, not a name."""
+    return re.fullmatch(r"[0-9a-f]{64}", identity) is not None
 
 
 def _update(digest: hashlib._Hash, path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from movielora.errors import ModelError, first_line, shell_command
-from movielora.model.folder import WEIGHTS_INDEX, weight_files
+from movielora.model.folder import WEIGHTS_INDEX, base_hash, weight_files
 
 _SECONDS = 5.0
 _TOKENIZER = "tokenizer.json"
@@ -163,3 +163,13 @@ def _cached_file(name: str, file: str) -> Path | None:
 
     found = try_to_load_from_cache(name, file)
     return Path(found) if isinstance(found, str) else None
+
+
+def hash_if_here(base: str) -> str:
+    """`base_hash` of a folder, or of a Hugging Face name whose weights are in the cache; else the name itself.
+
+    Raises ModelError if a file cannot be read.
+    """
+    if is_hub_name(base) and not Path(base).is_dir() and is_cached(base):
+        return base_hash(str(config_file(base).parent))
+    return base_hash(base)

@@ -10,6 +10,11 @@ from typing import Any
 from movielora.config import Config
 from movielora.errors import ModelError, first_line
 from movielora.model.adapter_config import refuse_inexact
+from movielora.model.folder import is_base_hash
+from movielora.model.hub import hash_if_here
+from movielora.runs.paths import RunPaths
+from movielora.runs.record import read_record
+from movielora.storage import fields
 
 
 def lora_config(config: Config) -> Any:
@@ -85,6 +90,24 @@ def _weight_names(adapter_dir: Path) -> list[str]:
             return list(weights.keys())
     except (OSError, SafetensorError) as error:
         raise ModelError(f"the adapter {adapter_dir} cannot be read: {first_line(error)}") from error
+
+
+def base_identity(adapter_dir: Path) -> str:
+    """What tells the base of an adapter from others: its hash, as `base_hash` makes it, or if that cannot be known the
+    name or folder that the adapter names. Raises ModelError as `base_of_adapter`."""
+    named = base_of_adapter(adapter_dir)
+    record = read_record(RunPaths(adapter_dir))
+    recorded = fields.mapping(record.raw.get("identity")).get("base model") if record else None
+    if record and record.raw.get("base") == named and isinstance(recorded, str) and is_base_hash(recorded):
+        return recorded
+    return hash_if_here(named)
+
+
+def are_one_base(one: str, two: str) -> bool | None:
+    """Whether two identities (`base_identity`, `hash_if_here`) are of one base; None if that is not known."""
+    if one == two:
+        return True
+    return False if is_base_hash(one) and is_base_hash(two) else None
 
 
 def load_adapter(model: Any, adapter_dir: Path) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from movielora.errors import DataError
 from movielora.examples.example import Example
 from movielora.examples.importers.rendered_text import known_films
-from movielora.prompt.spec import PromptSpec, Wording
+from movielora.prompt.spec import OwnTextName, PromptSpec, Wording
 from movielora.sources.titles import may_be_as_given, natural_title, one_line, shown_title
 
 WORDING = Wording()
@@ -52,16 +52,16 @@ def render(example: Example, spec: PromptSpec) -> RenderedText:
         _refuse_longer_text(example, spec)
         _refuse_titles_as_given(example, spec)
         return RenderedText(
-            _chosen("system", own.system, spec.system, spec),
-            _chosen("instruction", own.instruction, spec.instruction, spec),
+            chosen_text("system", own.system, spec),
+            chosen_text("instruction", own.instruction, spec),
             own.before, own.history, own.after, own.turns,
         )  # fmt: skip
     films = example.history or ()
     shown = films if spec.history_len is None else films[max(0, len(films) - spec.history_len) :]
     lines = number_lines([film_text(shown_title(film.title, spec.titles), film.rating) for film in shown])
     return RenderedText(
-        _chosen("system", example.system, spec.system, spec),
-        _chosen("instruction", example.instruction, spec.instruction, spec),
+        chosen_text("system", example.system, spec),
+        chosen_text("instruction", example.instruction, spec),
         before=f"{spec.wording.history_head}\n",
         history="".join(f"{line}\n" for line in lines),
         after=closing(shown_title(example.candidate or "", spec.titles), spec.wording),
@@ -73,8 +73,11 @@ def fixed_text(spec: PromptSpec) -> RenderedText:
     return RenderedText(spec.system, spec.instruction, f"{spec.wording.history_head}\n", "", spec.wording.question)
 
 
-def _chosen(name: str, own: str | None, given: str, spec: PromptSpec) -> str:
-    return given if own is None or name in spec.replaces else own
+def chosen_text(name: OwnTextName, own: str | None, spec: PromptSpec) -> str:
+    """The system text or instruction that is shown: a row's `own`, unless the spec replaces it or it has none."""
+    if own is not None and name not in spec.replaces:
+        return own
+    return spec.system if name == "system" else spec.instruction
 
 
 def _refuse_longer_text(example: Example, spec: PromptSpec) -> None:

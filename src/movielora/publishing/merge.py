@@ -17,13 +17,15 @@ from typing import Any
 from movielora.config import ResolvedConfig
 from movielora.dataset.find import find_columns, find_test_file
 from movielora.errors import DataError, ModelError, OutputError, first_line
+from movielora.evaluation.judged.run_training import training_of
 from movielora.examples.example import Example
 from movielora.examples.load import ExampleLoader
+from movielora.examples.trained_rows import TrainedRows
 from movielora.machine.process_settings import settings_undone
 from movielora.model.adapter_config import refuse_unmergeable
 from movielora.model.base import Placement, load_base
 from movielora.model.lora import load_adapter, read_adapter_config
-from movielora.progress import Reporter
+from movielora.progress import SILENT, Reporter
 from movielora.prompt.spec import INSTRUCTION, write_prompt_file
 from movielora.scoring.score_change import ScoreChange, log_odds, rows_for_change, score_change
 from movielora.scoring.scorer import ScorerSetup, config_of_run
@@ -154,6 +156,14 @@ def _merge_and_save(setup: ScorerSetup, request: MergeRequest, folder: Path) -> 
         merged.save_pretrained(folder)
         setup.prompts.tokenizer.save_pretrained(folder)
         write_prompt_file(folder, setup.prompts.template.spec, private=False)
+        _write_trained_rows(setup, request.run, folder)
+
+
+def _write_trained_rows(setup: ScorerSetup, run: Path, folder: Path) -> None:
+    """Whoever judges or trains the merged model can know what it has seen: the adapter's rows, and its base's."""
+    rows, before = training_of(run, SILENT).rows, TrainedRows.read(Path(setup.source))
+    if rows is not None or before is not None:
+        (rows or TrainedRows()).joined(before).write(folder)
 
 
 def _merge_exactly(model: Any, tokenizer: Any, run: Path) -> Any:

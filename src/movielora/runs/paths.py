@@ -91,6 +91,11 @@ class RunPaths:
         return self.root / ADAPTER_CONFIG_NAME
 
     @property
+    def trained_rows(self) -> Path:
+        """Which rows the run was trained and evaluated on, as keys."""
+        return self.root / "training_rows.parquet"
+
+    @property
     def trainer_state(self) -> Path:
         return self.root / TRAINER_STATE_NAME
 
@@ -139,7 +144,7 @@ class RunPaths:
 
     def known_files(self) -> list[Path]:
         """The places of all files that a run writes directly into its folder, whoever wrote what is there now."""
-        ours = (self.record, self.heartbeat, self.metrics, self.log, self.config, self.stop_request)
+        ours = (self.record, self.heartbeat, self.metrics, self.log, self.config, self.stop_request, self.trained_rows)
         return [*ours, *(self.root / name for name in _MODEL_FILES)]
 
     def _numbered(self, pattern: re.Pattern[str]) -> Iterator[tuple[int, Path]]:

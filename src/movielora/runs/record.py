@@ -97,7 +97,7 @@ def new_record(
         attempts.append(_attempt_of(previous))
     identity, events = process.this_process(), memory_events.events_file()
     return {
-        **{key: kept[key] for key in ("data_hash", "base", "placement") if key in kept},
+        **{key: kept[key] for key in ("data_hash", "base", "placement", "dataset", "asked") if key in kept},
         "schema": RECORD_SCHEMA,
         "run_id": fields.text(kept.get("run_id"), 100)
         or f"{datetime.fromtimestamp(now):%Y%m%d}-{secrets.token_hex(6)}",

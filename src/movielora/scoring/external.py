@@ -1,6 +1,6 @@
 """Read external scores: any other system, compared on the same rows.
 
-A JSONL file, one line a row of the test file in its order (or with `row`, counting from 0):
+A JSONL file, one line a row of the test file in its order (or with `row`, the number in it, counting from 0):
 `{"label": "Yes", "log_odds": 1.2}` or `{"label": "Yes", "probability": 0.77}`; `p_yes` is read too.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from movielora.errors import DataError
-from movielora.scoring.log_odds import Bools
+from movielora.scoring.log_odds import Bools, Ints
 from movielora.scoring.predictions import read_label, read_objects
 from movielora.scoring.score_table import Scores
 
@@ -22,18 +22,16 @@ _FORM = 'a line is {"label": "Yes", "log_odds": 1.2} or {"label": "Yes", "probab
 _SURE = 1e-6
 
 
-def read_scores(path: Path, labels: Bools) -> Scores:
-    """Read the scores in `path` for rows with these `labels` (rows,), in the rows' order.
+def read_scores(path: Path, labels: Bools, rows: Ints | None = None) -> Scores:
+    """Read the scores in `path` of a test file with these `labels` (all its rows,), in the rows' order.
 
-    Raises DataError, naming file, line and field: another number of rows, a row twice, a label that differs from the
-    test file's, a score that is missing, NaN or no probability.
+    `rows` are the row numbers of a sample of it: the file may hold all rows, or those with `row` in each line; what is
+    not in the sample is left out. Raises DataError, naming file, line and field: another number of rows, a row twice, a
+    label that differs from the test file's, a score that is missing, NaN or no probability.
     """
     lines = list(read_objects(path, _FORM))
-    if len(lines) != len(labels):
-        raise DataError(
-            f"{path} has {len(lines):,} rows, the comparison {len(labels):,}",
-            "score every row of the test file, once, in its order",
-        )
+    chosen = np.arange(len(labels)) if rows is None else rows
+    _require_rows(path, lines, len(labels), chosen, sample=rows is not None)
     log_odds = np.full(len(labels), np.nan)
     for place, (number, record) in enumerate(lines):
         where = f"{path} line {number}"
@@ -46,7 +44,28 @@ def read_scores(path: Path, labels: Bools) -> Scores:
                 "score the rows of the same test file, in its order",
             )
         log_odds[row] = _log_odds(record, where)
-    return Scores(log_odds, np.full(len(labels), np.nan), np.ones(len(labels), dtype=bool))
+    missing = chosen[np.isnan(log_odds[chosen])]
+    if len(missing):
+        raise DataError(f"{path} has no score of row {missing[0]} of the test file", "score every row that is compared")
+    return Scores(log_odds[chosen], np.full(len(chosen), np.nan), np.ones(len(chosen), dtype=bool))
+
+
+def _require_rows(
+    path: Path, lines: list[tuple[int, dict[str, Any]]], total: int, chosen: Ints, *, sample: bool
+) -> None:
+    """All rows of the test file; or, of a sample, rows that say which they are."""
+    if len(lines) == total:
+        return
+    if not sample:
+        raise DataError(
+            f"{path} has {len(lines):,} rows, the comparison {total:,}",
+            "score every row of the test file, once, in its order",
+        )
+    if any("row" not in record for _, record in lines):
+        raise DataError(
+            f"{path} has {len(lines):,} rows, the test file {total:,}, and a sample of {len(chosen):,} is compared",
+            "score every row of the test file in its order, or write its number in the test file into `row`",
+        )
 
 
 def _row(record: dict[str, Any], place: int, count: int, where: str) -> int:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from movielora.errors import OutputError
 from movielora.examples.example import Example
 from movielora.examples.example_set import ExampleSet
@@ -22,7 +24,7 @@ from movielora.prompt.template import NO, YES
 from movielora.scoring.answer_position import AnswerScores
 from movielora.scoring.controls import drop_history, shuffle_history
 from movielora.scoring.generated_text import extract_answer
-from movielora.scoring.log_odds import probability
+from movielora.scoring.log_odds import Ints, probability
 from movielora.scoring.scorer import Scorer
 
 Mode = Literal["score", "generate"]
@@ -64,13 +66,16 @@ def predict(
     mode: Mode,
     chunk_size: int,
     reporter: Reporter,
+    numbers: Ints | None = None,
 ) -> PredictResult:
     """Score every example once for each of `columns`, by name, and append a line each to `output`.
 
+    `numbers` (examples,) are their rows in the test file, for a sample of it; from 0 by default.
     Continues behind the whole chunks that `output` holds already. Raises DataError for an example that cannot be asked,
     OutputError if `output` cannot be written.
     """
     total = len(examples)
+    numbers = np.arange(total, dtype=np.int64) if numbers is None else numbers
     done = total if is_complete(output, total) else _keep_whole_chunks(output, chunk_size)
     rows_cut = 0
     row = done
@@ -78,7 +83,8 @@ def predict(
         phase.update(done)
         while row < total:
             chunk = [examples[place] for place in range(row, min(row + chunk_size, total))]
-            lines, cut = _score_chunk(scorer, chunk, row, mode, columns, phase)
+            chunk_rows = numbers[row : row + chunk_size].tolist()
+            lines, cut = _score_chunk(scorer, chunk, chunk_rows, mode, columns, phase)
             rows_cut += cut
             _append(output, lines)
             row += len(chunk)
@@ -88,7 +94,7 @@ def predict(
 def _score_chunk(
     scorer: Scorer,
     chunk: Sequence[Example],
-    first_row: int,
+    rows: Sequence[int],
     mode: Mode,
     columns: Mapping[str, Condition],
     phase: Phase,
@@ -100,7 +106,7 @@ def _score_chunk(
     for name, condition in columns.items():
         examples = plain
         if condition.perturbation is not None:
-            perturbed = [condition.perturbation(example, first_row + n) for n, example in enumerate(chunk)]
+            perturbed = [condition.perturbation(example, row) for row, example in zip(rows, chunk, strict=True)]
             examples = scorer.tokenize(perturbed)
         scores, _ = scorer.score_tokens(examples, adapter=condition.adapter_on, on_batch=steps.advance)
         texts = scorer.generate(examples, adapter=condition.adapter_on) if mode == "generate" else None
@@ -108,7 +114,7 @@ def _score_chunk(
     lines = [
         json.dumps(
             {
-                "row": first_row + index,
+                "row": rows[index],
                 "label": YES if example.label else NO,
                 **{name: answers[name][index] for name in columns},
                 **described(example),

@@ -1,9 +1,9 @@
 """Read and validate predictions.jsonl: every row once, every score a number.
 
 A line is `{"row", "label", "<column>": {"log_odds", "p_yes", "answer_mass", "prediction"}, …}` with what the record
-had. `row` counts from 0 in the test file's order. Every object with a `log_odds` is a column: "base", "adapter", a
-control, a run by its name, a file of scores by its name. After `compare --mode generate` a column also has `text`, and
-`prediction` is null if the text holds no answer.
+had. `row` counts from 0 in the test file's order; of a sample, numbers are missing. Every object with a `log_odds` is a
+column: "base", "adapter", a control, a run by its name, a file of scores by its name. After `compare --mode generate` a
+column also has `text`, and `prediction` is null if the text holds no answer.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _YES = (True, "Yes", "yes", 1)
 _NO = (False, "No", "no", 0)
 
 
-def read_predictions(path: Path) -> ScoreTable:
-    """Read predictions.jsonl; its columns are those of the first line.
+def read_predictions(path: Path, *, sample: bool = False) -> ScoreTable:
+    """Read predictions.jsonl; its columns are those of the first line. Of a `sample` of the test file rows are missing.
 
     Raises DataError, naming file, line and field: no file, no rows, a torn or broken line, a missing, doubled or
     wrong row number, a label that is neither Yes nor No, a score that is missing or no number.
@@ -35,7 +35,7 @@ def read_predictions(path: Path) -> ScoreTable:
     lines: list[tuple[int, dict[str, Any]]] = list(read_objects(path, _AFRESH))
     if not lines:
         raise DataError(f"{path} holds 0 rows", _AFRESH)
-    _require_each_row_once(path, lines)
+    _require_each_row_once(path, lines, sample=sample)
     lines.sort(key=lambda line: line[1]["row"])
     columns = _columns(lines[0][1])
     if not columns:
@@ -97,7 +97,7 @@ def read_objects(path: Path, next_step: str) -> Iterator[tuple[int, dict[str, An
         yield number, value
 
 
-def _require_each_row_once(path: Path, lines: list[tuple[int, dict[str, Any]]]) -> None:
+def _require_each_row_once(path: Path, lines: list[tuple[int, dict[str, Any]]], *, sample: bool) -> None:
     seen: dict[int, int] = {}
     for number, record in lines:
         row = record.get("row")
@@ -107,7 +107,7 @@ def _require_each_row_once(path: Path, lines: list[tuple[int, dict[str, Any]]]) 
             raise DataError(f"{path} line {number}: row {row} appears twice; it is on line {seen[row]} too", _AFRESH)
         seen[row] = number
     missing = next((row for row in range(len(seen)) if row not in seen), None)
-    if missing is not None:
+    if missing is not None and not sample:
         raise DataError(f"{path}: row {missing} is missing, but row {max(seen)} exists", _AFRESH)
 
 

@@ -19,8 +19,10 @@ from movielora.config import ResolvedConfig, resolve_config
 from movielora.config.paths import literal_path
 from movielora.errors import ConfigError
 from movielora.examples.example import Example
+from movielora.model import tiny
 from movielora.model.base import Placement, base_of_config, choose_placement, load_base, require_base
-from movielora.model.lora import base_of_adapter, load_adapter
+from movielora.model.hub import hash_if_here
+from movielora.model.lora import are_one_base, base_identity, base_of_adapter, load_adapter
 from movielora.model.tokenizer import load_tokenizer
 from movielora.progress import SILENT, Reporter
 from movielora.prompt.spec import PromptSpec, read_prompt_file
@@ -28,7 +30,7 @@ from movielora.prompt.template import PromptTemplate
 from movielora.prompt.text_tokens import tokenize_records
 from movielora.prompt.token_sets import PromptTokens
 from movielora.runs.lookup.run_config import read_run_config
-from movielora.runs.paths import RunPaths
+from movielora.runs.paths import PROMPT_NAME, RunPaths
 from movielora.scoring.answer_position import AnswerScores, score
 from movielora.scoring.kernels import warn_of_other_kernels
 
@@ -113,17 +115,25 @@ class ScorerSetup:
         cannot be loaded or do not fit each other.
         """
         if adapter is not None:
-            named_base = base_of_adapter(adapter)
             warn_of_other_kernels(adapter, self.placement, reporter)
-            if self.source != named_base:
-                reporter.warn(
-                    f"the adapter was trained on {named_base}; it is scored on {self.source}, as the config says"
-                )
+            self._warn_of_another_base(adapter, reporter)
         with reporter.phase("Loading model"):
             model = load_base(self.source, self.placement)
             if adapter is not None:
                 model = load_adapter(model, adapter)
         return Scorer(model, self.batch_size, self.prompts)
+
+    def _warn_of_another_base(self, adapter: Path, reporter: Reporter) -> None:
+        """Two paths may lead to one base: its hash decides, if it is known."""
+        named = base_of_adapter(adapter)
+        same = are_one_base(base_identity(adapter), hash_if_here(self.source))
+        if same is None:
+            reporter.warn(
+                f"the adapter was trained on {named}; whether {self.source}, on which it is scored, is that base is "
+                "not known"
+            )
+        elif not same:
+            reporter.warn(f"the adapter was trained on {named}; it is scored on {self.source}, as the config says")
 
 
 @dataclass(frozen=True)
@@ -208,21 +218,35 @@ def config_of_run(run: Path) -> ResolvedConfig:
 
 
 def spec_of(resolved: ResolvedConfig, adapter: Path | None, system_prompt: str | None = None) -> PromptSpec:
-    """The prompt spec that the adapter was trained with: its own prompt.json, else its own config's, else `resolved`'s.
+    """The prompt spec that the adapter was trained with: its own prompt.json, else its own config's.
 
-    `system_prompt` replaces its text. Raises ConfigError if `resolved` asks for another prompt than the saved one,
-    DataError if the saved one is damaged or of another version.
+    Without either it is that of a base that `merge` made, else `resolved`'s. `system_prompt` replaces its text. Raises
+    ConfigError if `resolved` asks for another prompt than the saved one, DataError if the saved one is damaged or of
+    another version.
     """
-    saved = None if adapter is None else read_prompt_file(adapter)
-    if saved is not None:
-        _refuse_other_prompt(resolved, saved, adapter)
-    elif adapter is not None and (adapter / "config.yaml").is_file():
+    has_config = adapter is not None and (adapter / "config.yaml").is_file()
+    base = _base_folder(resolved)
+    folder = next((each for each in (adapter, None if has_config else base) if each and _has_prompt(each)), None)
+    saved = None if folder is None else read_prompt_file(folder)
+    if saved is not None and folder is not None:
+        _refuse_other_prompt(resolved, saved, folder)
+    elif adapter is not None and has_config:
         resolved = config_of_run(adapter)
     spec = saved or PromptSpec.of_config(resolved.values)
     return spec if system_prompt is None else spec.replacing("system", system_prompt)
 
 
-def _refuse_other_prompt(resolved: ResolvedConfig, saved: PromptSpec, adapter: Path | None) -> None:
+def _base_folder(resolved: ResolvedConfig) -> Path | None:
+    """The base, if it is a folder of the user's."""
+    name = resolved.values.model_name_or_path
+    return None if name == tiny.NAME else resolved.locate(name)
+
+
+def _has_prompt(folder: Path) -> bool:
+    return (folder / PROMPT_NAME).is_file()
+
+
+def _refuse_other_prompt(resolved: ResolvedConfig, saved: PromptSpec, folder: Path) -> None:
     """A config file that is a run's own says nothing of another run; `--set` is meant for every adapter."""
     asked = resolved.values
     of_a_run = resolved.path is not None and RunPaths(resolved.path.parent).record.is_file()
@@ -239,7 +263,7 @@ def _refuse_other_prompt(resolved: ResolvedConfig, saved: PromptSpec, adapter: P
     ]
     if other:
         raise ConfigError(
-            f"{', '.join(other)} is not what the adapter in {adapter} was trained with (its prompt.json)",
+            f"{', '.join(other)} is not what the model in {folder} was trained with (its prompt.json)",
             "leave it out; --system-prompt TEXT asks with another system text",
         )
 

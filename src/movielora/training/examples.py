@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from movielora.config import Config
 from movielora.dataset.find import TrainingSplits
 from movielora.errors import DataError
-from movielora.examples.example_set import NO_LABEL, YES_LABEL, ExampleSet, Labels, sample_rows
+from movielora.examples.columns import user_numbers
+from movielora.examples.example_set import NO_LABEL, YES_LABEL, Labels, sample_rows
 from movielora.examples.load import ExampleLoader
 from movielora.examples.shown_candidates import warn_of_shown_candidates
-from movielora.examples.timeline_examples import TimelineExamples
 from movielora.progress import Reporter
+from movielora.prompt.asked_words import with_common_texts
 from movielora.prompt.spec import PromptSpec
 from movielora.prompt.template import PromptTemplate
 from movielora.prompt.token_cache import clear_cache
 from movielora.prompt.token_sets import PromptTokens
 from movielora.prompt.tokenize import tokenize_split
+from movielora.prompt.trained_on import TrainedOn, rows_of_training
 
 # More rows than this losing history to the cutoff means the cutoff is wrong, not the rows.
 _MOST_CUT = 0.2
@@ -29,12 +31,14 @@ _MOST_CUT = 0.2
 
 @dataclass(frozen=True)
 class TrainingExamples:
-    """`train_rows` and `eval_rows` are the rows used, ascending; `spec` is what their prompts were rendered by.
+    """`train_rows` and `eval_rows` are the rows used, ascending; `spec` is what their prompts were rendered by, and
+    `trained_on` what is recorded of them.
 
     `eval_users` (eval rows,) numbers the user of each row, and is None if no user is known.
     """
 
     spec: PromptSpec
+    trained_on: TrainedOn
     train: PromptTokens
     train_rows: NDArray[np.int64]
     evaluation: PromptTokens | None
@@ -45,7 +49,7 @@ class TrainingExamples:
 def load_examples(
     config: Config, files: TrainingSplits, tokenizer: Any, reporter: Reporter, *, clear_token_cache: bool = False
 ) -> TrainingExamples:
-    """Tokenize both splits by the config's prompt spec.
+    """Tokenize both splits by the config's prompt spec; texts that all training rows bring become the spec's.
 
     Raises DataError if they cannot be read, an example does not fit, or too many lose history to the cutoff.
     """
@@ -54,6 +58,9 @@ def load_examples(
         reporter.note(f"Removed {clear_cache(cache_dir)} token caches from {cache_dir}")
     loader = ExampleLoader(reporter=reporter, columns=files.columns)
     spec = PromptSpec.of_split(config, loader, files.train)
+    with reporter.phase("Recording the rows"):
+        trained_on = rows_of_training(config, files, loader, spec)
+    spec = with_common_texts(spec, trained_on.words)
     loader = loader.showing(spec.history_len)  # of the evaluation's dataset too, which may be prepared otherwise
     template = PromptTemplate(tokenizer, spec)
 
@@ -77,23 +84,13 @@ def load_examples(
         _check_best_metric(config, evaluation.labels[eval_rows], users, files.evaluation)
     return TrainingExamples(
         template.spec,
+        trained_on,
         train,
         sample_rows(len(train), config.max_samples, config.seed),
         evaluation,
         eval_rows,
         users,
     )
-
-
-def user_numbers(examples: ExampleSet) -> NDArray[np.int64] | None:
-    """A number for the user of each example, (examples,); a row without a user has one of its own. None if all have."""
-    if isinstance(examples, TimelineExamples):
-        return examples.timelines.user_index(examples.events).astype(np.int64)
-    names = [example.user for example in examples]
-    if all(name is None for name in names):
-        return None
-    known = {name: number for number, name in enumerate(dict.fromkeys(name for name in names if name is not None))}
-    return np.array([len(known) + row if name is None else known[name] for row, name in enumerate(names)])
 
 
 def _check_best_metric(config: Config, labels: Labels, users: NDArray[np.int64] | None, path: Path | None) -> None:

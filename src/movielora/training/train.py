@@ -34,6 +34,7 @@ from movielora.scoring.kernels import other_kernels
 from movielora.training.examples import TrainingExamples, load_examples
 from movielora.training.identity import run_identity
 from movielora.training.loop.batch import StepDown, settle_batch
+from movielora.training.record import describe_training, write_rows
 from movielora.training.result import TrainResult
 from movielora.training.resume import (
     ResumePlan,
@@ -176,6 +177,8 @@ def _train(work: _Work) -> TrainResult:
     steps = planned_steps(work.config, len(examples.train_rows))
     with work.session.files() as folder:
         write_prompt_file(folder, examples.spec)
+        write_rows(folder, work.session.paths, examples.trained_on.rows, work.base)
+    work.session.describe(**describe_training(work.session.paths, examples.trained_on.words, work.files))
     trainer = _build_trainer(work, placement, tokenizer, examples, steps)
     early_stop = _run_trainer(trainer, steps, work)
     if work.session.stop.requested:

@@ -37,7 +37,7 @@ def compare(
     output_dir: Annotated[
         Path | None, typer.Option(help="Comparison folder.", show_default="comparison/ in the run")
     ] = None,
-    max_samples: Annotated[int | None, typer.Option(min=1, help="Only the first rows.", show_default="all")] = None,
+    max_samples: Annotated[int | None, typer.Option(min=1, help="A sample over users.", show_default="all")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Rows scored at once.", show_default="config")] = None,
     system_prompt: Annotated[str | None, typer.Option(help="Instead of every row's own system text.")] = None,
     mode: Annotated[ModeOption, typer.Option(help="generate also decodes text, for parity.")] = ModeOption.SCORE,
@@ -48,6 +48,12 @@ def compare(
         Literal["4bit", "16bit"] | None,
         typer.Option(help="Score on this base, and measure the change.", show_default="config"),
     ] = None,
+    allow_overlap: Annotated[
+        bool, typer.Option("--allow-overlap", help="Judge rows that were trained on too.")
+    ] = False,
+    as_they_are: Annotated[
+        bool, typer.Option("--as-they-are", help="Ask rows in words that were not trained too.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again if the folder holds another.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Every figure, remark and sample rows.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
@@ -71,7 +77,7 @@ def compare(
     )  # fmt: skip
     request = CompareRequest(
         kind, None if isinstance(kind, ExternalOnly) else predictions, test_file, output_dir, max_samples, batch_size,
-        system_prompt, mode.value, overwrite, calibrate,
+        system_prompt, mode.value, overwrite, calibrate, allow_overlap, as_they_are,
     )  # fmt: skip
     comparison = run_compare(request, reporting.reporter())
     if as_json:

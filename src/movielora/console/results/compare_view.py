@@ -72,7 +72,7 @@ def _show_examples(console: Console, comparison: dict[str, Any], examples: Seque
     roles = roles_of(comparison)
     columns = (roles.reference, roles.candidate)
     names = [escape(short_title(entry_of(comparison, key)["name"], _NAME_WIDTH)) for key in columns]
-    table = plain_table(f"the first {len(examples):,} rows: is it liked?", "user", "truth", *names)
+    table = plain_table(f"{len(examples):,} rows, of many users: is it liked?", "user", "truth", *names)
     for example in examples:
         answers = [_answer(example[key]) for key in columns]
         asked = short_title(example.get("candidate_title") or example.get("input"), _ASKED_WIDTH)

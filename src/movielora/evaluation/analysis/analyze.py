@@ -9,6 +9,7 @@ from typing import Any
 from movielora.evaluation.analysis.export import ExportFormat, export_rows
 from movielora.evaluation.report.build import save_report
 from movielora.evaluation.saved.analysis import load_analysis
+from movielora.evaluation.saved.example_rows import of_different_users
 from movielora.evaluation.saved.selection import RowFilter, describe_selection, parse_slice, select_rows
 from movielora.progress import Reporter
 
@@ -41,6 +42,8 @@ def analyze(request: AnalyzeRequest, reporter: Reporter) -> dict[str, Any]:
         user=request.user,
     )
     rows = select_rows(analysis, wanted, request.sort)
+    users = [analysis.table.records[row].get("user_id") for row in rows.tolist()]
+    shown = rows[of_different_users(users, request.show_examples)] if request.sort != "row" else rows
     report = save_report(analysis, reporter)
     exported = export_rows(analysis, rows, request.export) if request.export else None
     return {
@@ -51,7 +54,7 @@ def analyze(request: AnalyzeRequest, reporter: Reporter) -> dict[str, Any]:
         "slices": analysis.comparison["slices"],
         "slices_hidden": analysis.comparison["data"]["slices_hidden"],
         "slices_min_rows": analysis.comparison["data"]["slices_min_rows"],
-        "examples": [analysis.example(row) for row in rows[: request.show_examples].tolist()],
+        "examples": [analysis.example(row) for row in shown[: request.show_examples].tolist()],
         "report": str(report),
         "export": None if exported is None else str(exported),
     }

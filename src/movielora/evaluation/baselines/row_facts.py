@@ -23,6 +23,8 @@ from movielora.evaluation.features.leakage import describe_data
 from movielora.evaluation.features.split import SplitFeatures, split_features
 from movielora.evaluation.features.training_counts import FilmNames, Tally, user_names
 from movielora.examples.load import ExampleLoader
+from movielora.examples.row_keys import row_keys
+from movielora.examples.trained_rows import TrainedRows
 from movielora.progress import SILENT, Reporter
 from movielora.scoring.log_odds import Bools, Floats
 
@@ -39,7 +41,7 @@ class RowFacts:
     `history_length` films shown, `like_share` of the films shown, `user_count` and `movie_count` training answers of
     the user and about the candidate, `user_like_rate` smoothed. `candidates` are titles in natural order, `movie_ids`
     texts. `data` is `describe_data`, with the SHA-256 of each split: of its file, or of the columns of a prepared
-    dataset.
+    dataset. `in_training` (rows,) says which rows are rows of the training split too; None if there is none.
     """
 
     fitted: Fitted
@@ -49,6 +51,7 @@ class RowFacts:
     candidates: list[str | None]
     movie_ids: list[str | None]
     data: dict[str, Any]
+    in_training: Bools | None = None
 
 
 def row_facts(files: SplitFiles, reporter: Reporter = SILENT, loader: ExampleLoader | None = None) -> RowFacts:
@@ -90,7 +93,13 @@ def _compute(
         candidates=test.titles,
         movie_ids=test.movie_ids,
         data=describe_data(splits) | {"rating_threshold": liked_at, "sha256": hashes},
+        in_training=None if files.train is None else _in_training(files.train, files.test, loader),
     )
+
+
+def _in_training(train: Path, test: Path, loader: ExampleLoader) -> Bools:
+    whole = loader.showing(None)
+    return TrainedRows.of(row_keys(whole.open(train))).holds(row_keys(whole.open(test)))[0]
 
 
 def _columns(train: SplitFeatures | None, test: SplitFeatures) -> dict[str, Floats]:
@@ -122,6 +131,8 @@ def _save(path: Path, found: RowFacts, reporter: Reporter) -> None:
     arrays["labels"] = found.labels
     if found.eval_labels is not None:
         arrays["eval_labels"] = found.eval_labels
+    if found.in_training is not None:
+        arrays["in_training"] = found.in_training
     words = {
         "left_out": found.fitted.left_out,
         "candidates": found.candidates,
@@ -160,6 +171,7 @@ def _load(path: Path) -> RowFacts | None:
             candidates=words["candidates"],
             movie_ids=words["movie_ids"],
             data=words["data"],
+            in_training=arrays.get("in_training"),
         )
     except (OSError, ValueError, KeyError, EOFError):
         return None

@@ -7,15 +7,19 @@ from typing import Any
 from movielora.errors import ConfigError
 from movielora.evaluation.baselines.row_facts import row_facts
 from movielora.evaluation.comparison.columns import reserved_columns, strongest_baseline
+from movielora.evaluation.comparison.inputs import rows_digest
 from movielora.evaluation.comparison.provenance import provenance
-from movielora.evaluation.comparison.request import ExternalOnly
+from movielora.evaluation.comparison.request import CompareRequest, ExternalOnly
 from movielora.evaluation.comparison.summary import summarise, write_summary
 from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.features.genres import read_genres
+from movielora.evaluation.judged.fair_test import examine_fairness
+from movielora.evaluation.judged.sample import ChosenRows, choose_rows
 from movielora.evaluation.saved.folder import ComparisonFolder, write_lines
 from movielora.evaluation.saved.workplace import open_folder
 from movielora.examples.example_set import ExampleSet
 from movielora.examples.load import ExampleLoader
+from movielora.examples.shown_candidates import warn_of_shown_candidates
 from movielora.progress import Reporter
 from movielora.prompt.template import NO, YES
 from movielora.scoring.external import read_scores
@@ -28,20 +32,25 @@ from movielora.storage.hashing import file_sha256
 
 def compare_external(
     kind: ExternalOnly,
+    request: CompareRequest,
     files: SplitFiles,
-    examples: ExampleSet,
     folder: ComparisonFolder,
     loader: ExampleLoader,
-    *,
-    overwrite: bool,
     reporter: Reporter,
 ) -> dict[str, Any]:
     """Write the comparison folder, return what `--json` prints. Reference: the strongest baseline; candidate: the file.
 
-    Raises DataError for scores that do not fit the rows, ConfigError if no baseline can be computed.
+    Raises DataError for scores that do not fit the rows, or rows that the baselines learn from; ConfigError if no
+    baseline can be computed.
     """
+    every = loader.open(files.test)
+    chosen = choose_rows(every, request.most_rows)
+    warn_of_shown_candidates(chosen.of(every), reporter)
     facts = row_facts(files, reporter, loader)
-    scores = read_scores(kind.scores, facts.labels[: len(examples)])
+    fair_test, _ = examine_fairness(
+        [], None, chosen, files, facts, loader, reporter, allow_overlap=request.allow_overlap
+    )
+    scores = read_scores(kind.scores, facts.labels, chosen.numbers)
     best = strongest_baseline(facts)
     if best is None:
         raise ConfigError(
@@ -52,26 +61,28 @@ def compare_external(
     inputs = {
         "test_file": loader.content_hash(files.test),
         "predictions": file_sha256(kind.scores),
-        "rows": len(examples),
+        "rows": len(chosen.places),
+        **({"sample": rows_digest(chosen.places)} if chosen.is_sample else {}),
     }
-    with open_folder(folder, inputs, overwrite=overwrite, reporter=reporter) as working:
-        columns = {roles.reference: facts.fitted.log_odds[best]["test"], roles.candidate: scores.log_odds}
-        write_lines(working.predictions, _lines(examples, columns))
-        summary = summarise(
-            read_predictions(working.predictions), facts, roles, genres=read_genres(files), reporter=reporter
-        )
+    with open_folder(folder, inputs, overwrite=request.overwrite, reporter=reporter) as working:
+        baseline = facts.fitted.log_odds[best]["test"][chosen.places]
+        columns = {roles.reference: baseline, roles.candidate: scores.log_odds}
+        write_lines(working.predictions, _lines(chosen, every, columns))
+        table = read_predictions(working.predictions, sample=chosen.is_sample)
+        summary = summarise(table, facts, roles, genres=read_genres(files), fair_test=fair_test, reporter=reporter)
         return write_summary(working, summary, provenance(files, None, None), output_dir=str(folder.root))
 
 
-def _lines(examples: ExampleSet, columns: dict[str, Floats]) -> list[dict[str, Any]]:
+def _lines(chosen: ChosenRows, every: ExampleSet, columns: dict[str, Floats]) -> list[dict[str, Any]]:
+    """Lines of predictions.jsonl; `columns` are of the chosen rows of `every` example of the test file."""
     return [
         {
             "row": row,
             "label": YES if example.label else NO,
-            **{name: _score(float(log_odds[row])) for name, log_odds in columns.items()},
+            **{name: _score(float(log_odds[place])) for name, log_odds in columns.items()},
             **described(example),
         }
-        for row, example in enumerate(examples)
+        for place, (row, example) in enumerate(zip(chosen.places.tolist(), chosen.of(every), strict=True))
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from movielora.dataset.find import find_dataset, find_test_file, split_beside
 from movielora.errors import RequestError
 from movielora.evaluation.comparison.request import AdapterAndBase, CompareRequest, ExternalOnly, TwoRuns
 from movielora.evaluation.features.files import SplitFiles
-from movielora.examples.example_set import ExampleSet
+from movielora.evaluation.judged.sample import ChosenRows
+from movielora.examples.example_set import Rows
 from movielora.examples.load import ExampleLoader
 from movielora.model.folder import base_hash
 from movielora.progress import Reporter
@@ -40,17 +42,10 @@ def split_files(request: CompareRequest, reporter: Reporter) -> SplitFiles:
     return SplitFiles(test, found.train, found.evaluation or split_beside(found.train, "eval"))
 
 
-def first_examples(examples: ExampleSet, most: int | None) -> ExampleSet:
-    """The first `most` examples, None: all."""
-    if most is None or most >= len(examples):
-        return examples
-    return examples.select(np.arange(most, dtype=np.int64))
-
-
-def spread_examples(examples: ExampleSet, most: int | None) -> ExampleSet:
-    """At most `EVAL_ROWS` (and `most`) examples, evenly spread."""
-    step = max(1, -(-len(examples) // min(EVAL_ROWS, most or EVAL_ROWS)))
-    return examples.select(np.arange(0, len(examples), step, dtype=np.int64))
+def spread_rows(count: int, most: int | None) -> Rows:
+    """At most `EVAL_ROWS` (and `most`) of `count` row numbers, evenly spread."""
+    step = max(1, -(-count // min(EVAL_ROWS, most or EVAL_ROWS)))
+    return np.arange(0, count, step, dtype=np.int64)
 
 
 def score_inputs(
@@ -60,9 +55,9 @@ def score_inputs(
     columns: Sequence[tuple[Path, Sequence[str]]],
     files: SplitFiles,
     loader: ExampleLoader,
-    *,
-    rows: int,
-    eval_rows: int,
+    chosen: ChosenRows,
+    eval_places: Rows,
+    eval_left_out: int,
 ) -> dict[str, Any]:
     """Everything the scores depend on, by name: a folder continues only with the same. `setups` and `columns`
     (adapter folder, names of its columns) are one for each pass."""
@@ -76,15 +71,17 @@ def score_inputs(
     paths = [RunPaths(adapter) for adapter, _ in columns]
     return {
         "test_file": loader.content_hash(files.test),
-        "eval_file": loader.content_hash(files.eval) if files.eval and eval_rows else None,
+        "eval_file": loader.content_hash(files.eval) if files.eval and len(eval_places) else None,
         "adapter_weights": [file_sha256(each.adapter_weights) for each in paths],
         "adapter_config": [file_sha256(each.adapter_config) for each in paths],
         "columns": [list(names) for _, names in columns],
         "base": base_hash(setup.source),
         "prompt": [prompt_key(each.template, each.tokenizer, each.cutoff_len) for each in prompts],
         "placement": placement,
-        "rows": rows,
-        "eval_rows": eval_rows,
+        "rows": len(chosen.places),
+        "eval_rows": len(eval_places),
+        **({"sample": rows_digest(chosen.places)} if chosen.is_sample else {}),
+        **({"eval_sample": rows_digest(eval_places)} if eval_left_out else {}),
         "mode": request.mode,
         "system_prompt": request.system_prompt,
         "cutoff_len": prompts[0].cutoff_len,
@@ -92,3 +89,8 @@ def score_inputs(
         "chunk_size": kind.resolved.values.inference.chunk_size,
         "base_precision": kind.base_precision,
     }
+
+
+def rows_digest(places: Rows) -> str:
+    """What tells these row numbers from others."""
+    return hashlib.sha256(places.tobytes()).hexdigest()

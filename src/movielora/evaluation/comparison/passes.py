@@ -14,6 +14,7 @@ from movielora.evaluation.comparison.request import AdapterAndBase, CompareReque
 from movielora.evaluation.saved.folder import ComparisonFolder, write_lines
 from movielora.examples.example_set import ExampleSet
 from movielora.progress import Reporter
+from movielora.scoring.log_odds import Ints
 from movielora.scoring.predict import ADAPTER_OFF, ADAPTER_ON, CONTROLS, Condition, is_complete, predict, rows_in
 from movielora.scoring.predictions import read_predictions
 from movielora.scoring.score_table import ADAPTER, BASE, Roles, free_name
@@ -34,6 +35,11 @@ class Pass:
 
     def eval_output(self, folder: ComparisonFolder) -> Path:
         return folder.run_eval_predictions(self.place) if self.place else folder.eval_predictions
+
+    @property
+    def judged(self) -> str:
+        """The column of the adapter itself."""
+        return next(name for name, condition in self.columns.items() if condition is ADAPTER_ON)
 
     @property
     def eval_columns(self) -> dict[str, Condition]:
@@ -65,8 +71,11 @@ def score_pass(
     examples: ExampleSet,
     on_eval: ExampleSet | None,
     reporter: Reporter,
+    numbers: Ints,
 ) -> None:
     """Load the models of one pass, and score the test rows and the evaluation rows, as far as they are not scored.
+
+    `numbers` (examples,) are the test rows' numbers in their file.
 
     Raises ModelError, DataError or OutputError.
     """
@@ -76,7 +85,10 @@ def score_pass(
         return
     scorer = setup.load(each.adapter, reporter)
     chunk = kind.resolved.values.inference.chunk_size
-    result = predict(scorer, examples, output, each.columns, mode=request.mode, chunk_size=chunk, reporter=reporter)
+    result = predict(
+        scorer, examples, output, each.columns,
+        mode=request.mode, chunk_size=chunk, reporter=reporter, numbers=numbers,
+    )  # fmt: skip
     if result.rows_before:
         reporter.note(f"{result.rows_before:,} rows were scored already")
     if result.rows_cut:
@@ -94,7 +106,7 @@ def join_passes(passes: Sequence[Pass], folder: ComparisonFolder) -> None:
         ([each.eval_output(folder) for each in passes], folder.eval_predictions),
     ):
         if all(part.exists() for part in parts):
-            records = [read_predictions(part).records for part in parts]
+            records = [read_predictions(part, sample=True).records for part in parts]
             write_lines(joined, [first | second for first, second in zip(*records, strict=True)])
 
 

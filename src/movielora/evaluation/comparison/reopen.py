@@ -113,7 +113,8 @@ def _models(kind: AdapterAndBase | TwoRuns) -> dict[str, Any]:
 
 def _adapter(folder: Path) -> list[str | None]:
     paths = RunPaths(folder)
-    files = (paths.adapter_weights, paths.adapter_config, folder / PROMPT_NAME, paths.config, paths.record)
+    files = [paths.adapter_weights, paths.adapter_config, folder / PROMPT_NAME, paths.config, paths.record]
+    files += [paths.trained_rows, RunPaths(folder.resolve().parent).trained_rows]  # a checkpoint's are its run's
     return [_hash_if_there(path) for path in files]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from movielora.config import ResolvedConfig, resolve_config
-from movielora.errors import ConfigError, ModelError
-from movielora.model.lora import base_of_adapter
+from movielora.errors import ConfigError, ModelError, shell_command
+from movielora.model.lora import are_one_base, base_identity, base_of_adapter
 from movielora.runs.lookup.run_config import read_config, read_run_config
 from movielora.runs.paths import RunPaths
 from movielora.scoring.predict import Mode
@@ -67,7 +67,8 @@ class ExternalOnly:
 @dataclass(frozen=True)
 class CompareRequest:
     """What the user asked for; None takes the default: the dataset's test rows, the folder of the kind, all rows, the
-    config's batch. `beside` is a file of external scores that are shown beside the models."""
+    config's batch. `beside` is a file of external scores that are shown beside the models. `allow_overlap` and
+    `as_they_are` insist on rows that a run was trained on, and on rows in words that it was not trained with."""
 
     kind: AdapterAndBase | TwoRuns | ExternalOnly
     beside: Path | None = None
@@ -79,6 +80,8 @@ class CompareRequest:
     mode: Mode = "score"
     overwrite: bool = False
     calibrate: bool = True
+    allow_overlap: bool = False
+    as_they_are: bool = False
 
     @property
     def folder(self) -> Path:
@@ -86,7 +89,7 @@ class CompareRequest:
 
     @property
     def most_rows(self) -> int | None:
-        """How many of the first rows are compared; None: all."""
+        """How many rows are compared, a sample over users; None: all."""
         if self.max_samples or isinstance(self.kind, ExternalOnly):
             return self.max_samples
         return self.kind.resolved.values.inference.max_samples
@@ -148,9 +151,13 @@ def _external_only(scores: Path | None, test_file: Path | None, *, needs_model: 
 
 
 def _require_one_base(runs: Sequence[Path]) -> None:
-    bases = {base_of_adapter(run) for run in runs}
-    if len(bases) > 1:
-        raise ModelError(
-            f"{' and '.join(map(str, runs))} are adapters of different bases ({', '.join(sorted(bases))})",
-            "compare each with its own base: movielora compare RUN",
-        )
+    """Two paths may lead to one base: the weights decide."""
+    one, two = runs
+    same = are_one_base(base_identity(one), base_identity(two))
+    if same:
+        return
+    why = "" if same is False else "; whether they are the same cannot be known, because not both are on this machine"
+    raise ModelError(
+        f"{one} and {two} are adapters of different bases ({base_of_adapter(one)}, {base_of_adapter(two)}){why}",
+        f"compare each with its own base: {shell_command('movielora', 'compare', one)}",
+    )

@@ -16,6 +16,7 @@ from movielora.evaluation.baselines.row_facts import RowFacts
 from movielora.evaluation.comparison.columns import Column, baseline_columns, best_baseline, scored_columns
 from movielora.evaluation.comparison.figures import answer_warnings, column_entry, difference_entry
 from movielora.evaluation.comparison.verdict import Difference, decide
+from movielora.evaluation.judged.fair_test import FairTest
 from movielora.evaluation.metrics.bootstrap import Draws, Resampling, Scored, draw_metrics
 from movielora.evaluation.metrics.calibration import reliability
 from movielora.evaluation.metrics.formulas import ANSWER_METRICS, ECE_BINS, all_metrics
@@ -81,12 +82,13 @@ def summarise(
     on_eval: ScoreTable | None = None,
     runs: Collection[str] = (),
     genres: dict[str, tuple[str, ...]] | None = None,
+    fair_test: FairTest | None = None,
     reporter: Reporter = SILENT,
 ) -> Summary:
     """Every figure of a comparison of the columns of `table` and the baselines of `facts`.
 
-    `on_eval` holds columns on the evaluation split; `runs` are the columns that are runs by their names; `genres` is
-    by movie_id, as text. Raises DataError if the table is of other rows than the facts.
+    `on_eval` holds columns on the evaluation split, `runs` the keys of runs, `genres` is by movie_id, as text, and
+    `fair_test` says which rows these are. Raises DataError if the table is of other rows than the facts.
     """
     require_same_rows(table, facts)
     labels = table.labels
@@ -106,7 +108,7 @@ def summarise(
         "roles": roles.to_json(),
         **{key: _at_a_glance(measured.points[key]) for key in (BASE, ADAPTER) if key in columns},
         "buckets": count_buckets(labels, reference, candidate),
-        **_verdict(measured, best, difference, resampling),
+        **_verdict(measured, best, difference, resampling, fair_test.verdict_note() if fair_test else ""),
         "models": _entries(measured),
         "difference": difference,
         "mcnemar": mcnemar_exact((reference > 0) == labels, (candidate > 0) == labels),
@@ -115,6 +117,7 @@ def summarise(
         "data": {
             **_rows_section(labels, users, resampling, why_rows),
             **_facts_section(facts, best, chosen_on),
+            **(fair_test.to_json() if fair_test else {}),
             "slices_hidden": hidden,
             "models": _warnings(measured),
         },
@@ -149,10 +152,10 @@ def require_same_rows(table: ScoreTable, facts: RowFacts) -> None:
             "the folder belongs to another dataset",
             "give the test file it was made from, or another --output-dir",
         )
-    for row, record in zip(table.rows.tolist(), table.records, strict=True):
+    for place, (row, record) in enumerate(zip(table.rows.tolist(), table.records, strict=True)):
         expected, found = facts.candidates[row], record.get("candidate_title")
         same_film = expected is None or found is None or expected == shown_title(str(found), "natural")
-        if not same_film or bool(facts.labels[row]) != bool(table.labels[row]):
+        if not same_film or bool(facts.labels[row]) != bool(table.labels[place]):
             raise DataError(
                 f"{table.path} row {row} is not row {row} of the test file (another film or answer): "
                 "the folder belongs to another dataset",
@@ -260,7 +263,7 @@ def _calibration(measured: _Measured, best: str | None) -> dict[str, Any]:
 
 
 def _verdict(
-    measured: _Measured, best: str | None, difference: dict[str, Any], resampling: Resampling
+    measured: _Measured, best: str | None, difference: dict[str, Any], resampling: Resampling, note: str
 ) -> dict[str, Any]:
     against_best = difference["candidate_minus_best_baseline"]
     found = decide(
@@ -278,7 +281,7 @@ def _verdict(
         "against_reference": found.against_reference,
         "against_best_baseline": found.against_baseline,
     }
-    return {"verdict": found.sentence, "verdict_detail": detail}
+    return {"verdict": f"{found.sentence}{note}", "verdict_detail": detail}
 
 
 def _row_columns(ways: list[Slicing], baselines: dict[str, Column], best: str | None) -> dict[str, Any]:

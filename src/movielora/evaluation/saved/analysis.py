@@ -74,7 +74,7 @@ def load_analysis(root: Path) -> Analysis:
     settle(folder)
     folder.require_finished()
     comparison = read_comparison(folder)
-    table = read_predictions(folder.predictions)
+    table = read_predictions(folder.predictions, sample=bool(comparison["data"].get("sample")))
     columns = read_json_object(folder.rows, _AGAIN)
     roles = roles_of(comparison)
     if comparison.get("samples") != len(table):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +49,23 @@ def question_of(record: dict[str, Any]) -> Question:
 
 
 def first_rows(path: Path, most: int, roles: Roles) -> list[dict[str, Any]]:
-    """`described_row` of the first lines of a predictions.jsonl that this version wrote."""
+    """`described_row` of the first lines of a predictions.jsonl that this version wrote, one of each user."""
     with path.open(encoding="utf-8") as lines:
-        return [described_row(json.loads(line), roles) for line in islice(lines, most)]
+        records = [json.loads(line) for line in lines]
+    places = of_different_users([record.get("user_id") for record in records], most)
+    return [described_row(records[place], roles) for place in sorted(places)]
+
+
+def of_different_users(users: Sequence[Any], most: int) -> list[int]:
+    """`most` places in `users`: the first of each user, then the second of each, and so on; unknown users (None) are
+    one each."""
+    seen: dict[str, int] = {}
+    turns = []
+    for user in users:
+        turn = 0 if user is None else seen.get(str(user), 0)
+        turns.append(turn)
+        seen[str(user)] = turn + 1
+    return sorted(range(len(turns)), key=turns.__getitem__)[:most]
 
 
 def described_row(record: dict[str, Any], roles: Roles) -> dict[str, Any]:

@@ -21,12 +21,45 @@ def describe_rows(comparison: dict[str, Any]) -> str:
 def data_warnings(comparison: dict[str, Any]) -> list[str]:
     """What may make these figures too good or unreliable, the most important first; each a sentence."""
     return [
+        *_about_training(comparison),
         *_about_rows(comparison["data"]),
         *_about_time(comparison["data"]["splits"]),
         *_about_answers(comparison),
         *_about_baselines(comparison["data"]),
         *_about_shares(comparison["data"]["splits"]["positive_rate"]),
     ]
+
+
+def _about_training(comparison: dict[str, Any]) -> list[str]:
+    """Rows that were trained on, or that nobody knows of; nothing in comparisons of earlier versions."""
+    training = comparison["data"].get("training")
+    if training is None:
+        return []
+    found = []
+    for run in training["runs"].values():
+        name, rows = run["run"], f"of the {run['rows']:,} rows"
+        if run["trained"]:
+            found.append(f"{run['trained']:,} {rows} were trained on by {name}: its figures are not those of new rows.")
+        if run["chosen"]:
+            found.append(
+                f"{run['chosen']:,} {rows} are evaluation rows of {name}, which its best checkpoint was chosen on: its "
+                "figures are too good."
+            )
+        if run["unknown"]:
+            found.append(f"Whether {name} was trained on {run['unknown']:,} {rows} is not known: {run['why_unknown']}.")
+        if run["other_dataset"]:
+            found.append(f"{run['other_dataset']}.")
+    found += [f"{words['sentence']}." for words in training["other_words"].values()]
+    if training["in_training_split"]:
+        found.append(f"{training['split']}: their figures are too good.")
+    if training["eval_rows_left_out"]:
+        found.append(
+            f"{_count(training['eval_rows_left_out'], 'evaluation row')} were trained on: temperature and threshold "
+            "are fitted without them."
+        )
+    if others := list(comparison["models"].get("others", {})):
+        found.append(f"Which rows {' and '.join(others)} learned from is not known.")
+    return found
 
 
 def _about_rows(data: dict[str, Any]) -> list[str]:
@@ -37,7 +70,13 @@ def _about_rows(data: dict[str, Any]) -> list[str]:
         found.append(
             f"Intervals resample rows, because {data['resampled_because']}: they are too narrow if users repeat."
         )
-    if data["rows"] < data["rows_in_test_file"]:
+    if sample := data.get("sample"):
+        of_users = "" if sample["users"] is None else f", of {_count(sample['users'], 'user')}"
+        found.append(
+            f"A sample of {sample['rows']:,} of {sample['of']:,} test rows was compared{of_users} (seed "
+            f"{sample['seed']}): as many users as possible, the same rows for every run."
+        )
+    elif data["rows"] < data["rows_in_test_file"]:  # as versions before samples did
         found.append(f"Only the first {data['rows']:,} of {data['rows_in_test_file']:,} test rows were compared.")
     return found
 
