@@ -32,7 +32,7 @@ def evaluated(tiny_config: Callable[..., ResolvedConfig], tmp_path_factory: pyte
         return found
 
     resolved = tiny_config(
-        output_dir=root / "run", max_steps=120, eval_steps=120, save_steps=120, max_eval_samples="null"
+        output_dir=root / "run", max_steps=200, eval_steps=200, save_steps=200, max_eval_samples="null"
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scorer_module, "score", listening)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tiny_training import Workplace, make_workplace
 
 from movielora.config import resolve_config
 from movielora.console.outlook_view import format_about
 from movielora.model.estimates.memory import find_shape, setup_here
 from movielora.training.outlook import SHOWN_GPUS, look_ahead, on_shown_gpus, usual_work
+from tiny_training import Workplace, make_workplace
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
