@@ -226,7 +226,7 @@ def test_ctrl_c_while_a_background_run_starts_cancels_it_calmly(workplace: Workp
     assert f"stopped: the start was cancelled, and PID {run.pid} asked to end" in said
     assert "error" not in said
     wait_until_gone(run)
-    assert workplace.status("cancelled")["state"] == "stopped"
+    assert wait_for(lambda: workplace.status("cancelled")["state"] == "stopped", 30)
 
 
 def test_stop_saves_and_resume_continues_from_the_record_alone(workplace: Workplace, tmp_path: Path) -> None:
