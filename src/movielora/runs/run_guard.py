@@ -42,6 +42,18 @@ def make_folder(paths: RunPaths) -> None:
         )
 
 
+def refuse_start(paths: RunPaths, mode: StartMode) -> None:
+    """Raises the OutputError that a start in this folder would end with; writes nothing and makes no folder."""
+    there = next(path for path in (paths.root, *paths.root.parents) if os.path.lexists(path))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "cannot be written: permission denied" if there.is_dir() else "is a file, not a folder"
+        raise OutputError(f"output_dir {paths.root}: {there} {why}", "choose another: --set output_dir=…")
+    refuse_live(paths)
+    if not replaced.waits(paths):  # else it comes back first
+        refuse_foreign(paths, mode)
+    _refuse_results(paths, mode)
+
+
 def refuse_foreign(paths: RunPaths, mode: StartMode) -> None:
     """Raises OutputError naming what is in the folder, or in the way there, and no run of movielora has written.
 
@@ -100,6 +112,10 @@ def take_lock(paths: RunPaths) -> lock.FolderLock:
 def refuse_occupied(paths: RunPaths, mode: StartMode) -> None:
     """Raises OutputError when the folder holds files of others, or results while `mode` is "new"."""
     refuse_foreign(paths, mode)
+    _refuse_results(paths, mode)
+
+
+def _refuse_results(paths: RunPaths, mode: StartMode) -> None:
     if mode != "new":
         return
     holds = _what_it_holds(paths) or _what_it_holds(RunPaths(paths.replaced))
