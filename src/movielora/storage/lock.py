@@ -51,13 +51,20 @@ class FolderLock:
         try:
             while (held := _try_take(path, descriptor)) is None and time.monotonic() < deadline:
                 time.sleep(_ACQUIRE_PAUSE_SECONDS)
-            if held is not None:
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, json.dumps(finite(this_process().to_json())).encode(), 0)
         finally:
             if held is None:
                 os.close(descriptor)
+        if held is not None:
+            held._name_this_process(descriptor)
         return held
+
+    def _name_this_process(self, descriptor: int) -> None:
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(finite(this_process().to_json())).encode(), 0)
+        except BaseException:  # a full disk
+            self.release()
+            raise
 
     def release(self) -> None:
         if self._descriptor is not None:
