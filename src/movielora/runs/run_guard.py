@@ -191,10 +191,18 @@ def _only_orphans(paths: RunPaths) -> bool:
 
 
 def _end_orphans(paths: RunPaths) -> bool:
-    """End the workers of a run whose main process is dead; they hold its lock, so they are its own."""
+    """End the workers of a run whose main process is dead; they hold its lock, so they are its own.
+
+    Meanwhile they may have ended by themselves, and another run may have begun: only who held the lock from the
+    beginning is ended, and only if the lock still names the dead process.
+    """
+    found = lock.holders(paths.lock)
     if not _only_orphans(paths):
         return False
     deadline = time.monotonic() + _ORPHANS_SECONDS
     while lock.holders(paths.lock) and time.monotonic() < deadline:
         time.sleep(0.2)
-    return not process.kill_all(lock.holders(paths.lock))
+    left = [holder for holder in lock.holders(paths.lock) if holder in found]
+    if left and not _only_orphans(paths):
+        return False
+    return not process.kill_all(left)
