@@ -149,11 +149,18 @@ def _refuse_foreign(output_dir: Path, target: Path) -> None:
     if not foreign:
         return
     written = recorded_files(read_json(target / META))
-    found = ", ".join(f"{name} (edited since)" if name in written else name for name in foreign)
+    found = ", ".join(name + _remark(target / name, written.get(name)) for name in foreign)
     raise OutputError(
         f"{output_dir} holds files that movielora did not write, or not as they are; they are never replaced: {found}.",
         "Move them away, or give another --output-dir.",
     )
+
+
+def _remark(path: Path, listed: FileFacts | None) -> str:
+    """Why a file of a listed name is not taken for the one that was written; "" if its name is not listed."""
+    if listed is None:
+        return ""
+    return " (edited since)" if not path.is_file() or is_edited(path, listed) else " (now a link)"
 
 
 def _is_ours(path: Path, listings: list[dict[str, FileFacts]]) -> bool:
