@@ -20,7 +20,7 @@ from typing import Any
 from movielora.dataset.dataset import is_edited
 from movielora.dataset.meta import FileFacts, recorded_files
 from movielora.dataset.names import FILMS, INTERACTIONS, META, TEST
-from movielora.errors import OutputError
+from movielora.errors import OutputError, what_helps
 from movielora.progress import SILENT, Reporter
 from movielora.storage.atomic import read_json
 from movielora.storage.complete_folder import (
@@ -122,7 +122,8 @@ def _using(output_dir: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise OutputError(
-            f"{output_dir} cannot be written: {reason}.", "Free some space, fix its permissions, or give another one."
+            f"{output_dir} cannot be written: {reason}.",
+            f"{what_helps(error).capitalize()}, or give another --output-dir.",
         ) from error
 
 

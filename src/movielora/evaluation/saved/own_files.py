@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from movielora.errors import OutputError, shell_command
+from movielora.errors import OutputError, shell_command, what_helps
 from movielora.evaluation.saved.folder import ComparisonFolder
 from movielora.storage.atomic import read_json, write_json_atomically, write_text_atomically
 from movielora.storage.hashing import file_sha256, text_sha256
@@ -33,7 +33,7 @@ def write_own(folder: ComparisonFolder, path: Path, text: str) -> None:
         write_json_atomically(folder.written, written | {path.name: [*last, text_sha256(text)]}, durable=False)
         write_text_atomically(path, text, durable=False)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}", "fix the folder's permissions") from None
+        raise OutputError(f"{path} cannot be written: {error.strerror}", what_helps(error)) from None
 
 
 def remove_own(folder: ComparisonFolder, path: Path) -> None:
