@@ -18,7 +18,14 @@ from movielora.model.tokenizer import load_tokenizer
 
 @pytest.mark.parametrize(
     ("said", "line"),
-    [("", "ValueError"), (" \n", "ValueError"), ("\n  it broke \nhere", "it broke"), ("one\r\ntwo", "one")],
+    [
+        ("", "ValueError"),
+        (" \n", "ValueError"),
+        ("\n  it broke \nhere", "it broke"),
+        ("one\r\ntwo", "one"),
+        ("Errors:\n\n\ta is 1\n\tb is 2", "Errors: a is 1"),
+        ("Errors:", "Errors:"),
+    ],
 )
 def test_first_line(said: str, line: str) -> None:
     assert first_line(ValueError(said)) == line

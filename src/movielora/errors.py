@@ -84,8 +84,14 @@ class WorkError(MovieloraError):
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's error says, in one line; its class if it says nothing."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """What another library's error says, in one line; its class if it says nothing.
+
+    A heading, which ends with a colon, is followed by the first line below it.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 def what_helps(error: OSError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from movielora.errors import ModelError, first_line
 from movielora.model.adapter_config import refuse_inexact
 from movielora.model.folder import is_base_hash
 from movielora.model.hub import hash_if_here
+from movielora.runs.folder.written import names
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import read_record
 from movielora.storage import fields
@@ -154,8 +156,10 @@ def _refuse_unused_weights(loaded: Any, adapter_dir: Path) -> None:
 def _refuse_missing_keys(caught: list[warnings.WarningMessage], adapter_dir: Path, model: Any) -> None:
     """PEFT only warns when weights are missing, and would go on with a half-empty adapter."""
     for warning in caught:
-        if "missing adapter keys" in str(warning.message):
+        if "missing adapter keys" in (said := str(warning.message)):
+            missing = re.findall(r"'([^']+)'", said)
             raise ModelError(
-                f"the adapter {adapter_dir} does not fit the base {model.name_or_path}: weights are missing",
+                f"the adapter {adapter_dir} does not fit the base {model.name_or_path}: "
+                f"{len(missing):,} of its weights are missing: {names(missing, 3)}",
                 "compare it with the base it was trained on (adapter_config.json names it)",
             )
