@@ -129,7 +129,8 @@ def test_the_test_rows_of_its_own_dataset_are_a_fair_test(movielora: Command) ->
     assert code == 0, err
     training = json.loads(out)["data"]["training"]
     assert training["runs"]["adapter"] == {
-        "run": "output/x", "rows": 60, "trained": 0, "chosen": 0, "unknown": 0, "why_unknown": "", "other_dataset": "",
+        "run": "output/x", "rows": 60, "trained": 0, "trained_by": "", "chosen": 0, "unknown": 0,
+        "why_unknown": "", "other_dataset": "",
     }  # fmt: skip
     assert (training["other_words"], training["in_training_split"], training["eval_rows_left_out"]) == ({}, 0, 0)
     assert "No fair test" not in json.loads(out)["verdict"]
@@ -440,4 +441,5 @@ def test_a_merged_model_brings_the_rows_that_its_adapter_saw(place: Path, moviel
         "compare", "--config", "base.yaml", "--adapter", "output/z", "--set", "model_name_or_path=merged"
     )
     assert code == 2
-    assert "120 of the 240 rows were trained on by output/z" in err
+    assert "120 of the 240 rows were trained on by merged, the base of output/z: " in err
+    assert "output/z was trained on" not in err  # the dataset of its own rows is not the reason
