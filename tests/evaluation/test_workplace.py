@@ -12,7 +12,8 @@ import pytest
 from movielora.cli import main
 from movielora.errors import OutputError
 from movielora.evaluation.report.build import write_report
-from movielora.evaluation.saved.folder import ComparisonFolder, write_json
+from movielora.evaluation.saved.folder import ComparisonFolder, write_json, write_lines
+from movielora.evaluation.saved.own_files import write_own
 from movielora.evaluation.saved.workplace import open_folder, settle
 from movielora.progress import SILENT
 from synthetic_comparison import Invented, invent_comparison
@@ -224,3 +225,14 @@ def test_an_earlier_folder_is_still_movieloras(tmp_path: Path) -> None:
         write_json(working.comparison, {"new": True})
     assert json.loads(folder.comparison.read_text(encoding="utf-8")) == {"new": True}
     assert not folder.predictions.exists()
+
+
+def test_a_comparisons_files_are_as_open_as_the_umask_says(tmp_path: Path) -> None:
+    """A page is there to be shared; predictions.jsonl beside it is written so too."""
+    (tmp_path / "plain").touch()
+    folder = ComparisonFolder(tmp_path)
+    write_own(folder, tmp_path / "report.html", "<!doctype html>")
+    write_json(tmp_path / "comparison.json", {})
+    write_lines(tmp_path / "lines.jsonl", [{}])
+    for name in ("report.html", "comparison.json", "lines.jsonl"):
+        assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode

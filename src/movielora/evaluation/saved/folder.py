@@ -108,7 +108,7 @@ def write_json(path: Path, value: Any) -> None:
     """Replace `path` by `value`, whole or not at all. NaN must be None already. Raises OutputError."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
-        write_text_atomically(path, text + "\n", durable=False)
+        write_text_atomically(path, text + "\n", durable=False, private=False)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}", "choose another --output-dir") from None
 
@@ -117,7 +117,7 @@ def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Replace `path` by one JSON object a line, whole or not at all. Raises OutputError."""
     text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
     try:
-        write_text_atomically(path, text, durable=False)
+        write_text_atomically(path, text, durable=False, private=False)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}", "choose another --output-dir") from None
 

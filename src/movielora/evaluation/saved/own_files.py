@@ -31,7 +31,7 @@ def write_own(folder: ComparisonFolder, path: Path, text: str) -> None:
     try:
         # Before the file: a kill between the two must not make it foreign.
         write_json_atomically(folder.written, written | {path.name: [*last, text_sha256(text)]}, durable=False)
-        write_text_atomically(path, text, durable=False)
+        write_text_atomically(path, text, durable=False, private=False)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}", what_helps(error)) from None
 
