@@ -146,6 +146,9 @@ def test_the_commands_give_a_finished_training_back(workplace: Workplace) -> Non
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     assert "waits in" in workplace.run("status", "output/kept").stdout
+    compared = workplace.run("compare", "output/kept")
+    assert compared.returncode == 2
+    assert "waits in output/kept/.replaced: movielora resume output/kept brings it back" in compared.stderr
     told = workplace.run("resume", "output/kept")
     assert told.returncode == 2
     assert "which it was to replace, is back in its place" in told.stderr
