@@ -11,7 +11,8 @@ from movielora.errors import StoppedError
 from movielora.evaluation.comparison.columns import reserved_columns
 from movielora.evaluation.comparison.provenance import this_command
 from movielora.evaluation.comparison.request import AdapterAndBase, CompareRequest, TwoRuns
-from movielora.evaluation.saved.folder import ComparisonFolder, write_lines
+from movielora.evaluation.saved.folder import ComparisonFolder
+from movielora.evaluation.saved.own_files import write_own_lines
 from movielora.examples.example_set import ExampleSet
 from movielora.progress import Reporter
 from movielora.scoring.log_odds import Ints
@@ -107,7 +108,7 @@ def join_passes(passes: Sequence[Pass], folder: ComparisonFolder) -> None:
     ):
         if all(part.exists() for part in parts):
             records = [read_predictions(part, sample=True).records for part in parts]
-            write_lines(joined, [first | second for first, second in zip(*records, strict=True)])
+            write_own_lines(folder, joined, [first | second for first, second in zip(*records, strict=True)])
 
 
 @contextmanager

@@ -13,7 +13,6 @@ report.html             the page; `.written.json` has its hash, and those of exp
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,15 +108,6 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         write_text_atomically(path, text + "\n", durable=False)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}", "choose another --output-dir") from None
-
-
-def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Replace `path` by one JSON object a line, whole or not at all. Raises OutputError."""
-    text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
-    try:
-        write_text_atomically(path, text, durable=False)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}", "choose another --output-dir") from None
 

@@ -1,12 +1,16 @@
-"""The page and the exports in a comparison folder: written again only if they are as movielora wrote them.
+"""The files in a comparison folder: replaced or removed only if they are as movielora wrote them.
 
 `.written.json` has the hashes of each by name. A file that a person edited, or that another program put there, is not
-replaced.
+replaced. What has no hash yet proves itself by what is in it: predictions that are still being written, the files of
+earlier versions.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from movielora.errors import OutputError, shell_command
 from movielora.evaluation.saved.folder import ComparisonFolder
@@ -15,6 +19,12 @@ from movielora.storage.hashing import file_sha256, text_sha256
 
 # What every page has that was written before hashes were kept.
 _PAGE_BEGINS, _PAGE_HOLDS = b"<!doctype html>", b'<script type="application/json" id="data">'
+# What the JSON results of every version hold, by name.
+_HOLDS = {
+    "comparison.json": {"buckets", "difference", "models", "verdict"},
+    "rows.json": {"baselines", "best_baseline", "slices"},
+    "made_from.json": {"files", "from", "rows"},
+}
 
 
 def write_own(folder: ComparisonFolder, path: Path, text: str) -> None:
@@ -26,8 +36,7 @@ def write_own(folder: ComparisonFolder, path: Path, text: str) -> None:
             f"{path} is not as movielora wrote it, so it is not replaced", shell_command("mv", path, moved)
         )
     written = read_json(folder.written) or {}
-    known = written.get(path.name)
-    last = known[-1:] if isinstance(known, list) else []
+    last = _hashes(written, path.name)[-1:]
     try:
         # Before the file: a kill between the two must not make it foreign.
         write_json_atomically(folder.written, written | {path.name: [*last, text_sha256(text)]}, durable=False)
@@ -36,10 +45,47 @@ def write_own(folder: ComparisonFolder, path: Path, text: str) -> None:
         raise OutputError(f"{path} cannot be written: {error.strerror}", "fix the folder's permissions") from None
 
 
+def write_own_json(folder: ComparisonFolder, path: Path, value: Any) -> None:
+    """Write `path` as one line of JSON; as `write_own`. NaN must be None already."""
+    write_own(folder, path, json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
+
+
+def write_own_lines(folder: ComparisonFolder, path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write `path` as one JSON object a line; as `write_own`."""
+    write_own(folder, path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+
+
+def list_written(folder: ComparisonFolder) -> None:
+    """List the hashes of the results that are complete now, of which some grew line by line. Raises OSError."""
+    there = [path for path in folder.result_files() if path != folder.inputs and path.is_file()]
+    written = read_json(folder.written) or {}
+    write_json_atomically(folder.written, written | {path.name: [file_sha256(path)] for path in there}, durable=False)
+
+
+def adopt_list(folder: ComparisonFolder, new: ComparisonFolder) -> None:
+    """Take over the list of `new`, whose files are about to replace those in `folder`. Those of both are known until
+    `list_written`. Raises OSError."""
+    ours, theirs = read_json(folder.written) or {}, read_json(new.written) or {}
+    both = {name: [*dict.fromkeys([*_hashes(ours, name), *_hashes(theirs, name)])] for name in theirs}
+    write_json_atomically(folder.written, ours | both)
+    new.written.unlink(missing_ok=True)
+
+
+def strangers_in(folder: ComparisonFolder) -> list[str]:
+    """Names of the files that have the name of a result and are not as movielora wrote them. Raises OSError."""
+    there = [path for path in folder.result_files() if path.exists() or path.is_symlink()]
+    return [path.name for path in there if not _is_own(folder, path)]
+
+
 def remove_own(folder: ComparisonFolder, path: Path) -> None:
     """Remove `path` if it is as movielora wrote it. Raises OSError."""
     if path.is_file() and _is_own(folder, path):
         path.unlink()
+
+
+def _hashes(written: Mapping[str, Any], name: str) -> list[Any]:
+    found = written.get(name)
+    return found if isinstance(found, list) else []
 
 
 def _is_own(folder: ComparisonFolder, path: Path) -> bool:
@@ -48,9 +94,44 @@ def _is_own(folder: ComparisonFolder, path: Path) -> bool:
     known = (read_json(folder.written) or {}).get(path.name)
     if isinstance(known, list):
         return file_sha256(path) in known
-    return path == folder.report and _looks_like_a_page(path)
+    if path == folder.report:
+        return _looks_like_a_page(path)
+    if path.name in _HOLDS:
+        return _looks_like_json_of(path, _HOLDS[path.name])
+    # inputs.json is written once, and read strictly before anything is.
+    return path == folder.inputs or (path in folder.result_files() and _looks_like_predictions(path))
 
 
 def _looks_like_a_page(path: Path) -> bool:
     content = path.read_bytes()
     return content.startswith(_PAGE_BEGINS) and _PAGE_HOLDS in content
+
+
+def _looks_like_json_of(path: Path, holds: set[str]) -> bool:
+    value = _object_in(path.read_bytes())
+    return value is not None and holds <= value.keys()
+
+
+def _looks_like_predictions(path: Path) -> bool:
+    """Whether every whole line is a row with scores; a last one may be cut short."""
+    with path.open("rb") as file:
+        return all(_is_row(line) if line.endswith(b"\n") else line.startswith(b'{"row": ') for line in file)
+
+
+def _is_row(line: bytes) -> bool:
+    row = _object_in(line)
+    if row is None or not {"row", "label"} <= row.keys():
+        return False
+    return any({"log_odds", "answer_mass", "prediction"} <= score.keys() for score in row.values() if _is_object(score))
+
+
+def _object_in(content: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
