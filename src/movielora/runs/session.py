@@ -15,7 +15,6 @@ from typing import Any, Literal, Self
 
 from movielora.errors import InterruptedRunError, MovieloraError, RequestError, StoppedError, shell_command
 from movielora.machine.process_settings import private_files, take_variable
-from movielora.machine.signals import WaitingSignals
 from movielora.runs import run_guard
 from movielora.runs.checkpoint_staging import remove_leftovers
 from movielora.runs.folder.publish import place_files
@@ -26,7 +25,7 @@ from movielora.runs.paths import RunPaths
 from movielora.runs.record import new_record
 from movielora.runs.run_guard import StartMode
 from movielora.runs.status.heartbeat import HeartbeatWriter
-from movielora.runs.stop.signals import STOP_SIGNALS, StopNow, StopSignals
+from movielora.runs.stop.signals import StopNow, StopSignals
 from movielora.runs.stop_request import StopRequest
 from movielora.storage.atomic import finite, read_json, write_json_atomically
 from movielora.storage.complete_folder import working_folder
@@ -44,16 +43,15 @@ class RunSession:
     an edited config.yaml is kept, or "").
     """
 
-    def __init__(self, paths: RunPaths, record: dict[str, Any], waiting: WaitingSignals) -> None:
+    def __init__(self, paths: RunPaths, record: dict[str, Any], signals: StopSignals) -> None:
         self.paths = paths
         self.run_id: str = record["run_id"]
         self.name: str = record["name"]
         self.detached: bool = record["detached"]
         self.kept_config = ""
-        self._record, self._waiting = record, waiting
+        self._record, self._signals = record, signals
         self._at_the_end = ExitStack()
         self._heartbeat = HeartbeatWriter(paths, self.run_id)
-        self._signals = StopSignals(paths, self.run_id, detached=self.detached)
         self._began = False
 
     @classmethod
@@ -78,8 +76,7 @@ class RunSession:
         run_guard.refuse_live(paths)
         run_guard.refuse_foreign(paths, mode)  # before the lock leaves its file there
         with ExitStack() as undo:
-            # A stop signal waits until `__enter__` has set its handlers: it must find a run that can record it.
-            waiting = undo.enter_context(WaitingSignals(STOP_SIGNALS))
+            signals = undo.enter_context(StopSignals(paths, detached=detached))  # a stop waits for `__enter__`
             undo.callback(run_guard.take_lock(paths).release)
             undo.enter_context(private_files())
             if mode != "resume":
@@ -92,7 +89,7 @@ class RunSession:
             if mode != "resume":
                 run_guard.set_aside(paths, keep_log=detached)
             paths.stop_request.unlink(missing_ok=True)
-            session = cls(paths, record, waiting)
+            session = cls(paths, record, signals)
             session._write_record()  # first: it proves the files that follow to be the run's
             session._heartbeat.beat(phase="starting")
             session.kept_config = run_guard.keep_edited_config(paths, config_yaml)
@@ -191,8 +188,7 @@ class RunSession:
         self._write_record()
 
     def __enter__(self) -> Self:
-        self._signals.install()
-        self._waiting.release()
+        self._signals.begin(self.run_id)
         return self
 
     def __exit__(
@@ -209,7 +205,6 @@ class RunSession:
         finally:
             if isinstance(error, RequestError) and not self._began:
                 self._undo()
-            self._signals.restore()
             self._at_the_end.close()
         if stopped is not None and stopped is not error:
             raise stopped from None
