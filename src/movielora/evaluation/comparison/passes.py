@@ -12,7 +12,7 @@ from movielora.evaluation.comparison.columns import reserved_columns
 from movielora.evaluation.comparison.provenance import this_command
 from movielora.evaluation.comparison.request import AdapterAndBase, CompareRequest, TwoRuns
 from movielora.evaluation.saved.folder import ComparisonFolder
-from movielora.evaluation.saved.own_files import write_own_lines
+from movielora.evaluation.saved.own_files import grow_own, write_own_lines
 from movielora.examples.example_set import ExampleSet
 from movielora.progress import Reporter
 from movielora.scoring.log_odds import Ints
@@ -84,6 +84,8 @@ def score_pass(
     if is_complete(output, len(examples)) and (on_eval is None or is_complete(eval_output, len(on_eval))):
         reporter.note(f"all {len(examples):,} rows were scored already")
         return
+    for growing in (output, *([eval_output] if on_eval is not None else [])):
+        grow_own(folder, growing)
     scorer = setup.load(each.adapter, reporter)
     chunk = kind.resolved.values.inference.chunk_size
     result = predict(

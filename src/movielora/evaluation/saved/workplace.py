@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from movielora.errors import OutputError
-from movielora.evaluation.saved.folder import ComparisonFolder, read_json_object, write_json
-from movielora.evaluation.saved.own_files import adopt_list, list_written, remove_own, strangers_in
+from movielora.evaluation.saved.folder import ComparisonFolder, read_json_object
+from movielora.evaluation.saved.own_files import adopt_list, list_written, remove_own, strangers_in, write_own_json
 from movielora.progress import Reporter
 from movielora.storage.atomic import sync
 from movielora.storage.lock import FolderLock, how_to_free
@@ -122,7 +122,7 @@ def _begin(folder: ComparisonFolder, inputs: dict[str, Any]) -> None:
         )
     with _output_errors(folder):
         folder.root.mkdir(exist_ok=True)
-    write_json(folder.inputs, inputs)
+    write_own_json(folder, folder.inputs, inputs)
 
 
 def _refuse_strangers(*folders: ComparisonFolder) -> None:
