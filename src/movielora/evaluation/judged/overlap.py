@@ -45,10 +45,14 @@ def count_overlap(judged: RowKeys, training: RunTraining, base: TrainedRows | No
     chosen = trained
     if rows is not None:
         (trained, unknown), (chosen, _) = rows.holds(judged), rows.holds(judged, "eval")
-        why = "these rows and the training's name their films in forms that cannot be compared"
+        why = (
+            "these rows and the training's cannot be compared, because films are named in another form, histories are "
+            "shorter, or the same few films are shown under other ids"
+        )
     if base is not None:
-        trained = trained | base.holds(judged)[0]
-        unknown &= ~trained
+        before, before_unknown = base.holds(judged)
+        trained = trained | before
+        unknown = (unknown | before_unknown) & ~trained
     return Overlap(
         run=str(training.adapter),
         rows=len(judged),
