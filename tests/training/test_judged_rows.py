@@ -194,6 +194,22 @@ def test_training_rows_in_any_form_are_recognised(place: Path, movielora: Comman
     assert f"{expected} were trained on by output/x" in err
 
 
+def test_training_rows_under_other_ids_and_with_shorter_histories(place: Path, movielora: Command) -> None:
+    """The text is that of training: refused under other ids and times; with three films, and no ids, not known."""
+    seen, new = read_rows(place / "d/base/train.json"), read_rows(place / "d/base/test_raw.jsonl")
+    renamed = [row | {"user_id": row["user_id"] + 1000, "timestamp": row["timestamp"] + 5} for row in seen[:10]]
+    path = write_rows(place / "renamed.jsonl", [*renamed, *new[:10]])
+    code, _, err = movielora("compare", "output/x", "--test-file", str(path))
+    assert code == 2
+    assert "10 of the 20 rows were trained on by output/x" in err
+    lists = [as_list(row) for row in seen[:10]]
+    short = [row | {key: row[key][-3:] for key in ("history_titles", "history_ratings")} for row in lists]
+    path = write_rows(place / "short.jsonl", [*short, *new[:10]])
+    code, _, err = movielora("compare", "output/x", "--test-file", str(path), "--output-dir", "short")
+    assert code == 0, err
+    assert "whether output/x was trained on 10 of the 20 rows is not known: " in err
+
+
 def test_evaluation_rows_are_said_to_have_chosen_the_run(movielora: Command) -> None:
     code, out, err = movielora("compare", "output/x", "--test-file", "d/base/eval.json", "--no-calibrate")
     assert code == 0, err

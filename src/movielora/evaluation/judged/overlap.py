@@ -51,14 +51,17 @@ def count_overlap(judged: RowKeys, training: RunTraining, base: Path | None, fil
     chosen = trained
     if rows is not None:
         (trained, unknown), (chosen, _) = rows.holds(judged), rows.holds(judged, "eval")
-        why = "these rows and the training's name their films in forms that cannot be compared"
+        why = (
+            "these rows and the training's cannot be compared, because films are named in another form, histories are "
+            "shorter, or the same few films are shown under other ids"
+        )
     by = str(training.adapter)
     if before is not None:
-        of_base = before.holds(judged)[0]
+        of_base, base_unknown = before.holds(judged)
         if of_base.any() and not (trained & ~of_base).any():  # a run's own record has its base's rows too
             by = f"{base}, the base of {by}"
         trained = trained | of_base
-        unknown &= ~trained
+        unknown = (unknown | base_unknown) & ~trained
     return Overlap(
         run=str(training.adapter),
         rows=len(judged),
