@@ -70,7 +70,7 @@ def main() -> None:
         needed = sides["movielora 2"]["flops_per_token"]  # of the same job: what a side does beyond it is no use
         for side in sides.values():
             side["mfu"] = needed * side["tokens_per_second"] / peak_flops
-            print(_line(side))
+            print(_line(side), flush=True)
         report = _report(sides, layers_of(base), quick=options.quick) | machine
         print(f"  {judgement(report)}")
         save(report)
@@ -122,6 +122,7 @@ def _compare(base: Path, quantized: bool, steps: int) -> dict[str, Any]:
 
 def _child(case: dict[str, Any], *, may_fail: bool = False) -> dict[str, Any]:
     command = [sys.executable, __file__, "--case", json.dumps(case)]
+    print(f"measuring: {case['who']}, micro-batch {case['batch']} …", flush=True)
     done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
     if done.returncode == 0:
         return {**case, "base": Path(case["base"]).name, **json.loads(done.stdout.strip().splitlines()[-1])}

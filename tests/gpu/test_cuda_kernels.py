@@ -80,3 +80,14 @@ def test_ligers_kernels_agree_with_the_models_own() -> None:
         pytest.skip("liger-kernel is not installed")
     verdict = probe_liger()
     assert verdict.usable, verdict.error or verdict.reason
+
+
+def test_a_base_on_cuda_leaves_cudnn_attention_out(tiny_base: Path) -> None:
+    """It plans anew for each length, which doubled a step's time."""
+    import torch
+
+    from movielora.model.base import Placement, load_base
+
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    load_base(str(tiny_base), Placement("cuda", "bfloat16", quantized=False, attention="sdpa"))
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
