@@ -25,7 +25,7 @@ _Bools = NDArray[np.bool_]
 
 # Films of a history that a question is known by: its newest ones, so that longer histories have the same key. Two users
 # who rated eight films alike, one after the other, and then the candidate, are taken for one.
-FILMS = 8
+NEWEST_FILMS = 8
 # Films that a row is found by whose history was cut to fewer. Many users rate the same few films in a row: what is
 # found so may be another row.
 FEW_FILMS = 3
@@ -38,7 +38,7 @@ _LARGEST_TIME = float(1 << 62)
 @dataclass(frozen=True)
 class RowKeys:
     """(rows,) each. `event` is of user, film and time, where `has_event`; `question` of the candidate and the `films`
-    newest of its history, at most FILMS, or of the text if `is_text`: no films could be read from it. `newest` is of
+    newest of its history, at most NEWEST_FILMS, or of the text if `is_text`: no films could be read from it. `newest` is of
     the candidate and at most FEW_FILMS."""
 
     event: Keys
@@ -79,7 +79,7 @@ def _of_timelines(examples: TimelineExamples) -> RowKeys:
             return titles[timelines.item[before]], timelines.rating[before].view(np.uint64)
 
         question[part], newest[part] = _questions(titles[timelines.item[places]], counts, film)
-        shown[part] = np.minimum(counts, FILMS)
+        shown[part] = np.minimum(counts, NEWEST_FILMS)
     every = np.ones(len(examples), dtype=bool)
     return RowKeys(event, every, question, ~every, newest, shown)
 
@@ -88,7 +88,7 @@ def _of_records(examples: list[Example]) -> RowKeys:
     count = len(examples)
     event, has_event = np.zeros(count, np.uint64), np.zeros(count, dtype=bool)
     candidates, is_text = np.zeros(count, np.uint64), np.zeros(count, dtype=bool)
-    titles, ratings = np.zeros((FILMS, count), np.uint64), np.zeros((FILMS, count), np.uint64)
+    titles, ratings = np.zeros((NEWEST_FILMS, count), np.uint64), np.zeros((NEWEST_FILMS, count), np.uint64)
     counts = np.zeros(count, np.int64)
     for row, example in enumerate(examples):
         if example.user is not None and example.item is not None and _is_time(example.time):
@@ -99,7 +99,7 @@ def _of_records(examples: list[Example]) -> RowKeys:
             is_text[row], candidates[row] = True, _text_hash(_own_words(example))
             continue
         candidates[row] = _title_hash(candidate)
-        newest = films[::-1][:FILMS]
+        newest = films[::-1][:NEWEST_FILMS]
         counts[row] = len(newest)
         for back, film in enumerate(newest):
             titles[back, row] = _title_hash(film.title)
@@ -111,10 +111,10 @@ def _of_records(examples: list[Example]) -> RowKeys:
 def _questions(
     candidates: Keys, counts: NDArray[np.int64], film: Callable[[int], tuple[Keys, Keys]]
 ) -> tuple[Keys, Keys]:
-    """Keys of the candidate and the FILMS, or only FEW_FILMS, newest films, (rows,) each; `film(n)` is the n-th newest
+    """Keys of the candidate and the NEWEST_FILMS, or only FEW_FILMS, newest films, (rows,) each; `film(n)` is the n-th newest
     of each row: its title, its rating."""
     few = found = _joined(candidates)
-    for back in range(1, FILMS + 1):
+    for back in range(1, NEWEST_FILMS + 1):
         found = np.where(counts >= back, _joined(found, *film(back)), found)
         few = found if back <= FEW_FILMS else few
     return found, few

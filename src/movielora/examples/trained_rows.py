@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movielora.errors import DataError
-from movielora.examples.row_keys import FEW_FILMS, FILMS, Keys, RowKeys
+from movielora.examples.row_keys import FEW_FILMS, NEWEST_FILMS, Keys, RowKeys
 from movielora.runs.paths import RunPaths
 
 Use = Literal["train", "eval"]
@@ -115,7 +115,7 @@ class TrainedRows:
         for mine, kind, other in ((~rows.is_text, "films", "text"), (rows.is_text, "text", "films")):
             found |= mine & _is_in(rows.question, kinds[kind])
             same = mine & _is_in(rows.question >> _CUT, kinds[f"{kind}_of_event"])
-            found |= same & (no_event | rows.is_text | (rows.films == FILMS))
+            found |= same & (no_event | rows.is_text | (rows.films == NEWEST_FILMS))
             unknown |= same
             unknown |= mine & (len(kinds[other]) > 0)
             unknown |= mine & no_event & (len(kinds[f"{other}_of_event"]) > 0)

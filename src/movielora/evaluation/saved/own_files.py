@@ -92,7 +92,7 @@ def adopt_list(folder: ComparisonFolder, new: ComparisonFolder) -> None:
     new.written.unlink(missing_ok=True)
 
 
-def strangers_in(folder: ComparisonFolder) -> list[str]:
+def foreign_results(folder: ComparisonFolder) -> list[str]:
     """Names of the files that have the name of a result and are not as movielora wrote them. Raises OSError."""
     there = [path for path in folder.result_files() if path.exists() or path.is_symlink()]
     return [path.name for path in there if not _is_own(folder, path)]

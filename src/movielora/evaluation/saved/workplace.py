@@ -18,7 +18,7 @@ from typing import Any
 
 from movielora.errors import OutputError
 from movielora.evaluation.saved.folder import ComparisonFolder, read_json_object
-from movielora.evaluation.saved.own_files import adopt_list, list_written, remove_own, strangers_in, write_own_json
+from movielora.evaluation.saved.own_files import adopt_list, foreign_results, list_written, remove_own, write_own_json
 from movielora.progress import Reporter
 from movielora.storage.atomic import sync
 from movielora.storage.lock import FolderLock, how_to_free
@@ -129,7 +129,7 @@ def _refuse_strangers(*folders: ComparisonFolder) -> None:
     """Raises OutputError naming the files that would be replaced, and are not as movielora wrote them."""
     for folder in folders:
         with _output_errors(folder):
-            found = strangers_in(folder)
+            found = foreign_results(folder)
         if found:
             raise _not_replaced(folder, found)
 
