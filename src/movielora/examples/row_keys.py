@@ -38,8 +38,8 @@ _LARGEST_TIME = float(1 << 62)
 @dataclass(frozen=True)
 class RowKeys:
     """(rows,) each. `event` is of user, film and time, where `has_event`; `question` of the candidate and the `films`
-    newest of its history, at most NEWEST_FILMS, or of the text if `is_text`: no films could be read from it. `newest` is of
-    the candidate and at most FEW_FILMS."""
+    newest of its history, at most NEWEST_FILMS, or of the text if `is_text`: no films could be read from it. `newest`
+    is of the candidate and at most FEW_FILMS."""
 
     event: Keys
     has_event: _Bools
@@ -111,8 +111,8 @@ def _of_records(examples: list[Example]) -> RowKeys:
 def _questions(
     candidates: Keys, counts: NDArray[np.int64], film: Callable[[int], tuple[Keys, Keys]]
 ) -> tuple[Keys, Keys]:
-    """Keys of the candidate and the NEWEST_FILMS, or only FEW_FILMS, newest films, (rows,) each; `film(n)` is the n-th newest
-    of each row: its title, its rating."""
+    """Keys of the candidate and the NEWEST_FILMS, or only FEW_FILMS, newest films, (rows,) each; `film(n)` is the n-th
+    newest of each row: its title, its rating."""
     few = found = _joined(candidates)
     for back in range(1, NEWEST_FILMS + 1):
         found = np.where(counts >= back, _joined(found, *film(back)), found)
