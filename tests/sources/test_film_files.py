@@ -1,12 +1,14 @@
-"""Lines of films and ratings with too many or too few fields, and headers that name a column twice: never guessed."""
+"""Lines with too many or too few fields, headers that name a column twice, ids of two films: never guessed."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from movielora.errors import DataError
+from movielora.progress import SILENT
 from movielora.sources.catalogue import read_source
 
 RATINGS_CSV = "userId,movieId,rating,timestamp\n1,1,4.0,100\n"
@@ -92,3 +94,57 @@ def test_ratings_with_a_comma_too_many_or_too_few(tmp_path: Path) -> None:
 def test_a_line_of_u_item_that_has_not_its_24_fields_is_named(tmp_path: Path, line: str) -> None:
     error = refusal(tmp_path, u_data="196\t1\t3\t9\n", u_item=f"{FILM_100K}\n{line}\n")
     assert f"{tmp_path / 'u.item'}, line 2: id, title, two dates, address and 19 flags" in error.message
+
+
+ITEM = "item_id:token\tmovie_title:token_seq\trelease_year:token\tgenre:token_seq\n1\tHeat\t1995\tCrime\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted"),
+    [
+        (
+            {"ratings_csv": RATINGS_CSV, "movies_csv": 'movieId,title\n1,"Heat\n(1995)"\n2,Ran\n01,Other (2000)\n'},
+            "movies.csv, line 5: film 1 is 'Other (2000)' here and 'Heat (1995)' in line 2.",
+        ),
+        (
+            {"ratings_csv": RATINGS_CSV, "movies_csv": "movieId,title,genres\n1,Heat,Crime\n1,Heat,Drama|War\n"},
+            "movies.csv, line 3: film 1 is of the genres Drama|War here and of the genres Crime in line 2.",
+        ),
+        (
+            {"ratings_csv": RATINGS_CSV, "movies_csv": "movieId,title,genres\n1,Heat,\n1,Heat,Drama\n"},
+            "movies.csv, line 3: film 1 is of the genres Drama here and without genres in line 2.",
+        ),
+        (
+            {"ratings_dat": "1::1::4::9\n", "movies_dat": "1::Heat::Crime\n1::Ran::Crime\n"},
+            "movies.dat, line 2: film 1 is 'Ran' here and 'Heat' in line 1.",
+        ),
+        (
+            {"u_data": "1\t1\t4\t9\n", "u_item": f"{FILM_100K}\n{FILM_100K.replace('Café', 'Heat')}\n"},
+            "u.item, line 2: film 1 is 'Heat (1995)' here and 'Café (1995)' in line 1.",
+        ),
+        (
+            {"x_inter": INTER, "x_item": ITEM + "1\tHeat\t1996\tCrime\n"},
+            "x.item, line 3: film '1' is 'Heat (1996)' here and 'Heat (1995)' in line 2.",
+        ),
+    ],
+)
+def test_an_id_of_two_films_is_refused_with_both_lines(tmp_path: Path, files: dict[str, str], wanted: str) -> None:
+    assert refusal(tmp_path, **files).message == str(tmp_path / wanted)
+
+
+def test_lines_that_say_the_same_are_one_film_and_are_counted(tmp_path: Path) -> None:
+    csv = {
+        "ratings.csv": RATINGS_CSV,
+        "movies.csv": "movieId,title,genres\n" + "1,Heat,Crime\n2,Ran,\n1, Heat ,Crime\n",
+    }
+    recbole = {"x.inter": INTER, "x.item": ITEM + 2 * ITEM.splitlines(keepends=True)[1] + "1\t\t1996\t\n"}
+    for name, files in (("csv", csv), ("recbole", recbole)):
+        folder, notes = tmp_path / name, []
+        folder.mkdir()
+        for file, text in files.items():
+            (folder / file).write_text(text)
+        read = read_source(folder, reporter=SimpleNamespace(phase=SILENT.phase, note=notes.append, warn=notes.append))
+        count = "1 line repeats" if name == "csv" else "2 lines repeat"
+        path = folder / list(files)[1]
+        assert notes == [f"{count} a film of {path} with the same title and genres: each film counts once"]
+        assert read.films[1].genres == ("Crime",)  # a line without a title says nothing of the film

@@ -84,12 +84,6 @@ def test_a_film_id_beyond_32_bits_is_listed_and_one_beyond_18_digits_is_named(tm
     assert f"ratings.csv, line 5: the movie id '{'9' * 20}' has more than 18 digits" in message_of(source)
 
 
-def test_the_first_of_two_films_with_one_id_is_kept(tmp_path: Path) -> None:
-    movies = "movieId,title\n10,Heat (1995)\n10,Other (2000)\n"
-    read = read_source(folder_with(tmp_path, ratings_csv=RATINGS_CSV, movies_csv=movies))
-    assert read.films[10].title == "Heat (1995)"
-
-
 def test_one_million_layout_is_latin_1_with_double_colons(tmp_path: Path) -> None:
     movies = "1::Misérables, Les (1995)::Drama|Musical\n2::Ratio 2::1 (1999)::Comedy\n".encode("latin-1")
     source = folder_with(tmp_path, ratings_dat="1::1::5::978300760\n1::2::3::978302109\n", movies_dat=movies)

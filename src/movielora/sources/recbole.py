@@ -18,6 +18,7 @@ from movielora.errors import DataError
 from movielora.progress import Reporter
 from movielora.sources.archive import is_archive
 from movielora.sources.fields import refuse_repeated, seconds, stars
+from movielora.sources.film_list import FilmList
 from movielora.sources.listing import Listed, beside, hash_files, nearest, opened
 from movielora.sources.rating_table import read_table, read_whole
 from movielora.sources.ratings import COLUMNS, Movie, Ratings, Source
@@ -49,8 +50,10 @@ def read(path: Path, scratch: Path | None, reporter: Reporter) -> Ratings:
         ratings_file = found[ratings.name]
         if items is not None:
             with reporter.phase("Reading films", None, "films") as phase:
-                films = _read_films(found[items.name])
+                listed = _read_films(found[items.name])
+                films = listed.films
                 phase.advance(len(films))
+            listed.note_repeats(reporter)
         else:
             missing = Path(ratings_file.shown).with_suffix(".item")
             reporter.note(f"There is no {missing}: films are named by their ids.")
@@ -146,21 +149,20 @@ def _read_by_row(file: SourceFile, places: list[int]) -> pl.DataFrame:
     return pl.DataFrame(dict(columns), schema=dict(zip(COLUMNS, _COLUMN_TYPES, strict=True)))
 
 
-def _read_films(file: SourceFile) -> dict[str, Movie]:
-    """Films by id; of an id that comes twice the first is kept, a film with an empty title is left out."""
+def _read_films(file: SourceFile) -> FilmList[str]:
+    """Films by id; a film with an empty title is left out. Raises DataError."""
     names = _names(file, _header(file))
     item_at, title_at = _place(file, names, _ITEM), _place(file, names, _TITLE)
     year_at, genres_at = _place_or_none(names, _YEAR), _place_or_none(names, _GENRES)
-    films: dict[str, Movie] = {}
+    found = FilmList[str](file)
     for line, fields in _rows(file):
         if not fields[item_at]:
             raise file.mistake(line, "the item id is empty.")
         title = one_line(_unquoted(fields[title_at]))
-        if title:
-            year = "" if year_at is None else fields[year_at].strip()
-            genres = "" if genres_at is None else _unquoted(fields[genres_at]).strip()
-            films.setdefault(fields[item_at], Movie(_with_year(title, year), _genres(genres)))
-    return films
+        year = "" if year_at is None else fields[year_at].strip()
+        genres = "" if genres_at is None else _unquoted(fields[genres_at]).strip()
+        found.add(line, fields[item_at], _with_year(title, year), _genres(genres))
+    return found
 
 
 def _header(file: SourceFile) -> list[str]:
@@ -213,8 +215,8 @@ def _unquoted(text: str) -> str:
 
 
 def _with_year(title: str, year: str) -> str:
-    """`Heat` and `1995` → `Heat (1995)`, as MovieLens writes titles."""
-    if not _FOUR_DIGITS.fullmatch(year) or title.endswith(f"({year})"):
+    """`Heat` and `1995` → `Heat (1995)`, as MovieLens writes titles; an empty title stays empty."""
+    if not title or not _FOUR_DIGITS.fullmatch(year) or title.endswith(f"({year})"):
         return title
     return f"{title} ({year})"
 

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 from movielora.errors import DataError
 from movielora.sources.fields import refuse_repeated, whole_number
+from movielora.sources.film_list import FilmList
 from movielora.sources.movielens.layouts import Layout
-from movielora.sources.ratings import Movie
 from movielora.sources.source_file import SourceFile, decode_old, decode_utf8
-from movielora.sources.titles import one_line
 
 # The order of the 19 flags that end a line of u.item (u.genre of MovieLens 100K).
 _GENRES_100K = [
@@ -40,24 +39,22 @@ _NO_GENRES = "(no genres listed)"
 _QUOTE = 'Put a title that holds a comma between double quotes, as in 1,"Matrix, The (1999)",Drama.'
 
 
-def read_movies(file: SourceFile, layout: Layout) -> dict[int, Movie]:
-    """Films by movie id; of an id that comes twice the first is kept, a film with an empty title is left out.
+def read_movies(file: SourceFile, layout: Layout) -> FilmList[int]:
+    """Films by movie id; a film with an empty title is left out.
 
     Raises:
         DataError: the file is empty, is no CSV, lacks a column or names one twice, or a line has too few or too many
-            fields or an id that is no number.
+            fields, an id that is no number, or that of another film.
     """
     content = file.read_bytes()
     if layout.name == "csv":
         rows = _csv_rows(file, decode_utf8(file, content))
     else:
         rows = _plain_rows(file, decode_old(content), layout.movie_separator)
-    movies: dict[int, Movie] = {}
+    found = FilmList[int](file)
     for line, id_text, title, genres in rows:
-        movie_id = whole_number(file, line, "movie id", id_text)
-        if one_line(title):
-            movies.setdefault(movie_id, Movie(one_line(title), genres))
-    return movies
+        found.add(line, whole_number(file, line, "movie id", id_text), title, genres)
+    return found
 
 
 def _csv_rows(file: SourceFile, text: str) -> Iterator[tuple[int, str, str, tuple[str, ...]]]:

@@ -34,12 +34,13 @@ def read(path: Path, scratch: Path | None, reporter: Reporter) -> Ratings:
     with opened(source, files, scratch, reporter) as found:
         with reporter.phase("Reading films", None, "films") as phase:
             movies = read_movies(found[layout.movies], layout)
-            phase.advance(len(movies))
+            phase.advance(len(movies.films))
+        movies.note_repeats(reporter)
         with reporter.phase("Reading ratings", None, "ratings") as phase:
             ratings = read_ratings(found[layout.ratings], layout)
             phase.advance(len(ratings))
         hashes = {name: file_sha256(file.path) for name, file in found.items()}
-    return Ratings(layout.name, ratings, movies, hashes)
+    return Ratings(layout.name, ratings, movies.films, hashes)
 
 
 def _hash_files(path: Path) -> dict[str, str]:
