@@ -90,8 +90,10 @@ def main(argv: list[str] | None = None) -> None:
     (`movielora --help | head`) is not a failure.
     """
     from movielora.console.encoding import accept_every_character
+    from movielora.machine.process_settings import forget_blank_folders
 
     accept_every_character()
+    forget_blank_folders()
     words = sys.argv[1:] if argv is None else argv
     try:
         code = _run(words)

@@ -12,6 +12,7 @@ Python's cycle collector               machine/garbage_collector.py    the block
 glibc's allocator (mallopt)            model/cpu/allocator.py          the recipe: what glibc's own rule ends at
 working directory                      commands/training/resume.py     the block
 errors of the standard streams         console/encoding.py             never: set once, as the program starts
+blank variables that name folders      this file                       never: taken out as the program starts
 
 A recipe is decorated with `settings_undone`, which also hides the variables of launchers from libraries and children:
 a recipe is one process. Which GPU CUDA sees cannot be undone: it reads its variable once.
@@ -35,6 +36,13 @@ class _Scope:
     hidden: list[str] = field(default_factory=list)
     undo: ExitStack = field(default_factory=ExitStack)
 
+
+# Where the Hugging Face libraries, torch, Triton and Python keep their files; `~` without HOME is the system's record.
+_FOLDERS = (
+    "HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_ASSETS_CACHE", "HF_XET_CACHE", "HF_DATASETS_CACHE",
+    "HF_MODULES_CACHE", "HF_TOKEN_PATH", "TRANSFORMERS_CACHE", "XDG_CACHE_HOME", "TORCH_HOME",
+    "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TMPDIR",
+)  # fmt: skip
 
 # The outermost lasts as long as the process: for programs that call less than a recipe.
 _scopes = [_Scope()]
@@ -76,6 +84,16 @@ def hidden_variables() -> list[str]:
 def set_default_variable(name: str, value: str) -> None:
     """Set an environment variable that the user has not set."""
     os.environ.setdefault(name, value)
+
+
+def forget_blank_folders() -> None:
+    """Take out variables that name a folder and are blank: libraries would read and write in `/` or where one is.
+
+    Before the first of these libraries is loaded, because they read their variables once.
+    """
+    for name in _FOLDERS:
+        if name in os.environ and not os.environ[name].strip():
+            del os.environ[name]
 
 
 def take_variable(name: str) -> str:
