@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from movielora.machine.launcher import launcher_variables
+from movielora.machine.launcher import launcher_variables, refuse_several
 
 
 @dataclass
@@ -51,12 +51,15 @@ _taken: set[str] = set()
 
 
 @contextmanager
-def settings_undone() -> Iterator[None]:
+def settings_undone(*, one_process: bool = True) -> Iterator[None]:
     """What is changed inside by `set_once` and in the environment is as before at the end. Also a decorator.
 
-    Launcher variables are hidden inside. Raises RequestError if a launcher has started several processes.
+    Launcher variables are hidden inside. Raises RequestError if a launcher has started several processes, but for a
+    recipe that reports it (`one_process=False`).
     """
     before = dict(os.environ)
+    if one_process:
+        refuse_several(before)
     scope = _Scope(hidden=launcher_variables(before))
     _scopes.append(scope)
     try:
