@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from movielora.commands.completion import complete_override
-from movielora.errors import ConfigError, shell_command
+from movielora.errors import ConfigError
 
 YAML_ENDINGS = (".yaml", ".yml")
 # What commands call a parameter that is a run's name or folder.
@@ -49,13 +49,16 @@ def _types(hint: Any) -> Iterator[Any]:
 
 
 def _expanding(parameter: Any, process: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """How a parameter reads what the shell gave it, after what its paths mean has been found. Raises ConfigError."""
+    """How a parameter reads what the shell gave it, after what its paths mean has been found.
+
+    Raises ConfigError, and typer.BadParameter.
+    """
 
     def expanding(context: Any, value: Any) -> Any:
         if not context.resilient_parsing:  # a shell that completes wants no errors
             value = _expanded(parameter, value)
             if parameter.param_type_name == "argument":
-                _refuse_config(context.command, value)
+                _refuse_config(context, value)
         return process(context, value)
 
     return expanding
@@ -78,12 +81,14 @@ def _expanded(parameter: Any, value: Any) -> Any:
     return path
 
 
-def _refuse_config(command: Any, value: Any) -> None:
-    """Raise ConfigError if a YAML file is given as an argument to a command that has `--config` for it."""
-    if any(parameter.name == "config" for parameter in command.params):
-        for path in value if isinstance(value, list | tuple) else [value]:
-            if str(path).endswith(YAML_ENDINGS):
-                raise ConfigError(
-                    f"the config {path} must follow --config",
-                    shell_command("movielora", command.name, "--config", path),
-                )
+def _refuse_config(context: Any, value: Any) -> None:
+    """Raise typer.BadParameter for a YAML file or `key=value` given as an argument, if there is `--config` or `--set`.
+
+    `usage.py` knows the whole command line and what it should be.
+    """
+    taken = {parameter.name for parameter in context.command.params}
+    for word in value if isinstance(value, list | tuple) else [value]:
+        if "config" in taken and str(word).endswith(YAML_ENDINGS):
+            raise typer.BadParameter(f"the config {word} must follow --config", context)
+        if "overrides" in taken and "=" in str(word) and "/" not in str(word):  # no run has such a name
+            raise typer.BadParameter(f"{word} is no run; keys of the config are given with --set", context)
