@@ -87,7 +87,9 @@ def _unnamed_config(words: Sequence[str]) -> RequestError | None:
             meant = [*words[:place], "--config", *words[place:]]
             return RequestError(f"the config {word} must follow --config", shell_command("movielora", *meant))
     if words[0] == "train" and not named:
-        example = shell_command("movielora", *words, "--config", "configs/tiny_cpu.yaml")
+        from movielora.config.ready_made import ready_made_config
+
+        example = shell_command("movielora", *words, "--config", ready_made_config("tiny_cpu.yaml"))
         return RequestError("the option --config is missing: the YAML file of the training", f"for example: {example}")
     return None
 

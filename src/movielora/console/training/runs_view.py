@@ -37,8 +37,8 @@ def show_runs(here: Sequence[RunStatus], elsewhere: Sequence[RunStatus], *, olde
     elif others:
         console.print(f"no runs under output/ here; {more}")
     else:
-        start = "start one with: movielora train --config configs/tiny_cpu.yaml"
-        console.print(f"no runs under output/ yet; {start}", soft_wrap=True)
+        start = shell_command("movielora", "train", "--config", ready_made_config("tiny_cpu.yaml"))
+        console.print(f"no runs under output/ yet; start one with: {start}", markup=False, soft_wrap=True)
 
 
 def runs_json(runs: Sequence[RunStatus], *, left_out: int) -> dict[str, Any]:
