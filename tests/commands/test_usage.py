@@ -17,6 +17,8 @@ import pytest
 from movielora.commands.table import COMMANDS
 from movielora.console.output import stderr
 
+PROJECT = Path(__file__).resolve().parents[2]
+
 
 def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "movielora", *words]
@@ -86,7 +88,7 @@ def test_what_to_write_is_the_whole_command(words: str, meant: str) -> None:
 def test_a_missing_config_is_an_example(tmp_path: Path) -> None:
     for words, example in (("train --lr 1e-4", "train --set learning_rate=1e-4"), ("fit", "fit"), ("audit", "audit")):
         said = run(*words.split(), cwd=tmp_path).stderr
-        assert said.endswith(f"next:  for example: movielora {example} --config FILE.yaml\n")
+        assert said.endswith(f"next:  for example: movielora {example} --config {PROJECT}/configs/tiny_cpu.yaml\n")
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "tiny_cpu.yaml").touch()
     assert run("train", cwd=tmp_path).stderr.endswith("for example: movielora train --config configs/tiny_cpu.yaml\n")
@@ -129,8 +131,15 @@ def test_a_command_of_another_name_is_suggested(typed: str, meant: str) -> None:
     assert after == f"movielora {meant} --help: {COMMANDS[meant][1]}"
 
 
-def test_a_command_that_nothing_resembles() -> None:
-    assert next_of("xyzzy") == ("there is no command 'xyzzy'", "movielora --help lists the commands")
+def test_no_run_is_followed_by_a_command_that_works_here(tmp_path: Path) -> None:
+    start = f"start one with: movielora train --config {PROJECT}/configs/tiny_cpu.yaml"
+    assert run("runs", cwd=tmp_path).stdout == f"no runs under output/ yet; {start}\n"
+    assert run("status", cwd=tmp_path).stderr.endswith(f"next:  {start} --detach\n")
+
+
+@pytest.mark.parametrize("word", ["xyzzy", "help"])
+def test_a_command_that_nothing_resembles(word: str) -> None:
+    assert next_of(word) == (f"there is no command '{word}'", "movielora --help lists the commands")
 
 
 @pytest.mark.parametrize(

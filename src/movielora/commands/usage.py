@@ -39,9 +39,8 @@ _MEANT: dict[str, str] = {
     **dict.fromkeys(("keys", "schema", "explain", "settings", "options"), "config"),
     **dict.fromkeys(("example", "quickstart", "tutorial", "init", "try"), "demo"),
 }
+_AS_OPTIONS = {"version": "movielora --version", "help": "movielora --help lists the commands"}
 _CLOSE = 0.6
-# What stands for the config that is missing: a ready-made one, if it is here.
-_READY_MADE, _ANY_CONFIG = "configs/tiny_cpu.yaml", "FILE.yaml"
 _OVERRIDE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 _OPTION = re.compile(r"-[A-Za-z-]")  # -4 is a value
 _TO_CHANGE = "change a key with: movielora train --config RUN_FOLDER/config.yaml --resume --set KEY=VALUE"
@@ -59,8 +58,8 @@ class _Mistake:
 def unknown_command(word: str) -> RequestError:
     """There is no command `word`: the nearest one, by spelling or by meaning."""
     plain = word.lower()
-    if plain == "version":
-        return RequestError(f"there is no command '{word}'", "movielora --version")
+    if plain in _AS_OPTIONS:
+        return RequestError(f"there is no command '{word}'", _AS_OPTIONS[plain])
     close = difflib.get_close_matches(plain, COMMANDS, cutoff=_CLOSE)
     meant = [_MEANT[plain]] if plain in _MEANT else close
     if not meant:
@@ -78,7 +77,7 @@ def usage_error(error: Any, words: Sequence[str]) -> RequestError:
     if not found.meant:
         return RequestError(found.said, found.advice)
     meant = _put_right(found.meant)
-    example = "for example: " if {_READY_MADE, _ANY_CONFIG} & set(meant) - set(words) else ""
+    example = "for example: " if _any_config() in set(meant) - set(words) else ""
     return RequestError(found.said, example + shell_command("movielora", *meant))
 
 
@@ -164,10 +163,16 @@ def _unnamed_config(loose: Sequence[str], words: Sequence[str], *, named: bool) 
         if word.endswith(YAML_ENDINGS):
             return _Mistake(f"the config {word} must follow --config", _instead(words, word, "--config", word))
     if words[0] in ("train", "audit", "fit") and not named:
-        example = _READY_MADE if Path(_READY_MADE).is_file() else _ANY_CONFIG
         said = "the option --config is missing: the YAML file of the training"
-        return _Mistake(said, (*words, "--config", example))
+        return _Mistake(said, (*words, "--config", _any_config()))
     return None
+
+
+def _any_config() -> str:
+    """What stands for the config that is missing."""
+    from movielora.config.ready_made import ready_made_config  # the room of config loads pydantic's models
+
+    return ready_made_config("tiny_cpu.yaml")
 
 
 def _unknown_option(option: str, command: Any, path: str, words: Sequence[str]) -> _Mistake:
