@@ -72,8 +72,6 @@ def main() -> None:
         report = check(options, Path(folder))
     print_report(report)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         print(f"written: {options.json}")
     if report["problems"]:
         sys.exit(1)
@@ -92,24 +90,38 @@ def _options() -> argparse.Namespace:
 
 
 def check(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The whole check; what is known is written after every part, so that an interruption loses one part."""
+    report: dict[str, Any] = {
+        "machine": describe_machine(),
+        "settings": {key: getattr(options, key) for key in ("steps", "layers", "tokens", "rows")},
+        "doctor": run_doctor(),
+        "cases": [],
+        "agreement": [],
+        "problems": ["not finished"],
+    }
     model = build_model(folder / "model", options.layers)
-    cases = find_cases()
-    outcomes = []
-    for case in cases:
+    outcomes: list[Outcome] = []
+    for case in find_cases():
         print(f"training: {case.name} …", flush=True)
         outcomes.append(run_case(case, options, model, folder))
-    agreement = hold_together(outcomes)
-    problems = [
-        f"{pair['pair']}: losses differ by {pair['difference']:.3f}" for pair in agreement if not pair["agrees"]
+        report["cases"].append({**asdict(outcomes[-1]), "error": round(outcomes[-1].error, 4)})
+        write_report(report, options.json)
+    report["agreement"] = hold_together(outcomes)
+    report["problems"] = [
+        f"{pair['pair']}: losses differ by {pair['difference']:.3f}"
+        for pair in report["agreement"]
+        if not pair["agrees"]
     ]
-    return {
-        "machine": describe_machine(),
-        "doctor": run_doctor(),
-        "settings": {key: getattr(options, key) for key in ("steps", "layers", "tokens", "rows")},
-        "cases": [{**asdict(outcome), "error": round(outcome.error, 4)} for outcome in outcomes],
-        "agreement": agreement,
-        "problems": problems,
-    }
+    if "error" in report["doctor"]:
+        report["problems"].append("movielora doctor --json gave no answer")
+    write_report(report, options.json)
+    return report
+
+
+def write_report(report: dict[str, Any], path: Path | None) -> None:
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def find_cases() -> list[Case]:
@@ -270,10 +282,14 @@ def describe_machine() -> dict[str, Any]:
 
 
 def run_doctor() -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "movielora", "doctor", "--json"], capture_output=True, text=True, check=False
-    )
-    answer: dict[str, Any] = json.loads(done.stdout)
+    """Its verdict; where it gives none, what it wrote on stderr."""
+    command = [sys.executable, "-m", "movielora", "doctor", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        print(f"movielora doctor --json gave no answer, exit code {done.returncode}:\n{done.stderr}", flush=True)
+        return {"error": done.stderr[-4000:], "verdict": "no answer"}
     return {"status": answer["status"], "verdict": answer["verdict"], "flash_attention": answer["flash_attention"]}
 
 

@@ -19,7 +19,8 @@ from movielora.evaluation.baselines.row_facts import row_facts
 from movielora.evaluation.comparison.summary import summarise
 from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.features.genres import read_genres
-from movielora.evaluation.saved.folder import ComparisonFolder, write_json
+from movielora.evaluation.saved.folder import ComparisonFolder
+from movielora.evaluation.saved.own_files import write_own_json
 from movielora.preparation.prepare import prepare
 from movielora.scoring.predictions import read_predictions
 
@@ -88,8 +89,8 @@ def finish(files: SplitFiles, folder: ComparisonFolder) -> dict[str, Any]:
         on_eval=read_predictions(folder.eval_predictions) if folder.eval_predictions.exists() else None,
         genres=read_genres(files),
     )
-    write_json(folder.comparison, summary.comparison)
-    write_json(folder.rows, summary.rows)
+    write_own_json(folder, folder.comparison, summary.comparison)
+    write_own_json(folder, folder.rows, summary.rows)
     return summary.comparison
 
 

@@ -19,6 +19,7 @@ a bug and keeps its traceback.
 
 from __future__ import annotations
 
+import errno
 import shlex
 from os import PathLike
 from typing import ClassVar
@@ -83,8 +84,32 @@ class WorkError(MovieloraError):
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's error says, in one line; its class if it says nothing."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """What another library's error says, in one line; its class if it says nothing.
+
+    A heading, which ends with a colon, is followed by the first line below it.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+
+
+def what_helps(error: OSError) -> str:
+    """What a user can do about a file or folder that cannot be read or written, by the system's reason."""
+    match error.errno:
+        case errno.EACCES | errno.EPERM:
+            return "fix its permissions"
+        case errno.ENOSPC | errno.EDQUOT:
+            return "free some space"
+        case errno.EROFS:
+            return "its file system is mounted read-only: choose another place"
+        case errno.EIO | errno.ENXIO | errno.ENODEV | errno.ESTALE | errno.ENOTCONN | errno.ETIMEDOUT:
+            return "its disk or network share does not answer as it should: see to that, then run the same again"
+        case errno.EMFILE | errno.ENFILE:
+            return "too many files are open: raise the limit with ulimit -n"
+        case errno.ENAMETOOLONG | errno.ELOOP | errno.EISDIR | errno.ENOTDIR:
+            return "choose another path"
+    return "see to the reason given, then run the same again"
 
 
 def shell_command(*words: str | PathLike[str]) -> str:

@@ -253,7 +253,7 @@ def test_an_edited_export_and_a_file_beside_it_are_never_replaced(
     before = everything_below(tmp_path)
     done = run("--source", source, "--output-dir", out, *more)
     assert done.returncode == 2
-    assert "never replaced: train.jsonl, eval.json (edited since), films.parquet (edited since)." in done.stderr
+    assert "never replaced: train.jsonl, eval.json (edited since), films.parquet (now a link)." in done.stderr
     assert everything_below(tmp_path) == before
 
 

@@ -16,6 +16,7 @@ from movielora.config import resolve_config
 from movielora.dataset.dataset import Dataset
 from movielora.dataset.find import TrainingSplits
 from movielora.dataset.options import PrepareOptions
+from movielora.examples.example_set import ListedExamples
 from movielora.examples.importers.records import read_records
 from movielora.examples.load import ExampleLoader
 from movielora.examples.shown_candidates import count_shown_candidates
@@ -105,6 +106,24 @@ def test_columns_and_their_export_count_the_same_rows(of_an_earlier_version: Pat
         for start, event in zip(starts, dataset.events["test"].tolist(), strict=True)
     ]
     assert longer == sum(wanted) > by_hand
+
+
+def test_films_that_share_a_title_are_counted(source: Path, tmp_path: Path) -> None:
+    """Two ids with one shown title, written with the article before and behind: rows show their own answer."""
+    films = (source / "movies.csv").read_text().splitlines()
+    twice = {1: '1,"Matrix, The (1999)",Drama', 2: "2,The Matrix (1999),Drama"}
+    text = "\n".join([films[0], *(twice.get(int(line.split(",")[0]), line) for line in films[1:])])
+    (source / "movies.csv").write_text(text)
+    movielora("prepare", "--source", source, "--output-dir", tmp_path / "set", *HISTORY)
+    by_hand = sum(
+        "Matrix" in row["candidate_title"] and any("Matrix" in title for title in row["history_titles"])
+        for row in _test_rows(tmp_path / "set")
+    )
+    assert count_shown_candidates(ExampleLoader().open(tmp_path / "set" / "test_raw.jsonl")) == by_hand > 0
+    for name in ("train.json", "eval.json", "test_raw.jsonl"):
+        path = tmp_path / "set" / name
+        text = count_shown_candidates(ListedExamples.of("text", read_records(path)))
+        assert count_shown_candidates(ExampleLoader().open(path)) == text
 
 
 def test_audit_compare_and_training_warn_with_the_count(

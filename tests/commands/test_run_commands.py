@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from movielora.console.training.status_view import sparkline
+from movielora.runs.lookup.index import remember_run
 from movielora.runs.paths import RunPaths
 from movielora.runs.status.heartbeat import read_heartbeat
 from tiny_training import wait_for
@@ -222,6 +223,16 @@ def test_runs_of_one_name_are_listed_by_their_folders(tmp_path: Path) -> None:
     ended(tmp_path / "output" / "c", "seed2")
     first_words = {line.split()[0] for line in movielora(tmp_path, "runs").stdout.splitlines()}
     assert first_words == {"run", "output/a/seed1", "output/b/seed1", "seed2"}
+
+
+def test_runs_of_one_name_here_and_elsewhere_are_listed_by_their_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for place in ("here", "there"):
+        remember_run(ended(tmp_path / place / "output" / "seed1", "seed1").root, print)
+    words = movielora(tmp_path / "here", "runs", "--all").stdout.split()
+    assert [word for word in words if word.endswith("seed1")] == ["output/seed1", f"{tmp_path}/there/output/seed1"]
 
 
 def test_the_status_of_a_finished_run_gives_the_next_step(tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ from movielora.cli import main
 from movielora.dataset.options import PrepareOptions
 from movielora.preparation.prepare import prepare
 from movielora.progress import SILENT
+from movielora.runs.paths import RunPaths
+from movielora.runs.session import RunSession
 from movielora.sources.synthetic import SyntheticSize, write_synthetic_movielens
+from movielora.storage.lock import FolderLock
 
 
 @pytest.fixture
@@ -73,6 +76,49 @@ def test_a_dry_run_finds_what_training_would_find(train: Any, tmp_path: Path) ->
     code, _, err = train("--dry-run", "--set", "dataset=none")
     assert code == 2
     assert "dataset `none` is not there" in err
+    assert everything(tmp_path) == before
+
+
+def _finished(folder: Path) -> None:
+    with RunSession.open(folder, argv=[], config={}, config_yaml="model_name_or_path: tiny\n"):
+        pass
+
+
+@pytest.mark.parametrize("plan", ["--dry-run", "--json"])
+def test_a_dry_run_refuses_a_folder_as_the_training_would(train: Any, tmp_path: Path, plan: str) -> None:
+    run = tmp_path / "output" / "r"
+    words = ["--dry-run", plan]
+    _finished(run)
+    code, out, err = train(*words)
+    assert code == 2
+    assert "output/r holds the finished run" in err
+    assert ("steps      6 of 8 examples" in out) == (plan == "--dry-run")  # the plan is shown all the same
+    assert train(*words, "--overwrite")[0] == 0
+    assert train(*words, "--resume")[0] == 0
+
+    (run / "prompt.json").write_text("{}")
+    before = everything(tmp_path)
+    for more in ([], ["--overwrite"], ["--resume"]):
+        code, _, err = train(*words, *more)
+        assert code == 2
+        assert "holds what no run of movielora wrote there, or what was changed since: prompt.json" in err
+    assert everything(tmp_path) == before
+    (run / "prompt.json").unlink()
+
+    held = FolderLock.acquire(RunPaths(run).lock)
+    assert held is not None
+    code, _, err = train(*words, "--overwrite")
+    held.release()
+    assert code == 2
+    assert "is alive in" in err
+
+
+def test_a_dry_run_refuses_a_file_in_the_folders_place(train: Any, tmp_path: Path) -> None:
+    (tmp_path / "output").write_text("mine")
+    before = everything(tmp_path)
+    code, _, err = train("--dry-run")
+    assert code == 2
+    assert "output is a file, not a folder" in err
     assert everything(tmp_path) == before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,29 @@ def test_a_file_name_in_an_error_through_the_program(tmp_path: Path, capsys: pyt
     assert ended.value.code == 2
     assert r"\x1b]0;owned" in said.err
     assert not OBEYED.search(said.err)
+
+
+@pytest.mark.parametrize("columns", [20, 60, 80, 100, None], ids=lambda columns: f"{columns} columns")
+def test_no_figure_is_cut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int) -> None:
+    """On a narrow terminal, and in a pipe (None), which has 80 columns: a name folds, a figure does not."""
+    if columns is not None:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setenv("COLUMNS", str(columns))
+    figures = ["1.000*", "1.00–1.00", *["1.000*"] * 5, "12,345,678", "+.180 (.16 to .20)"]
+    table = output.plain_table("", "AUC", "95%", "acc.", "F1", "uAUC", "log loss", "mass", "rows", "minus the base")
+    table.add_row("popularity and the mean of the user", *figures)
+    output.stdout().print(table)
+    printed = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
+    lines = [re.split(r"\s{2,}", line.strip()) for line in printed.splitlines()]
+    assert lines[0] == ["AUC", "95%", "acc.", "F1", "uAUC", "log loss", "mass", "rows", "minus the base"]
+    assert lines[1][1:] == figures
+    assert " ".join(line[0] for line in lines[1:]) == "popularity and the mean of the user"
+
+
+def test_every_table_of_the_program_keeps_its_figures() -> None:
+    """`Table` itself cuts what does not fit: only sentences are in one."""
+    sources = Path(output.__file__).parents[1]
+    used = [
+        path.name for path in sources.rglob("*.py") if re.search(r"(?<!\w)Table\(", path.read_text(encoding="utf-8"))
+    ]
+    assert used == ["compare_view.py"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import subprocess
 import sys
 import types
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -347,6 +350,27 @@ def test_libraries_are_held_against_the_packages_own_metadata() -> None:
     assert old.status == "failure"
     assert old.fix.startswith("pip install 'trl")
     assert {"transformers", "trl", "peft", "datasets", "accelerate"} <= set(package_requirements())
+
+
+def test_without_its_own_metadata_the_versions_are_named_and_not_judged(tmp_path: Path) -> None:
+    """On a machine where movielora runs from its source files, and only its libraries are installed."""
+    hidden = (
+        "import sys; from importlib import metadata\n"
+        "found = metadata.Distribution.from_name.__func__\n"
+        "def from_name(cls, name):\n"
+        "    if name == 'movielora': raise metadata.PackageNotFoundError(name)\n"
+        "    return found(cls, name)\n"
+        "metadata.Distribution.from_name = classmethod(from_name)\n"
+        "from movielora.cli import main\n"
+        "sys.argv = ['movielora', 'doctor', '--json', '--only', 'trl']\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    [trl] = json.loads(done.stdout)["checks"]
+    assert trl["status"] == "warning"
+    assert trl["found"] == version("trl")
+    assert "source folder" in trl["fix"]
 
 
 def test_disk_and_permission(tmp_path: Path) -> None:

@@ -90,3 +90,24 @@ def test_what_is_missing_is_one_sentence(files: SplitFiles, tmp_path: Path) -> N
     files.test.write_text("[]")
     with pytest.raises(DataError, match="holds"):
         compare(request(files, scores), SILENT)
+
+
+@pytest.mark.parametrize("name", ["predictions.jsonl", "comparison.json", "rows.json", "made_from.json", "run_a.jsonl"])
+def test_overwriting_keeps_what_movielora_did_not_write(files: SplitFiles, tmp_path: Path, name: str) -> None:
+    scores = write_scores(tmp_path / "oracle.jsonl", files, 0.9)
+    folder = tmp_path / "oracle-comparison"
+    compare(request(files, scores), SILENT)
+    place = folder / name
+    kept = place.read_text() if place.exists() else (folder / "predictions.jsonl").read_text()
+    edited = f"{kept} \n"
+    place.write_text(edited)
+    write_scores(scores, files, 0.2)
+    with pytest.raises(OutputError, match=name):
+        compare(request(files, scores, overwrite=True), SILENT)
+    assert place.read_text() == edited
+    place.unlink()
+    assert compare(request(files, scores, overwrite=True), SILENT)["models"]["others"]["oracle"]["auc"] == 0.0
+    assert not (folder / ".overwriting").exists()
+    # A comparison whose file was deleted, not replaced, is made again.
+    (folder / "predictions.jsonl").unlink()
+    compare(request(files, scores), SILENT)

@@ -12,7 +12,8 @@ import pytest
 from movielora.cli import main
 from movielora.errors import OutputError
 from movielora.evaluation.report.build import write_report
-from movielora.evaluation.saved.folder import ComparisonFolder, write_json
+from movielora.evaluation.saved.folder import ComparisonFolder
+from movielora.evaluation.saved.own_files import grow_own, list_written, write_own, write_own_json, write_own_lines
 from movielora.evaluation.saved.workplace import open_folder, settle
 from movielora.progress import SILENT
 from synthetic_comparison import Invented, invent_comparison
@@ -29,16 +30,24 @@ def inputs(which: str) -> dict[str, object]:
     return {"test_file": which * 64, "rows": 2}
 
 
+def line(of: str) -> str:
+    scored = {"log_odds": 0.5, "p_yes": 0.62, "answer_mass": 1.0, "prediction": "Yes"}
+    return json.dumps({"row": 0, "label": "Yes", "base": scored, "of": of}) + "\n"
+
+
 def write(folder: ComparisonFolder, inputs_of: str, *, overwrite: bool = False, stop: bool = False) -> None:
     """A comparison of two runs whose files all say which one it is; `stop`: killed before it is complete."""
     with open_folder(folder, inputs(inputs_of), overwrite=overwrite, reporter=SILENT) as working:
-        first = [working.run_predictions("a"), working.predictions, working.rows]
-        for path in first if inputs_of == "a" else first[1:]:
-            path.write_text(inputs_of, encoding="utf-8")
+        for path in [working.predictions] if inputs_of == "b" else [working.run_predictions("a"), working.predictions]:
+            grow_own(working, path)
+            path.write_text(line(inputs_of), encoding="utf-8")
+        write_own_json(working, working.rows, {"baselines": [], "best_baseline": "", "slices": [], "of": inputs_of})
         if stop:
             raise Killed
-        working.made_from.write_text(inputs_of, encoding="utf-8")
-        working.comparison.write_text(inputs_of, encoding="utf-8")
+        write_own_json(working, working.made_from, {"files": {}, "from": {}, "rows": 1, "of": inputs_of})
+        comparison = {"buckets": {}, "difference": {}, "models": {}, "verdict": {}, "of": inputs_of}
+        write_own_json(working, working.comparison, comparison)
+    list_written(folder)
 
 
 def is_whole(folder: ComparisonFolder, which: str) -> bool:
@@ -46,10 +55,10 @@ def is_whole(folder: ComparisonFolder, which: str) -> bool:
     runs = {"run_a.jsonl"} if which == "a" else set()
     ours = {"inputs.json", "predictions.jsonl", "rows.json", "made_from.json", "comparison.json", *runs}
     found = {path.name for path in folder.root.iterdir()} - {".compare.lock", ".written.json", ".overwriting"}
-    said = {(folder.root / name).read_text(encoding="utf-8") for name in ours - {"inputs.json"} if name in found}
+    texts = [(folder.root / name).read_text(encoding="utf-8") for name in ours - {"inputs.json"} if name in found]
     return (
         found - {"report.html"} == ours | set(FOREIGN)
-        and said == {which}
+        and {json.loads(text)["of"] for text in texts} == {which}
         and json.loads(folder.inputs.read_text(encoding="utf-8")) == inputs(which)
         and all((folder.root / name).read_text(encoding="utf-8") == "mine" for name in FOREIGN)
     )
@@ -121,7 +130,7 @@ def test_an_interrupted_overwriting_keeps_the_earlier_and_is_continued(folder: C
     ):
         pass
     with open_folder(folder, inputs("b"), overwrite=False, reporter=SILENT) as working:
-        assert working.predictions.read_text(encoding="utf-8") == "b"
+        assert working.predictions.read_text(encoding="utf-8") == line("b")
     write(folder, "b")
     assert is_whole(folder, "b")
     assert not folder.report.exists()  # it was of the earlier
@@ -152,6 +161,63 @@ def test_a_folder_with_somebody_elses_files_is_refused_by_their_names(
     ):
         pass
     assert (tmp_path / name).read_text(encoding="utf-8") == '{"mine": true}'
+
+
+@pytest.mark.parametrize("name", ["predictions.jsonl", "run_a.jsonl", "run_b_eval.jsonl", "comparison.json"])
+@pytest.mark.parametrize("theirs", ["text", "edited", "copied", "linked"])
+@pytest.mark.parametrize("same", [True, False], ids=["continued", "overwritten"])
+def test_a_file_that_movielora_did_not_write_is_refused_by_its_name(
+    folder: ComparisonFolder, name: str, theirs: str, same: bool
+) -> None:
+    """Also one that holds what movielora writes, but not there: a copy of the scores under another name."""
+    place = folder.root / name
+    before = (place if place.exists() else folder.predictions).read_text(encoding="utf-8")
+    content = {"text": "mine\n", "edited": before + "\n"}.get(theirs, before)
+    place.unlink(missing_ok=True)
+    kept = folder.root.parent / "kept" if theirs == "linked" else place
+    kept.write_text(content, encoding="utf-8")
+    if theirs == "linked":
+        place.symlink_to(kept)
+    if theirs == "copied" and name in ("predictions.jsonl", "run_a.jsonl", "comparison.json"):
+        write(folder, "a" if same else "b", overwrite=not same)  # as it was
+        return
+    with (
+        pytest.raises(OutputError, match=f"^{name} in .* not as movielora wrote"),
+        open_folder(folder, inputs("a" if same else "b"), overwrite=not same, reporter=SILENT),
+    ):
+        pass
+    assert kept.read_text(encoding="utf-8") == content
+    assert place.is_symlink() == (theirs == "linked")
+
+
+@pytest.mark.parametrize("name", ["predictions.jsonl", "comparison.json", "made_from.json", "run_a.jsonl"])
+def test_an_interrupted_first_comparison_does_not_prove_files_put_beside_it(tmp_path: Path, name: str) -> None:
+    folder = ComparisonFolder(tmp_path / "comparison")
+    with pytest.raises(Killed):
+        write(folder, "b", stop=True)
+    foreign = line("b") if name == "run_a.jsonl" else '{"mine": true}\n'
+    (folder.root / name).write_text(foreign, encoding="utf-8")
+    with pytest.raises(OutputError, match=name):
+        write(folder, "b")
+    assert (folder.root / name).read_text(encoding="utf-8") == foreign
+    (folder.root / name).unlink()
+    write(folder, "b")  # continued
+
+
+def test_a_file_put_in_the_way_while_rows_are_scored_is_kept(folder: ComparisonFolder) -> None:
+    theirs = folder.root / "predictions_eval.jsonl"
+
+    def score() -> None:
+        with open_folder(folder, inputs("b"), overwrite=True, reporter=SILENT) as working:
+            write_own_json(working, working.comparison, {"of": "b"})
+            theirs.write_text("mine", encoding="utf-8")
+
+    with pytest.raises(OutputError, match=r"predictions_eval\.jsonl"):
+        score()
+    assert theirs.read_text(encoding="utf-8") == "mine"
+    theirs.unlink()
+    settle(folder)
+    assert json.loads(folder.comparison.read_text(encoding="utf-8")) == {"of": "b"}
 
 
 def refused(*words: str) -> int:
@@ -221,6 +287,17 @@ def test_an_earlier_folder_is_still_movieloras(tmp_path: Path) -> None:
     with open_folder(folder, before, overwrite=False, reporter=SILENT) as working:
         assert working == folder
     with open_folder(folder, inputs("b"), overwrite=True, reporter=SILENT) as working:
-        write_json(working.comparison, {"new": True})
+        write_own_json(working, working.comparison, {"new": True})
     assert json.loads(folder.comparison.read_text(encoding="utf-8")) == {"new": True}
     assert not folder.predictions.exists()
+
+
+def test_a_comparisons_files_are_as_open_as_the_umask_says(tmp_path: Path) -> None:
+    """A page is there to be shared; predictions.jsonl beside it is written so too."""
+    (tmp_path / "plain").touch()
+    folder = ComparisonFolder(tmp_path)
+    write_own(folder, tmp_path / "report.html", "<!doctype html>")
+    write_own_json(folder, tmp_path / "comparison.json", {})
+    write_own_lines(folder, tmp_path / "lines.jsonl", [{}])
+    for name in ("report.html", "comparison.json", "lines.jsonl"):
+        assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode

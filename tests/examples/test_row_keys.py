@@ -116,13 +116,45 @@ def test_a_row_is_found_by_its_event_or_else_by_its_question(dataset: Path) -> N
     assert recorded.holds(nameless)[0].all()
     assert TrainedRows.of(nameless).holds(train)[0].all()
     assert TrainedRows.of(nameless).holds(nameless)[0].all()
-    # The same question of another user is another row, if both users are known.
-    other_user = replace(train, event=train.event + np.uint64(1))
-    assert not recorded.holds(other_user)[0].any()
+    # The same question under other ids is the same row: two users do not rate eight films alike, one after the other.
+    other_ids = replace(train, event=train.event + np.uint64(1))
+    assert recorded.holds(other_ids)[0].all()
+    # Few films may be another user's: it is not known.
+    few = replace(other_ids, films=np.full(len(train), 7))
+    assert [part.sum() for part in recorded.holds(few)] == [0, len(train)]
     # What is text on one side and films on the other cannot be compared without an event.
     text = replace(nameless, is_text=~none)
     assert [part.sum() for part in recorded.holds(text)] == [0, len(train)]
     assert [part.sum() for part in TrainedRows.of(text).holds(test)] == [0, len(test)]
+
+
+@pytest.mark.parametrize("films", [7, 3, 2, 0])
+@pytest.mark.parametrize("cut", ["judged", "trained", "ids too"])
+def test_a_row_with_a_shorter_history_is_never_said_to_be_new(
+    dataset: Path, tmp_path: Path, films: int, cut: str
+) -> None:
+    """Without ids; of the rows that were not trained on, all but those of too few films are new."""
+
+    def cut_short(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        first = 12 - films
+        kept = ("candidate_title", "label", *(("user_id", "movie_id", "timestamp") if cut == "ids too" else ()))
+        return [
+            {key: row[key] for key in kept} | {key: row[key][first:] for key in ("history_titles", "history_ratings")}
+            for row in rows
+        ]
+
+    rows = [row for row in records(dataset / "test_raw.jsonl") if len(row["history_titles"]) == 12]
+    whole, short = keys_of(rows, tmp_path), keys_of(cut_short(rows), tmp_path)
+    half = np.arange(len(rows)) < len(rows) // 2
+    if cut == "ids too":  # whose ids are still known
+        assert np.array_equal(TrainedRows.of(whole.select(np.flatnonzero(half))).holds(short)[0], half)
+        return
+    trained, judged = (whole, short) if cut == "judged" else (short, whole)
+    found, unknown = TrainedRows.of(trained.select(np.flatnonzero(half))).holds(judged)
+    if films >= 3:
+        assert np.array_equal(found | unknown, half)
+    elif cut == "judged":
+        assert unknown.all()
 
 
 def test_the_record_is_read_back_as_written_and_small(dataset: Path, tmp_path: Path) -> None:
@@ -139,12 +171,13 @@ def test_the_record_is_read_back_as_written_and_small(dataset: Path, tmp_path: P
     assert TrainedRows.read(tmp_path / "elsewhere") is None
 
 
-def test_78_000_rows_are_less_than_a_megabyte(tmp_path: Path) -> None:
+def test_78_000_rows_are_1_2_megabytes(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     event, question = random.integers(0, 1 << 64, (2, 78_000), dtype=np.uint64)
     every = np.ones(78_000, dtype=bool)
-    TrainedRows.of(RowKeys(event, every, question, ~every)).write(tmp_path)
-    assert (tmp_path / "training_rows.parquet").stat().st_size < 1_000_000
+    films = np.full(78_000, 8)
+    TrainedRows.of(RowKeys(event, every, question, ~every, question[::-1], films)).write(tmp_path)
+    assert (tmp_path / "training_rows.parquet").stat().st_size < 1_200_000
 
 
 def test_rows_of_two_attempts_are_joined(dataset: Path) -> None:

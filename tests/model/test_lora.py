@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,22 @@ def test_an_adapter_with_missing_weights_is_refused(tiny_base: Path, adapter: Pa
     some = {name: tensor for name, tensor in tensors.items() if kept in name}
     assert len(some) < len(tensors)
     save_file(some, weights)
-    with pytest.raises(ModelError, match=r"does not fit the base .*: weights are missing") as refused:
+    with pytest.raises(ModelError, match="does not fit the base") as refused:
         load_adapter(load_base(str(tiny_base), PLACEMENT), adapter)
+    said = refused.value.message
+    missing = sorted(set(tensors) - set(some))
+    assert f": {len(missing)} of its weights are missing: " in said
+    shown = said.partition("are missing: ")[2].partition(" and ")[0].split(", ")
+    assert len(shown) == 3
+    assert {name.replace(".default", "") for name in shown} <= set(missing)
+    assert said.endswith(f" and {len(missing) - 3} more")
     assert "adapter_config.json names it" in refused.value.next_step
+
+
+def test_a_rank_that_does_not_fit_the_weights_is_said_whole(tiny_base: Path, adapter: Path) -> None:
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, "rank_pattern": {"q_proj": 2}}))
+    with pytest.raises(ModelError, match="does not fit the base") as refused:
+        load_adapter(load_base(str(tiny_base), PLACEMENT), adapter)
+    assert "size mismatch for base_model.model.model.layers.0.self_attn.q_proj.lora_A" in refused.value.message
+    assert "the shape in current model is torch.Size([2, 64])" in refused.value.message

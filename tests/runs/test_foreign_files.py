@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from movielora.errors import OutputError, WorkError
-from movielora.runs import run_guard
 from movielora.runs.checkpoint_staging import remove_leftovers, rotate, staged_checkpoint
+from movielora.runs.folder import replaced
 from movielora.runs.folder.written import WrittenByRun
 from movielora.runs.paths import RunPaths
 from movielora.runs.session import RunSession
@@ -257,12 +257,12 @@ def test_killed_while_a_run_is_set_aside_or_brought_back_nothing_is_lost(tmp_pat
         paths.replaced.mkdir()
         for path in entries[:moved]:
             path.rename(paths.replaced / path.name)
-        run_guard.bring_back(paths)
+        replaced.bring_back(paths)
         assert contents(paths.root) == before
-        run_guard.set_aside(paths, keep_log=False)
+        replaced.set_aside(paths, keep_log=False)
         for path in entries[::-1][:moved]:
             (paths.replaced / path.name).rename(path)
-        run_guard.bring_back(paths)
+        replaced.bring_back(paths)
         assert contents(paths.root) == before
 
 

@@ -203,6 +203,31 @@ def test_row_10_a_new_attempt_ends_the_workers_that_the_last_one_left(small) -> 
     assert small.state().name == "finished"
 
 
+def test_row_10_two_attempts_at_once_end_the_workers_and_not_each_other(small) -> None:
+    """Both find the workers, both wait for them to end; one is the run then, and the other is refused."""
+    child = small.start_and_wait("run", "--workers", "1")
+    child.kill()
+    child.wait()
+    pair = [small.start("run", "--mode", "resume", "--steps", "3", "--load-seconds", "8") for _ in range(2)]
+    assert sorted(each.wait(60) for each in pair) == [0, 2]
+    assert small.state().name == "finished"
+
+
+def test_row_10_who_only_reads_the_lock_file_is_no_worker(small) -> None:
+    child = small.start_and_wait("run", "--workers", "1")
+    worker = psutil.Process(child.pid).children()[0]
+    child.kill()
+    child.wait()
+    with (
+        small.paths().lock.open() as opened,
+        subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=opened.fileno(), pass_fds=[opened.fileno()]) as reader,
+    ):
+        assert small.look()[1].orphans == (worker.pid,)
+        assert small.start("run", "--mode", "resume", "--steps", "3").wait(60) == 0
+        assert reader.poll() is None
+        reader.stdin.close()
+
+
 def test_row_11_a_dead_worker_fails_the_run_with_its_reason(small) -> None:
     child = small.start_and_wait("run", "--loader-workers", "1")
     worker = wait_for(lambda: psutil.Process(child.pid).children(), 30)[0]

@@ -164,6 +164,60 @@ def test_a_claim_that_is_given_back_is_followed_by_the_next_number(tmp_path: Pat
         assert sorted(path.name for path in tmp_path.iterdir()) == [held.path.name]
 
 
+@pytest.mark.usefixtures("no_flock")
+def test_a_full_disk_leaves_no_claim_that_blocks_the_next_run(small) -> None:
+    """No file may grow in the first process, as on a full disk; the second has room again."""
+    small.paths().root.mkdir(parents=True)
+    program = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))\n"
+        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    run = [str(Path(__file__).with_name("small_run.py")), str(small.paths().root)]
+    full = subprocess.run(
+        [sys.executable, "-c", program, *run], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert full.returncode == 2
+    assert full.stderr.strip() == f"error: output_dir {small.paths().root} cannot be locked: File too large"
+    assert [path.name for path in small.paths().root.iterdir()] == [".lock"]
+    assert small.start("run", "--steps", "1").wait(60) == 0
+
+
+def test_a_claim_that_stays_empty_is_passed(tmp_path: Path) -> None:
+    """Its process was killed between creating and writing it. One that is new may be written in a moment."""
+    lock = tmp_path / ".lock"
+    empty = tmp_path / ".lock.1"
+    empty.touch()
+    assert claim(lock) is None
+    os.utime(empty, (0, 0))
+    assert claim(lock).path.name == ".lock.2"
+    assert not empty.exists()
+
+
+@pytest.mark.parametrize("when", ["before the next number", "after it"])
+def test_the_process_of_an_empty_claim_that_wakes_up_never_shares_the_folder(tmp_path: Path, when: str) -> None:
+    """A real process, suspended between creating its claim and writing it, and waked before or after it is passed."""
+    lock = tmp_path / ".lock"
+    program = (
+        "import json, os, sys; from pathlib import Path; from movielora.storage import claims\n"
+        "def slow(content, dumps=json.dumps):\n"
+        "    print('created', flush=True); sys.stdin.readline(); return dumps(content)\n"
+        "claims.json.dumps = slow\n"
+        "print('mine' if claims.claim(Path(sys.argv[1])) else 'taken', flush=True); sys.stdin.readline()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as slow:
+        assert slow.stdout.readline() == "created\n"
+        os.utime(tmp_path / ".lock.1", (0, 0))
+        passing = claim(lock) if when == "after it" else None
+        slow.stdin.write("\n")
+        assert slow.stdout.readline() == ("mine\n" if passing is None else "taken\n")
+        if passing is None:
+            assert claim(lock) is None
+        slow.stdin.write("\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock.1" if passing is None else ".lock.2"]
+
+
 def test_a_slow_process_that_was_overtaken_does_not_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It saw number 1 over and was suspended; meanwhile 2, 3 and 4 came and went, and 2 was cleared away."""
     lock = tmp_path / ".lock"

@@ -49,6 +49,7 @@ def interrupt(folder: Path) -> None:
     lines = (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (folder / "predictions.jsonl").write_text("".join(lines[: _CHUNK + 3]), encoding="utf-8")
     (folder / "comparison.json").unlink()
+    change_json(folder / ".written.json", **{"predictions.jsonl": []})  # its hash is listed at the end
 
 
 def change_json(path: Path, **changes: Any) -> None:

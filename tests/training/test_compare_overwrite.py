@@ -120,6 +120,42 @@ def test_a_finished_comparison_is_reopened_without_a_model(workplace: Workplace,
     assert contents(run / "comparison") == before
 
 
+def test_a_comparison_of_a_former_adapter_says_so(workplace: Workplace) -> None:
+    folder = workplace.folder / "output" / "twice" / "comparison"
+    steps = ("max_steps=4", "eval_steps=2", "save_steps=4")
+    workplace.train_here("twice", *steps)
+    assert workplace.run("compare", "output/twice").returncode == 0
+    assert "former adapter" not in workplace.run("report", "twice").stderr
+    assert json.loads(workplace.run("analyze", "twice", "--json").stdout)["former_adapter"] is None
+
+    workplace.train_here("twice", *steps, "learning_rate=1.0e-2", mode="overwrite")
+    said = workplace.run("report", "twice").stderr
+    assert "is of a former adapter" in said
+    assert "movielora compare twice --overwrite measures it" in said
+    assert "is of a former adapter" in (folder / "report.html").read_text(encoding="utf-8").split("<main")[0]
+    found = workplace.run("analyze", "twice", "--json")
+    assert "former adapter" in json.loads(found.stdout)["former_adapter"]
+    assert "former adapter" in found.stderr
+    # Moved together with its run, it is still compared with the run around it.
+    (workplace.folder / "output" / "twice").rename(workplace.folder / "elsewhere")
+    assert "is of a former adapter" in workplace.run("report", "elsewhere").stderr
+    again = workplace.run("compare", "elsewhere", "--overwrite")
+    assert again.returncode == 0, again.stderr
+    assert "former adapter" not in workplace.run("report", "elsewhere").stderr
+
+
+def test_two_runs_of_which_one_was_trained_again(workplace: Workplace) -> None:
+    steps = ("max_steps=4", "eval_steps=2", "save_steps=4")
+    workplace.train_here("other", *steps)
+    assert workplace.run("compare", "output/other", "output/run").returncode == 0
+    workplace.train_here("other", *steps, "learning_rate=1.0e-2", mode="overwrite")
+    folder = "output/run/comparison-with-other"
+    said = workplace.run("report", folder).stderr
+    assert re.search(r"former adapter: \S*output/other has another one now", said)
+    assert f"compare other run --output-dir {folder} --overwrite" in said
+    assert "former adapter" not in workplace.run("report", "output/run/comparison").stderr
+
+
 @pytest.mark.parametrize("changed", ["training data", "figures", "options"])
 def test_a_comparison_is_measured_again_if_anything_changed(workplace: Workplace, run: Path, changed: str) -> None:
     assert workplace.run("compare", str(run)).returncode == 0
@@ -138,6 +174,12 @@ def test_a_comparison_is_measured_again_if_anything_changed(workplace: Workplace
         done = workplace.run("compare", str(run), *words)
     finally:
         train.write_bytes(examples)
+    if changed == "figures":  # a file that somebody edited is not replaced
+        assert done.returncode == 2
+        assert "comparison.json in" in done.stderr
+        assert json.loads(comparison.read_text(encoding="utf-8"))["verdict"] == "The adapter is perfect."
+        comparison.unlink()
+        done = workplace.run("compare", str(run))
     assert done.returncode == 0, done.stderr
     assert "nothing has changed since" not in done.stderr
     after = json.loads(comparison.read_text(encoding="utf-8"))

@@ -89,6 +89,8 @@ def test_an_interrupted_comparison_goes_on_where_it_was(
     content = predictions.read_bytes()
     predictions.write_bytes(content[: int(len(content) * 0.6)])  # killed in the middle of a line
     (tmp_path / "torn" / "comparison.json").unlink()
+    written = tmp_path / "torn" / ".written.json"  # a hash is listed at the end
+    written.write_text(json.dumps(json.loads(written.read_text()) | {"predictions.jsonl": []}))
 
     compare(torn, SILENT)
     assert predictions.read_bytes() == (tmp_path / "whole" / "predictions.jsonl").read_bytes()

@@ -129,7 +129,8 @@ def test_the_test_rows_of_its_own_dataset_are_a_fair_test(movielora: Command) ->
     assert code == 0, err
     training = json.loads(out)["data"]["training"]
     assert training["runs"]["adapter"] == {
-        "run": "output/x", "rows": 60, "trained": 0, "chosen": 0, "unknown": 0, "why_unknown": "", "other_dataset": "",
+        "run": "output/x", "rows": 60, "trained": 0, "trained_by": "", "chosen": 0, "unknown": 0,
+        "why_unknown": "", "other_dataset": "",
     }  # fmt: skip
     assert (training["other_words"], training["in_training_split"], training["eval_rows_left_out"]) == ({}, 0, 0)
     assert "No fair test" not in json.loads(out)["verdict"]
@@ -191,6 +192,22 @@ def test_training_rows_in_any_form_are_recognised(place: Path, movielora: Comman
     code, _, err = movielora("compare", "output/x", "--test-file", str(path))
     assert code == 2
     assert f"{expected} were trained on by output/x" in err
+
+
+def test_training_rows_under_other_ids_and_with_shorter_histories(place: Path, movielora: Command) -> None:
+    """The text is that of training: refused under other ids and times; with three films, and no ids, not known."""
+    seen, new = read_rows(place / "d/base/train.json"), read_rows(place / "d/base/test_raw.jsonl")
+    renamed = [row | {"user_id": row["user_id"] + 1000, "timestamp": row["timestamp"] + 5} for row in seen[:10]]
+    path = write_rows(place / "renamed.jsonl", [*renamed, *new[:10]])
+    code, _, err = movielora("compare", "output/x", "--test-file", str(path))
+    assert code == 2
+    assert "10 of the 20 rows were trained on by output/x" in err
+    lists = [as_list(row) for row in seen[:10]]
+    short = [row | {key: row[key][-3:] for key in ("history_titles", "history_ratings")} for row in lists]
+    path = write_rows(place / "short.jsonl", [*short, *new[:10]])
+    code, _, err = movielora("compare", "output/x", "--test-file", str(path), "--output-dir", "short")
+    assert code == 0, err
+    assert "whether output/x was trained on 10 of the 20 rows is not known: " in err
 
 
 def test_evaluation_rows_are_said_to_have_chosen_the_run(movielora: Command) -> None:
@@ -440,4 +457,5 @@ def test_a_merged_model_brings_the_rows_that_its_adapter_saw(place: Path, moviel
         "compare", "--config", "base.yaml", "--adapter", "output/z", "--set", "model_name_or_path=merged"
     )
     assert code == 2
-    assert "120 of the 240 rows were trained on by output/z" in err
+    assert "120 of the 240 rows were trained on by merged, the base of output/z: " in err
+    assert "output/z was trained on" not in err  # the dataset of its own rows is not the reason

@@ -16,8 +16,9 @@ from io import TextIOBase
 from typing import Any, TextIO, cast
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -29,6 +30,9 @@ from movielora.errors import ConfigError, MovieloraError, ReaderGoneError, Stopp
 _MAX_WIDTH = 120
 # Without a terminal to ask: the width every terminal has.
 _PIPE_WIDTH = 80
+# A column of words is not folded to less.
+_FOLDED = 12
+_UNLIMITED = 10_000
 # What a terminal obeys or cannot show: control characters except newline and tab, marks that change the direction of
 # writing, line separators, unpaired surrogates.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -46,10 +50,33 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
+class FigureTable(Table):
+    """A table none of whose figures is ever cut: a column that must not wrap has the width that it needs, even if the
+    table gets wider than the console; the others fold down to a few letters first."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        unlimited = options.update(max_width=_UNLIMITED, no_wrap=True)
+        for column in self.columns:
+            cells = [column.header, *column.cells]
+            needed = max(Measurement.get(console, unlimited, cell).maximum for cell in cells)
+            if not column.no_wrap:
+                needed = min(needed, _FOLDED)
+            column.min_width = min(needed, column.max_width or needed)
+        _, right, _, left = self.padding
+        width = sum(column.min_width or 0 for column in self.columns) + (left + right) * (len(self.columns) - 1)
+        return super().__rich_console__(console, options.update(width=max(width, options.max_width)))
+
+
 class _Console(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """A table of figures may be wider than the console: a line that a terminal breaks loses nothing."""
+        if any(isinstance(each, FigureTable) for each in objects):
+            options.setdefault("crop", False)
+        super().print(*objects, **options)
 
     def on_broken_pipe(self) -> None:
         """Let work continue if nobody reads stderr; end the program if nobody reads its result.
@@ -108,9 +135,9 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def plain_table(*columns: str, title: str = "") -> Table:
+def plain_table(*columns: str, title: str = "") -> FigureTable:
     """Return a borderless table: the first column is text, the others are figures aligned to the right."""
-    table = Table(
+    table = FigureTable(
         title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim"
     )
     for index, name in enumerate(columns):

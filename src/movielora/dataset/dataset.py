@@ -14,7 +14,7 @@ from movielora.dataset.films import Films
 from movielora.dataset.meta import DatasetMeta, FileFacts, read_meta, remake_command
 from movielora.dataset.names import FILMS, INTERACTIONS, META
 from movielora.dataset.timelines import Integers, Timelines
-from movielora.errors import DataError, first_line
+from movielora.errors import DataError, first_line, what_helps
 from movielora.storage.hashing import file_sha256
 
 _COLUMNS = (INTERACTIONS, FILMS)
@@ -90,7 +90,7 @@ def _reading(folder: Path, name: str, meta: DatasetMeta) -> Iterator[Path]:
         raise DataError(f"{folder / name} cannot be read: {error.strerror}.", again) from error
     except OSError as error:
         raise DataError(
-            f"{folder / name} cannot be read: {error.strerror or error}.", "Check its permissions."
+            f"{folder / name} cannot be read: {error.strerror or error}.", f"{what_helps(error).capitalize()}."
         ) from error
     except (pl.exceptions.PolarsError, ValueError) as error:
         raise _damaged(folder, name, first_line(error).rstrip("."), meta) from error

@@ -20,7 +20,7 @@ from typing import Any
 from movielora.dataset.dataset import is_edited
 from movielora.dataset.meta import FileFacts, recorded_files
 from movielora.dataset.names import FILMS, INTERACTIONS, META, TEST
-from movielora.errors import OutputError
+from movielora.errors import OutputError, what_helps
 from movielora.progress import SILENT, Reporter
 from movielora.storage.atomic import read_json
 from movielora.storage.complete_folder import (
@@ -122,7 +122,8 @@ def _using(output_dir: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise OutputError(
-            f"{output_dir} cannot be written: {reason}.", "Free some space, fix its permissions, or give another one."
+            f"{output_dir} cannot be written: {reason}.",
+            f"{what_helps(error).capitalize()}, or give another --output-dir.",
         ) from error
 
 
@@ -149,11 +150,18 @@ def _refuse_foreign(output_dir: Path, target: Path) -> None:
     if not foreign:
         return
     written = recorded_files(read_json(target / META))
-    found = ", ".join(f"{name} (edited since)" if name in written else name for name in foreign)
+    found = ", ".join(name + _remark(target / name, written.get(name)) for name in foreign)
     raise OutputError(
         f"{output_dir} holds files that movielora did not write, or not as they are; they are never replaced: {found}.",
         "Move them away, or give another --output-dir.",
     )
+
+
+def _remark(path: Path, listed: FileFacts | None) -> str:
+    """Why a file of a listed name is not taken for the one that was written; "" if its name is not listed."""
+    if listed is None:
+        return ""
+    return " (edited since)" if not path.is_file() or is_edited(path, listed) else " (now a link)"
 
 
 def _is_ours(path: Path, listings: list[dict[str, FileFacts]]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, cast, get_args
 
 from movielora.dataset.names import INTERACTIONS, META
 from movielora.dataset.options import PrepareOptions
-from movielora.errors import DataError, shell_command
+from movielora.errors import DataError, shell_command, what_helps
 from movielora.sources.titles import Titles
 from movielora.storage.atomic import read_json
 
@@ -147,7 +147,7 @@ def _read_object(path: Path) -> dict[str, Any]:
         message = f"{path.parent} is not a prepared dataset: there is no {path}."
         raise DataError(message, f"Prepare it: {command}") from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+        raise DataError(f"{path} cannot be read: {error.strerror}.", f"{what_helps(error).capitalize()}.") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged: {error}.", again) from None
     if not isinstance(values, dict):

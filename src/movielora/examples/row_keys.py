@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -23,8 +23,12 @@ from movielora.examples.timeline_examples import TimelineExamples
 Keys = NDArray[np.uint64]
 _Bools = NDArray[np.bool_]
 
-# Films of a history that a question is known by: its newest ones, so that a shorter history has the same key.
-_FILMS = 8
+# Films of a history that a question is known by: its newest ones, so that longer histories have the same key. Two users
+# who rated eight films alike, one after the other, and then the candidate, are taken for one.
+FILMS = 8
+# Films that a row is found by whose history was cut to fewer. Many users rate the same few films in a row: what is
+# found so may be another row.
+FEW_FILMS = 3
 # 29 million rows are hashed in parts of this size, whose arrays are small.
 _PART = 1 << 20
 _NO_RATING = 0x9E37_79B9_7F4A_7C15
@@ -33,20 +37,23 @@ _LARGEST_TIME = float(1 << 62)
 
 @dataclass(frozen=True)
 class RowKeys:
-    """(rows,) each. `event` is of user, film and time, where `has_event`; `question` of candidate and history, or of
-    the text if `is_text`: no films could be read from it."""
+    """(rows,) each. `event` is of user, film and time, where `has_event`; `question` of the candidate and the `films`
+    newest of its history, at most FILMS, or of the text if `is_text`: no films could be read from it. `newest` is of
+    the candidate and at most FEW_FILMS."""
 
     event: Keys
     has_event: _Bools
     question: Keys
     is_text: _Bools
+    newest: Keys
+    films: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.event)
 
     def select(self, rows: NDArray[np.int64]) -> RowKeys:
         """The keys of `rows`, in that order."""
-        return RowKeys(self.event[rows], self.has_event[rows], self.question[rows], self.is_text[rows])
+        return RowKeys(*(getattr(self, each.name)[rows] for each in fields(self)))
 
 
 def row_keys(examples: ExampleSet) -> RowKeys:
@@ -58,7 +65,8 @@ def _of_timelines(examples: TimelineExamples) -> RowKeys:
     timelines, films = examples.timelines, examples.films
     users, items = _hash_each(timelines.users.tolist()), _hash_each(films.ids.tolist())
     titles = np.array([_title_hash(title) for title in films.titles], dtype=np.uint64)
-    event, question = np.empty(len(examples), np.uint64), np.empty(len(examples), np.uint64)
+    event, question, newest = (np.empty(len(examples), np.uint64) for _ in range(3))
+    shown = np.empty(len(examples), np.int64)
     for first in range(0, len(examples), _PART):
         part = slice(first, first + _PART)
         places = examples.events[part]
@@ -70,16 +78,17 @@ def _of_timelines(examples: TimelineExamples) -> RowKeys:
             before = np.maximum(places - back, 0)  # a place before the first is not counted
             return titles[timelines.item[before]], timelines.rating[before].view(np.uint64)
 
-        question[part] = _questions(titles[timelines.item[places]], counts, film)
+        question[part], newest[part] = _questions(titles[timelines.item[places]], counts, film)
+        shown[part] = np.minimum(counts, FILMS)
     every = np.ones(len(examples), dtype=bool)
-    return RowKeys(event, every, question, ~every)
+    return RowKeys(event, every, question, ~every, newest, shown)
 
 
 def _of_records(examples: list[Example]) -> RowKeys:
     count = len(examples)
     event, has_event = np.zeros(count, np.uint64), np.zeros(count, dtype=bool)
     candidates, is_text = np.zeros(count, np.uint64), np.zeros(count, dtype=bool)
-    titles, ratings = np.zeros((_FILMS, count), np.uint64), np.zeros((_FILMS, count), np.uint64)
+    titles, ratings = np.zeros((FILMS, count), np.uint64), np.zeros((FILMS, count), np.uint64)
     counts = np.zeros(count, np.int64)
     for row, example in enumerate(examples):
         if example.user is not None and example.item is not None and _is_time(example.time):
@@ -90,21 +99,25 @@ def _of_records(examples: list[Example]) -> RowKeys:
             is_text[row], candidates[row] = True, _text_hash(_own_words(example))
             continue
         candidates[row] = _title_hash(candidate)
-        newest = films[::-1][:_FILMS]
+        newest = films[::-1][:FILMS]
         counts[row] = len(newest)
         for back, film in enumerate(newest):
             titles[back, row] = _title_hash(film.title)
             ratings[back, row] = _NO_RATING if film.rating is None else np.float64(film.rating).view(np.uint64)
-    question = _questions(candidates, counts, lambda back: (titles[back - 1], ratings[back - 1]))
-    return RowKeys(event, has_event, question, is_text)
+    question, few = _questions(candidates, counts, lambda back: (titles[back - 1], ratings[back - 1]))
+    return RowKeys(event, has_event, question, is_text, few, counts)
 
 
-def _questions(candidates: Keys, counts: NDArray[np.int64], film: Callable[[int], tuple[Keys, Keys]]) -> Keys:
-    """Keys of candidate and newest films, (rows,); `film(n)` is the n-th newest of each row: its title, its rating."""
-    found = _joined(candidates)
-    for back in range(1, _FILMS + 1):
+def _questions(
+    candidates: Keys, counts: NDArray[np.int64], film: Callable[[int], tuple[Keys, Keys]]
+) -> tuple[Keys, Keys]:
+    """Keys of the candidate and the FILMS, or only FEW_FILMS, newest films, (rows,) each; `film(n)` is the n-th newest
+    of each row: its title, its rating."""
+    few = found = _joined(candidates)
+    for back in range(1, FILMS + 1):
         found = np.where(counts >= back, _joined(found, *film(back)), found)
-    return found
+        few = found if back <= FEW_FILMS else few
+    return found, few
 
 
 def _is_time(time: float | None) -> bool:

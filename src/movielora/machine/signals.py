@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Self
@@ -41,23 +41,6 @@ class SignalHandlers:
 
     def __exit__(self, *_: object) -> None:
         self.restore()
-
-
-class WaitingSignals:
-    """Signals that arrive inside wait until `release`, or the end of the block. Those that waited before still do."""
-
-    def __init__(self, numbers: Iterable[signal.Signals]) -> None:
-        self._numbers = frozenset(numbers)
-
-    def __enter__(self) -> Self:
-        self._numbers -= signal.pthread_sigmask(signal.SIG_BLOCK, self._numbers)
-        return self
-
-    def release(self) -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
 
 
 @contextmanager

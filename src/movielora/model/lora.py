@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 from movielora.config import Config
-from movielora.errors import ModelError, first_line
+from movielora.errors import ModelError, first_line, shell_command
 from movielora.model.adapter_config import refuse_inexact
 from movielora.model.folder import is_base_hash
 from movielora.model.hub import hash_if_here
+from movielora.runs.folder import replaced
+from movielora.runs.folder.written import names
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import read_record
 from movielora.storage import fields
@@ -51,6 +54,13 @@ def base_of_adapter(adapter_dir: Path) -> str:
     return str(read_adapter_config(adapter_dir)["base_model_name_or_path"])
 
 
+def _where_a_run_is(folder: Path) -> str:
+    if replaced.waits(RunPaths(folder)):
+        command = shell_command("movielora", "resume", folder)
+        return f"the run that was to be replaced waits in {RunPaths(folder).replaced}: {command} brings it back"
+    return "name the run folder of a finished training"
+
+
 def read_adapter_config(adapter_dir: Path) -> dict[str, Any]:
     """The adapter_config.json of an adapter that can be scored here, before anything is loaded.
 
@@ -62,9 +72,7 @@ def read_adapter_config(adapter_dir: Path) -> dict[str, Any]:
     try:
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(
-            f"{adapter_dir} holds no adapter_config.json", "name the run folder of a finished training"
-        ) from None
+        raise ModelError(f"{adapter_dir} holds no adapter_config.json", _where_a_run_is(adapter_dir)) from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from None
     facts = facts if isinstance(facts, dict) else {}
@@ -154,8 +162,10 @@ def _refuse_unused_weights(loaded: Any, adapter_dir: Path) -> None:
 def _refuse_missing_keys(caught: list[warnings.WarningMessage], adapter_dir: Path, model: Any) -> None:
     """PEFT only warns when weights are missing, and would go on with a half-empty adapter."""
     for warning in caught:
-        if "missing adapter keys" in str(warning.message):
+        if "missing adapter keys" in (said := str(warning.message)):
+            missing = re.findall(r"'([^']+)'", said)
             raise ModelError(
-                f"the adapter {adapter_dir} does not fit the base {model.name_or_path}: weights are missing",
+                f"the adapter {adapter_dir} does not fit the base {model.name_or_path}: "
+                f"{len(missing):,} of its weights are missing: {names(missing, 3)}",
                 "compare it with the base it was trained on (adapter_config.json names it)",
             )

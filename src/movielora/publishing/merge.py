@@ -27,6 +27,7 @@ from movielora.model.base import Placement, load_base
 from movielora.model.lora import load_adapter, read_adapter_config
 from movielora.progress import SILENT, Reporter
 from movielora.prompt.spec import INSTRUCTION, write_prompt_file
+from movielora.runs.paths import PROMPT_NAME
 from movielora.scoring.score_change import ScoreChange, log_odds, rows_for_change, score_change
 from movielora.scoring.scorer import ScorerSetup, config_of_run
 from movielora.storage.complete_folder import make_working_folder, publish, remove_abandoned, working_path
@@ -157,6 +158,13 @@ def _merge_and_save(setup: ScorerSetup, request: MergeRequest, folder: Path) -> 
         setup.prompts.tokenizer.save_pretrained(folder)
         write_prompt_file(folder, setup.prompts.template.spec, private=False)
         _write_trained_rows(setup, request.run, folder)
+        _open_as(folder, (folder / PROMPT_NAME).stat().st_mode)
+
+
+def _open_as(folder: Path, mode: int) -> None:
+    """The weights' library keeps its files private; they get the mode of a file that was made as the umask says."""
+    for path in folder.iterdir():
+        path.chmod(mode)
 
 
 def _write_trained_rows(setup: ScorerSetup, run: Path, folder: Path) -> None:

@@ -76,6 +76,7 @@ def start_detached(
     made_here = not paths.root.exists()
     run_guard.make_folder(paths)
     run_guard.refuse_live(paths)
+    run_guard.settle_replaced(paths, reporter)
     run_guard.refuse_occupied(paths, mode)
     before = _scope_before(reporter)
     log_start = _begin_log(paths)
@@ -184,12 +185,12 @@ def _last_output(log: Path, start: int) -> tuple[str, str]:
         return "", ""
     found = {
         key: line.removeprefix(f"{key}:").strip()
-        for key in ("error", "next")
+        for key in ("error", "stopped", "next")
         for line in lines
         if line.startswith(f"{key}:")
     }
     last = next((line for line in reversed(lines) if line.strip()), "")
-    return found.get("error", last), found.get("next", "")
+    return found.get("error") or found.get("stopped", last), found.get("next", "")
 
 
 def _remove_folder(paths: RunPaths) -> None:

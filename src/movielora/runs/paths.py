@@ -120,11 +120,15 @@ class RunPaths:
         return self.root / ".replaced"
 
     def holds_a_run(self) -> bool:
-        """Whether movielora or a plain HF Trainer has written here; False for a folder that cannot be read."""
+        """Whether movielora or a plain HF Trainer has written here; False for a folder that cannot be read.
+
+        A run that is being replaced counts: for a moment it is all there is.
+        """
         # Path's own questions raise for a name that is too long and in another user's private folder.
         if not os.path.isdir(self.root) or not os.access(self.root, os.R_OK | os.X_OK):  # noqa: PTH112
             return False
-        return any(map(os.path.exists, (self.record, self.trainer_state))) or bool(self.checkpoints())
+        records = (self.record, self.trainer_state, RunPaths(self.replaced).record)
+        return any(map(os.path.exists, records)) or bool(self.checkpoints())
 
     def checkpoints(self) -> list[tuple[int, Path]]:
         """The folders named `checkpoint-N`, by step; whether they are complete is not asked here."""

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Literal
 
 from movielora.errors import OutputError, shell_command
+from movielora.progress import Reporter
+from movielora.runs.folder import replaced
 from movielora.runs.folder.written import WrittenByRun, names
 from movielora.runs.paths import RunPaths
 from movielora.runs.record import read_record
 from movielora.storage import lock, process
 from movielora.storage.atomic import read_json
-from movielora.storage.complete_folder import make_working_folder, move_entries
 
 StartMode = Literal["new", "resume", "overwrite"]
 
@@ -41,6 +40,18 @@ def make_folder(paths: RunPaths) -> None:
         raise OutputError(
             f"output_dir {paths.root} cannot be written: permission denied", "choose another: --set output_dir=…"
         )
+
+
+def refuse_start(paths: RunPaths, mode: StartMode) -> None:
+    """Raises the OutputError that a start in this folder would end with; writes nothing and makes no folder."""
+    there = next(path for path in (paths.root, *paths.root.parents) if os.path.lexists(path))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "cannot be written: permission denied" if there.is_dir() else "is a file, not a folder"
+        raise OutputError(f"output_dir {paths.root}: {there} {why}", "choose another: --set output_dir=…")
+    refuse_live(paths)
+    if not replaced.waits(paths):  # else it comes back first
+        refuse_foreign(paths, mode)
+    _refuse_results(paths, mode)
 
 
 def refuse_foreign(paths: RunPaths, mode: StartMode) -> None:
@@ -101,9 +112,13 @@ def take_lock(paths: RunPaths) -> lock.FolderLock:
 def refuse_occupied(paths: RunPaths, mode: StartMode) -> None:
     """Raises OutputError when the folder holds files of others, or results while `mode` is "new"."""
     refuse_foreign(paths, mode)
+    _refuse_results(paths, mode)
+
+
+def _refuse_results(paths: RunPaths, mode: StartMode) -> None:
     if mode != "new":
         return
-    holds = _what_it_holds(paths)
+    holds = _what_it_holds(paths) or _what_it_holds(RunPaths(paths.replaced))
     if holds:
         raise OutputError(
             f"output_dir {paths.root} holds {holds}",
@@ -113,7 +128,7 @@ def refuse_occupied(paths: RunPaths, mode: StartMode) -> None:
 
 def refuse_live(paths: RunPaths) -> None:
     """Raises OutputError when a run lives in the folder; for a parent process that does not take the lock itself."""
-    if lock.probe(paths.lock) == "held" and not _only_orphans(paths):
+    if _is_live(paths):
         raise live_run_error(paths)
 
 
@@ -129,61 +144,20 @@ def live_run_error(paths: RunPaths) -> OutputError:
     )
 
 
-def set_aside(paths: RunPaths, *, keep_log: bool) -> None:
-    """Move what an earlier run wrote, and nothing else, to where it waits for `forget` or `bring_back`.
+def settle_replaced(paths: RunPaths, reporter: Reporter) -> None:
+    """Bring a run back that an attempt was to replace, if that attempt was killed before it trained; reported.
 
-    So an overwriting that is refused (bad data, a wrong option) costs nothing. Raises OutputError.
+    Done before anything reads the folder's record or config. Raises as `take_lock` and `bring_back`.
     """
-    kept = {paths.log} if keep_log else set()
-    found = [path for path in WrittenByRun(paths).entries() if path not in kept]
-    if found and paths.replaced.exists():
-        raise OutputError(f"{paths.replaced} is in the way, and no run of movielora wrote it", "move it elsewhere")
+    if not replaced.waits(paths) or _is_live(paths):
+        return
+    held = take_lock(paths)
     try:
-        move_entries(found, paths.root, paths.replaced)
-    except OSError as error:
-        raise OutputError(f"{error.filename or paths.root} cannot be moved: {error.strerror}") from error
-
-
-def bring_back(paths: RunPaths) -> None:
-    """Put an earlier run that waits back in its place, and remove what the attempt over it wrote.
-
-    The record moves first when a run comes back, and last when it is set aside. So one that waits without its record
-    was on its way: nothing is removed then. Raises OutputError if something else is in one of its places, OSError.
-    """
-    waiting = RunPaths(paths.replaced)
-    if moved := WrittenByRun(waiting).entries()[::-1]:
-        remove_written(paths)
-    else:
-        files = [*waiting.known_files(), *waiting.tensorboard.glob("events.out.tfevents.*")]
-        moved = [path for path in files if path.is_file()] + [path for _, path in waiting.checkpoints()]
-    taken = [path.name for path in moved if (paths.root / path.relative_to(waiting.root)).exists()]
-    if taken:
-        raise OutputError(
-            f"the run that waits in {waiting.root} cannot come back: {names(taken)} is in its place",
-            f"move that out of {paths.root}",
-        )
-    move_entries(moved, waiting.root, paths.root)
-    for folder in (waiting.tensorboard, waiting.root):
-        with suppress(OSError):  # not there, or something of somebody else's is in it
-            folder.rmdir()
-
-
-def forget(paths: RunPaths) -> None:
-    """The new run trains: remove the one it replaces. Raises OSError."""
-    if WrittenByRun(RunPaths(paths.replaced)).has_record:
-        working = paths.file_staging()
-        make_working_folder(working, mode=0o700)
-        paths.replaced.rename(working / paths.replaced.name)  # half of a run must not wait to come back
-        shutil.rmtree(working)
-
-
-def remove_written(paths: RunPaths) -> None:
-    """Delete what a run wrote into its folder, and nothing else. Raises OSError."""
-    for path in WrittenByRun(paths).entries():
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        back = replaced.returning(paths)
+        replaced.bring_back(paths)
+    finally:
+        held.release()
+    reporter.note(f"An attempt in {paths.root} ended before it trained: {back}")
 
 
 def _is_foreign_lock(path: Path) -> bool:
@@ -207,16 +181,28 @@ def _what_it_holds(paths: RunPaths) -> str:
     return "a trained adapter" if paths.adapter_weights.exists() else ""
 
 
+def _is_live(paths: RunPaths) -> bool:
+    return lock.probe(paths.lock) == "held" and not _only_orphans(paths)
+
+
 def _only_orphans(paths: RunPaths) -> bool:
     owner = lock.owner(paths.lock)
     return owner is not None and not process.is_alive(owner) and bool(lock.holders(paths.lock))
 
 
 def _end_orphans(paths: RunPaths) -> bool:
-    """End the workers of a run whose main process is dead; they hold its lock, so they are its own."""
+    """End the workers of a run whose main process is dead; they hold its lock, so they are its own.
+
+    Meanwhile they may have ended by themselves, and another run may have begun: only who held the lock from the
+    beginning is ended, and only if the lock still names the dead process.
+    """
+    found = lock.holders(paths.lock)
     if not _only_orphans(paths):
         return False
     deadline = time.monotonic() + _ORPHANS_SECONDS
     while lock.holders(paths.lock) and time.monotonic() < deadline:
         time.sleep(0.2)
-    return not process.kill_all(lock.holders(paths.lock))
+    left = [holder for holder in lock.holders(paths.lock) if holder in found]
+    if left and not _only_orphans(paths):
+        return False
+    return not process.kill_all(left)

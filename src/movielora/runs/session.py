@@ -15,9 +15,9 @@ from typing import Any, Literal, Self
 
 from movielora.errors import InterruptedRunError, MovieloraError, RequestError, StoppedError, shell_command
 from movielora.machine.process_settings import private_files, take_variable
-from movielora.machine.signals import WaitingSignals
 from movielora.runs import run_guard
 from movielora.runs.checkpoint_staging import remove_leftovers
+from movielora.runs.folder import replaced
 from movielora.runs.folder.publish import place_files
 from movielora.runs.folder.written import FILES_KEY, WrittenByRun
 from movielora.runs.log_file import is_run_log, log_heading
@@ -26,7 +26,7 @@ from movielora.runs.paths import RunPaths
 from movielora.runs.record import new_record
 from movielora.runs.run_guard import StartMode
 from movielora.runs.status.heartbeat import HeartbeatWriter
-from movielora.runs.stop.signals import STOP_SIGNALS, StopNow, StopSignals
+from movielora.runs.stop.signals import StopNow, StopSignals
 from movielora.runs.stop_request import StopRequest
 from movielora.storage.atomic import finite, read_json, write_json_atomically
 from movielora.storage.complete_folder import working_folder
@@ -44,16 +44,15 @@ class RunSession:
     an edited config.yaml is kept, or "").
     """
 
-    def __init__(self, paths: RunPaths, record: dict[str, Any], waiting: WaitingSignals) -> None:
+    def __init__(self, paths: RunPaths, record: dict[str, Any], signals: StopSignals) -> None:
         self.paths = paths
         self.run_id: str = record["run_id"]
         self.name: str = record["name"]
         self.detached: bool = record["detached"]
         self.kept_config = ""
-        self._record, self._waiting = record, waiting
+        self._record, self._signals = record, signals
         self._at_the_end = ExitStack()
         self._heartbeat = HeartbeatWriter(paths, self.run_id)
-        self._signals = StopSignals(paths, self.run_id, detached=self.detached)
         self._began = False
 
     @classmethod
@@ -76,23 +75,22 @@ class RunSession:
         detached = take_variable(DETACHED_VARIABLE) == "1"
         run_guard.make_folder(paths)
         run_guard.refuse_live(paths)
-        run_guard.refuse_foreign(paths, mode)  # before the lock leaves its file there
+        if not replaced.waits(paths):
+            run_guard.refuse_foreign(paths, mode)  # before the lock leaves its file there
         with ExitStack() as undo:
-            # A stop signal waits until `__enter__` has set its handlers: it must find a run that can record it.
-            waiting = undo.enter_context(WaitingSignals(STOP_SIGNALS))
+            signals = undo.enter_context(StopSignals(paths, detached=detached))  # a stop waits for `__enter__`
             undo.callback(run_guard.take_lock(paths).release)
             undo.enter_context(private_files())
-            if mode != "resume":
-                run_guard.bring_back(paths)  # an overwriting was killed before it trained
+            replaced.bring_back(paths)  # if an overwriting was killed before it trained
             run_guard.refuse_occupied(paths, mode)
             previous = read_json(paths.record) if mode == "resume" else None
             record = new_record(paths, argv=argv, config=config, name=name, detached=detached, previous=previous)
             record[FILES_KEY] = WrittenByRun(paths).file_list() if previous else {}
             remove_leftovers(paths)
             if mode != "resume":
-                run_guard.set_aside(paths, keep_log=detached)
+                undo.enter_context(replaced.set_aside_until_error(paths, keep_log=detached))
             paths.stop_request.unlink(missing_ok=True)
-            session = cls(paths, record, waiting)
+            session = cls(paths, record, signals)
             session._write_record()  # first: it proves the files that follow to be the run's
             session._heartbeat.beat(phase="starting")
             session.kept_config = run_guard.keep_edited_config(paths, config_yaml)
@@ -164,8 +162,9 @@ class RunSession:
         """From now on a stop is a flag that the trainer polls; before, it ends the work at once."""
         self._signals.leave_if_loading()
         self._signals.install()  # again: libraries (torch elastic) install their own while they load
-        self._signals.training = self._began = True
-        run_guard.forget(self.paths)
+        self._signals.training = True
+        replaced.forget(self.paths)
+        self._began = True
         self.beat(force=True, checks_passed=True, training_started=True)
 
     def training_ended(self) -> None:
@@ -191,8 +190,7 @@ class RunSession:
         self._write_record()
 
     def __enter__(self) -> Self:
-        self._signals.install()
-        self._waiting.release()
+        self._signals.begin(self.run_id)
         return self
 
     def __exit__(
@@ -207,44 +205,52 @@ class RunSession:
                 raise
             error.add_note(f"the ending could not be written to {self.paths.record}: {failure}")
         finally:
-            if isinstance(error, RequestError) and not self._began:
-                self._undo()
-            self._signals.restore()
-            self._at_the_end.close()
+            with self._at_the_end:
+                self._undo(error)
         if stopped is not None and stopped is not error:
             raise stopped from None
 
-    def _undo(self) -> None:
-        """The request could not be carried out: the folder is left as it was found.
+    def _undo(self, error: BaseException | None) -> None:
+        """An attempt that never trained replaces nothing; one whose request was refused leaves the folder as it was.
 
         A detached run that replaced nothing keeps its record, for whoever asks later.
         """
-        if self.paths.replaced.is_dir():
-            run_guard.bring_back(self.paths)
-        elif not self.detached and self._record["attempt"] == 1:
-            run_guard.remove_written(self.paths)
+        if self._began:
+            return
+        if back := self._given_back():
+            replaced.bring_back(self.paths)
+            if error is not None:
+                error.add_note(back)  # shown with a bug's traceback
+        elif isinstance(error, RequestError) and not self.detached and self._record["attempt"] == 1:
+            replaced.remove_written(self.paths)
 
     def _stopped_instead_of(self, error: BaseException | None) -> BaseException | None:
         """The exception that a stop means, whatever a library made of it on its way out."""
         if error is None:  # it ended before the request could be carried out
             return None
         if self.stop.insisted and self.stop.signal == "SIGINT":
-            said = f"interrupted a second time, without saving{self._kept_checkpoint()}"
-            return InterruptedRunError(said, self._resume_command())
+            said = f"interrupted a second time, without saving; {self._given_back() or self._kept_checkpoint()}"
+            return InterruptedRunError(said, self._next_command())
         if isinstance(error, StopNow) or (self.stop.requested and not self._signals.training):
-            return StoppedError(self._stop_message(), self._resume_command())
+            return StoppedError(self._stop_message(), self._next_command())
         return None
 
     def _stop_message(self) -> str:
         if not self._signals.training:
-            return f"while {self._heartbeat.get('phase')}"
-        return f"at once, without saving{self._kept_checkpoint()}"
+            back = self._given_back()
+            return f"while {self._heartbeat.get('phase')}{back and f'; {back}'}"
+        return f"at once, without saving; {self._given_back() or self._kept_checkpoint()}"
 
     def _kept_checkpoint(self) -> str:
         steps = [step for step, _ in self.paths.checkpoints()]
-        return f"; its checkpoint-{steps[-1]} is kept" if steps else "; it has no checkpoint yet"
+        return f"its checkpoint-{steps[-1]} is kept" if steps else "it has no checkpoint yet"
 
-    def _resume_command(self) -> str:
+    def _given_back(self) -> str:
+        return "" if self._began else replaced.returning(self.paths)
+
+    def _next_command(self) -> str:
+        if self._given_back():
+            return shell_command("movielora", "status", self.paths.root)
         return shell_command("movielora", "resume", self.call_name)
 
     def _record_ending(self, error: BaseException | None) -> None:

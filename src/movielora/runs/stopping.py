@@ -7,8 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
 from movielora.errors import NoLiveRunError, WorkError, shell_command
 from movielora.progress import Phase, Reporter
 from movielora.runs.checkpoints import newest_complete
@@ -141,7 +139,7 @@ def _not_alive(
 ) -> NoLiveRunError:
     """Nothing to stop; workers that a killed run left behind are still ended."""
     if liveness.orphans:
-        process.kill_all(psutil.Process(pid) for pid in liveness.orphans if lock.holds(pid, paths.lock))
+        process.kill_all(holder for holder in lock.holders(paths.lock) if holder.pid in liveness.orphans)
         reporter.note(f"{name} left {len(liveness.orphans)} worker processes behind; they are ended now")
         liveness = read_liveness(paths, record)
     state = derive(paths, record, read_heartbeat(paths), liveness).name if record else "no record"

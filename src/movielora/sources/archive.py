@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from movielora.errors import DataError
+from movielora.errors import DataError, what_helps
 from movielora.progress import Reporter
 from movielora.sources.source_file import SourceFile
 
@@ -103,8 +103,9 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         raise DataError(f"{archive} is not a sound zip: {error}.", _AGAIN) from error
     except (RuntimeError, NotImplementedError) as error:  # a password, or a method that zipfile does not know
         raise DataError(f"{archive} cannot be unpacked: {error}.", "Unpack it, and give the folder.") from error
-    except PermissionError as error:
-        raise DataError(f"{archive} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    except OSError as error:  # of the zip, or of the place where it is unpacked
+        problem = f"{error.filename or archive} cannot be read or unpacked: {error.strerror or error}."
+        raise DataError(problem, f"{what_helps(error).capitalize()}.") from error
 
 
 def _refuse_bomb(shown: str, member: zipfile.ZipInfo) -> None:

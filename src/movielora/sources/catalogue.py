@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from movielora.errors import DataError
+from movielora.errors import DataError, what_helps
 from movielora.progress import SILENT, Reporter
 from movielora.sources import recbole
 from movielora.sources.archive import is_archive
@@ -46,7 +46,7 @@ def _source_of(path: Path) -> Source:
             raise DataError(f"{path} does not exist.", _GET_ONE)
         levels = [(level, source) for source in SOURCES if (level := source.level_of(path)) is not None]
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+        raise DataError(f"{path} cannot be read: {error.strerror}.", f"{what_helps(error).capitalize()}.") from error
     claims = [source for level, source in levels if level == min(level for level, _ in levels)]
     if len(claims) > 1:
         found = " and of ".join(f"{source.name} ({source.looked_for})" for source in claims)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from movielora.errors import DataError
+from movielora.errors import DataError, what_helps
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,15 @@ class SourceFile:
         try:
             content = self.path.read_bytes()
         except OSError as error:
-            raise DataError(f"{self.shown} cannot be read: {error.strerror}.", "Check its permissions.") from error
+            raise DataError(
+                f"{self.shown} cannot be read: {error.strerror}.", f"{what_helps(error).capitalize()}."
+            ) from error
         if not content.strip():
             raise DataError(f"{self.shown} is empty.", "Fetch the data again.")
         return content
+
+    def _unreadable(self, error: OSError) -> DataError:
+        return DataError(f"{self.shown} cannot be read: {error.strerror}.", f"{what_helps(error).capitalize()}.")
 
     def first_line(self) -> str:
         """The first line, without its line break.
@@ -39,7 +44,9 @@ class SourceFile:
             with self.path.open("rb") as stream:
                 first = stream.readline(1 << 16)
         except OSError as error:
-            raise DataError(f"{self.shown} cannot be read: {error.strerror}.", "Check its permissions.") from error
+            raise DataError(
+                f"{self.shown} cannot be read: {error.strerror}.", f"{what_helps(error).capitalize()}."
+            ) from error
         if not first.strip():
             raise DataError(f"{self.shown} is empty.", "Fetch the data again.")
         return decode_utf8(self, first).rstrip("\r\n")

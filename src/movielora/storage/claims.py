@@ -6,7 +6,9 @@ or is certainly dead: on this host, and ended or of an earlier boot. The next pr
 next number; creating a file that must not exist is atomic on these file systems too, so that one process succeeds.
 
 The highest claim is never deleted, and whoever has created one looks again whether it is the highest: a process that
-was slow, and creates a number that others have passed, sees that it lost.
+was slow, and creates a number that others have passed, sees that it lost. A claim that stays empty is over too: its
+process ended before it had written who it is, or is so slow that it will see the next number. Whoever passes one looks
+once more whether it is still empty.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import errno
 import json
 import os
 import re
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +29,8 @@ from movielora.storage.process import boot_id, host, identity_from, is_alive, th
 
 # What `flock` answers where there is none: Lustre ENOSYS, NFS without its lock service ENOLCK, others ENOTSUP.
 NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP})
+# Between creating a claim and writing it lies a moment; on a slow network file system, seconds.
+_EMPTY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,9 @@ class Claim:
 
     @property
     def is_over(self) -> bool:
-        """Whether its process has given it back or is certainly dead. In doubt it holds."""
+        """Whether its process has given it back, is certainly dead, or never wrote it. In doubt it holds."""
+        if not self.content:
+            return self._stayed_empty()
         if self.content.get("released") is True:
             return True
         owner = identity_from(self.content, accept_init=True)
@@ -50,6 +57,13 @@ class Claim:
         if owner.boot_id != boot_id():
             return True
         return self.content.get("pid_namespace") == _pid_namespace() and not is_alive(owner)
+
+    def _stayed_empty(self) -> bool:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:  # its process saw that it lost
+            return True
+        return found.st_size == 0 and time.time() - found.st_mtime > _EMPTY_SECONDS
 
     def release(self) -> None:
         """Give it back. Raises OSError."""
@@ -73,10 +87,14 @@ def claim(lock: Path) -> Claim | None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(json.dumps(content))
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(json.dumps(content))
+    except BaseException:  # a full disk
+        path.unlink()
+        raise
     numbers = sorted(_claims(lock))
-    if numbers[-1] != number:
+    if numbers[-1] != number or (highest is not None and not _read(lock, number - 1).is_over):
         path.unlink(missing_ok=True)
         return None
     for passed in (_read(lock, each) for each in numbers[:-1]):

@@ -51,13 +51,20 @@ class FolderLock:
         try:
             while (held := _try_take(path, descriptor)) is None and time.monotonic() < deadline:
                 time.sleep(_ACQUIRE_PAUSE_SECONDS)
-            if held is not None:
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, json.dumps(finite(this_process().to_json())).encode(), 0)
         finally:
             if held is None:
                 os.close(descriptor)
+        if held is not None:
+            held._name_this_process(descriptor)
         return held
+
+    def _name_this_process(self, descriptor: int) -> None:
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(finite(this_process().to_json())).encode(), 0)
+        except BaseException:  # a full disk
+            self.release()
+            raise
 
     def release(self) -> None:
         if self._descriptor is not None:
@@ -119,28 +126,47 @@ def owner(path: Path) -> Identity | None:
 
 
 def holders(path: Path) -> list[psutil.Process]:
-    """This user's processes that hold the lock file open, this process left out."""
-    found = []
-    for process in psutil.process_iter():
-        if process.pid != os.getpid() and holds(process.pid, path):
-            found.append(process)
-    return found
+    """This user's processes that hold the lock, this process left out: not those that only read or wait for the file.
+
+    Only these may be ended as a run's own.
+    """
+    others = (process for process in psutil.process_iter() if process.pid != os.getpid())
+    return [process for process in others if _has_locked(process.pid, path)]
 
 
 def holds(pid: int, path: Path) -> bool:
     """Whether process `pid` has the file `path` open: the proof that it belongs to the run of that folder."""
+    return bool(_open_as(pid, path)) or _holds_by_name(pid, path)
+
+
+def _open_as(pid: int, path: Path) -> list[str]:
+    """The descriptors under which a process has a file open; [] without /proc, or if it is another user's."""
+    found = []
     try:
         wanted = path.stat()
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             try:
-                found = entry.stat()
+                opened = entry.stat()
             except OSError:
                 continue
-            if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
-                return True
+            if (opened.st_dev, opened.st_ino) == (wanted.st_dev, wanted.st_ino):
+                found.append(entry.name)
+    except OSError:  # it has ended meanwhile
+        return []
+    return found
+
+
+def _has_locked(pid: int, path: Path) -> bool:
+    return any(_is_locked(pid, descriptor) for descriptor in _open_as(pid, path)) or _holds_by_name(pid, path)
+
+
+def _is_locked(pid: int, descriptor: str) -> bool:
+    """Whether an exclusive lock goes with this open file: a forked child shares its parent's."""
+    try:
+        lines = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text(encoding="ascii").splitlines()
     except OSError:
-        return _holds_by_name(pid, path)
-    return False
+        return False
+    return any(line.startswith("lock:") and "WRITE" in line.split() for line in lines)
 
 
 def _acquire_current(path: Path, deadline: float) -> FolderLock:

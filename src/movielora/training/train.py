@@ -81,6 +81,7 @@ def train_run(request: TrainRequest, reporter: Reporter) -> TrainResult:
         reporter.note(note)
     if hidden := hidden_variables():
         reporter.note(f"Left over from a launcher, not used: {', '.join(hidden)}")
+    run_guard.settle_replaced(RunPaths(Path(request.resolved.values.output_dir)), reporter)
     request = replace(request, resolved=settle_batch(request.resolved, _recorded(request), reporter))
     plan = None
     if request.mode == "resume":

@@ -28,8 +28,10 @@ def resume(
     from movielora.runs.detach import start_detached
     from movielora.runs.lookup.find import run_to_resume
     from movielora.runs.paths import RunPaths
+    from movielora.runs.run_guard import settle_replaced
 
     paths = RunPaths(run_to_resume(run).root.resolve())
+    settle_replaced(paths, reporting.reporter())
     if detach:
         argv = ["resume", str(paths.root), "--extra-epochs", str(extra_epochs)]
         started = start_detached(argv, paths.root, reporting.reporter(), mode="resume")

@@ -50,14 +50,14 @@ def train(
 
     resolved = resolve_config(config, overrides)
     reporter = reporting.reporter()
+    mode = _mode(resume=resume or resume_from_checkpoint is not None, overwrite=overwrite, extra_epochs=extra_epochs)
     if dry_run:
-        plan = plan_training(resolved, reporter)
+        plan = plan_training(resolved, reporter, mode=mode)
         if not (plan.problem and as_json):  # with --json the problem is the one object
             output.emit_json(plan.to_json()) if as_json else show_plan(plan)
         if plan.problem:
             raise plan.problem
         return
-    mode = _mode(resume=resume or resume_from_checkpoint is not None, overwrite=overwrite, extra_epochs=extra_epochs)
     if detach:
         started = start_detached(child_argv(), Path(resolved.values.output_dir), reporter, mode=mode, name=name)
         output.emit_json(started.to_json()) if as_json else show_detached(started)

@@ -122,7 +122,6 @@ def _show_leaders(console: Console, comparison: dict[str, Any], *, verbose: bool
     best = {metric: _best([*own, *others, *(rest[key][1] for key in ranked)], metric) for metric in _COLUMNS}
     others += [rest[key][1] for key in shown]
     table = plain_table("", "AUC ", "95%", *(f"{_COLUMNS[metric]} " for metric in list(_COLUMNS)[1:]), "mass")
-    table.columns[0].no_wrap = True
     table.columns[0].max_width = _LEADER_WIDTH
     for entry in own:
         table.add_row(*_leader_cells(entry, best), style="bold" if entry is own[1] else "")

@@ -61,7 +61,7 @@ _JSON_KEYS = ("run", "run_dir", "state", "reason", "step", "max_steps", "best")
 
 
 def _table(here: Sequence[RunStatus], elsewhere: Sequence[RunStatus], width: int) -> Iterator[Text]:
-    names = _names(here) | _names(elsewhere)
+    names = _names([*here, *elsewhere])
     figures = {run.run_dir: _figures(run) for run in (*here, *elsewhere)}
     widths = [max(map(cell_len, column)) for column in zip(_COLUMNS, *figures.values(), strict=True)]
     room = width - sum(widths) - len(_GAP) * len(widths)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from movielora.dataset.names import DATASET_INFO, split_file
-from movielora.errors import DataError, OutputError, first_line
+from movielora.errors import DataError, OutputError, first_line, what_helps
 from movielora.progress import SILENT, Reporter
 from movielora.storage.atomic import write_text_atomically
 from movielora.storage.lock import exclusive
@@ -99,7 +99,7 @@ def register_dataset(output_dir: Path, form: str, reporter: Reporter = SILENT) -
         except OSError as error:
             wait = "Wait for it, and run the same command again." if error.errno == errno.EBUSY else ""
             problem = f"{target} cannot be written: {error.strerror}."
-            raise OutputError(problem, wait or "Fix its permissions.") from error
+            raise OutputError(problem, wait or f"{what_helps(error).capitalize()}.") from error
     name = _free_name(output_dir, read_dataset_info(output_dir))
     if name != _entry_name(output_dir):
         reporter.warn(

@@ -50,6 +50,7 @@ def analyze(request: AnalyzeRequest, reporter: Reporter) -> dict[str, Any]:
         "output_dir": str(request.folder),
         "samples": len(analysis.table),
         "verdict": analysis.comparison["verdict"],
+        "former_adapter": analysis.former or None,
         **describe_selection(analysis, rows),
         "slices": analysis.comparison["slices"],
         "slices_hidden": analysis.comparison["data"]["slices_hidden"],

@@ -30,7 +30,7 @@ from movielora.scoring.log_odds import Bools, Floats
 
 # Raise it when a baseline, a column or a count is computed differently: old results are then not used. A new baseline
 # gives another key without that.
-_VERSION = 2
+_VERSION = 3
 _CACHE = ".movielora-reference"
 
 

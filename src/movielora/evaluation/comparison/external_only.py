@@ -15,7 +15,8 @@ from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.features.genres import read_genres
 from movielora.evaluation.judged.fair_test import examine_fairness
 from movielora.evaluation.judged.sample import ChosenRows, choose_rows
-from movielora.evaluation.saved.folder import ComparisonFolder, write_lines
+from movielora.evaluation.saved.folder import ComparisonFolder
+from movielora.evaluation.saved.own_files import write_own_lines
 from movielora.evaluation.saved.workplace import open_folder
 from movielora.examples.example_set import ExampleSet
 from movielora.examples.load import ExampleLoader
@@ -67,7 +68,7 @@ def compare_external(
     with open_folder(folder, inputs, overwrite=request.overwrite, reporter=reporter) as working:
         baseline = facts.fitted.log_odds[best]["test"][chosen.places]
         columns = {roles.reference: baseline, roles.candidate: scores.log_odds}
-        write_lines(working.predictions, _lines(chosen, every, columns))
+        write_own_lines(working, working.predictions, _lines(chosen, every, columns))
         table = read_predictions(working.predictions, sample=chosen.is_sample)
         summary = summarise(table, facts, roles, genres=read_genres(files), fair_test=fair_test, reporter=reporter)
         return write_summary(working, summary, provenance(files, None, None), output_dir=str(folder.root))

@@ -11,7 +11,8 @@ from movielora.errors import StoppedError
 from movielora.evaluation.comparison.columns import reserved_columns
 from movielora.evaluation.comparison.provenance import this_command
 from movielora.evaluation.comparison.request import AdapterAndBase, CompareRequest, TwoRuns
-from movielora.evaluation.saved.folder import ComparisonFolder, write_lines
+from movielora.evaluation.saved.folder import ComparisonFolder
+from movielora.evaluation.saved.own_files import grow_own, write_own_lines
 from movielora.examples.example_set import ExampleSet
 from movielora.progress import Reporter
 from movielora.scoring.log_odds import Ints
@@ -83,6 +84,8 @@ def score_pass(
     if is_complete(output, len(examples)) and (on_eval is None or is_complete(eval_output, len(on_eval))):
         reporter.note(f"all {len(examples):,} rows were scored already")
         return
+    for growing in (output, *([eval_output] if on_eval is not None else [])):
+        grow_own(folder, growing)
     scorer = setup.load(each.adapter, reporter)
     chunk = kind.resolved.values.inference.chunk_size
     result = predict(
@@ -107,7 +110,7 @@ def join_passes(passes: Sequence[Pass], folder: ComparisonFolder) -> None:
     ):
         if all(part.exists() for part in parts):
             records = [read_predictions(part, sample=True).records for part in parts]
-            write_lines(joined, [first | second for first, second in zip(*records, strict=True)])
+            write_own_lines(folder, joined, [first | second for first, second in zip(*records, strict=True)])
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from movielora.evaluation.comparison.provenance import versions
 from movielora.evaluation.comparison.request import AdapterAndBase, CompareRequest, ExternalOnly, TwoRuns
 from movielora.evaluation.features.files import SplitFiles
 from movielora.evaluation.saved.comparison_json import read_comparison
-from movielora.evaluation.saved.folder import ComparisonFolder, write_json
+from movielora.evaluation.saved.folder import ComparisonFolder
+from movielora.evaluation.saved.own_files import list_written, write_own_json, writing
 from movielora.examples.load import ExampleLoader
 from movielora.model.base import base_of_config
 from movielora.model.folder import base_hash
@@ -72,7 +73,9 @@ def record_source(
 ) -> None:
     """Write beside a finished comparison what it was made from: `source` is what `made_from` gave before it began."""
     value = {"from": source, "files": _hashes(folder), "rows": comparison["samples"], "warnings": warnings}
-    write_json(folder.made_from, value)
+    write_own_json(folder, folder.made_from, value)
+    with writing(folder.written):
+        list_written(folder)
 
 
 def made_from(request: CompareRequest, files: SplitFiles) -> dict[str, Any]:

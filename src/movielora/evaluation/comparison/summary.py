@@ -23,7 +23,8 @@ from movielora.evaluation.metrics.formulas import ANSWER_METRICS, ECE_BINS, all_
 from movielora.evaluation.metrics.mcnemar import mcnemar_exact
 from movielora.evaluation.metrics.slices import MIN_SLICE_ROWS, Slicing, cut_rows, slice_figures
 from movielora.evaluation.saved.comparison_json import GROUPS, Kind, with_former_names
-from movielora.evaluation.saved.folder import ComparisonFolder, write_json
+from movielora.evaluation.saved.folder import ComparisonFolder
+from movielora.evaluation.saved.own_files import write_own_json
 from movielora.progress import SILENT, Reporter
 from movielora.scoring.log_odds import Bools, Floats, Ints
 from movielora.scoring.predictions import user_codes
@@ -139,8 +140,8 @@ def write_summary(
     """
     own = {"output_dir": str(folder.root), "provenance": provenance, "prompt": rounded(prompt)}
     comparison = summary.comparison | own | more
-    write_json(folder.rows, summary.rows)
-    write_json(folder.comparison, comparison)
+    write_own_json(folder, folder.rows, summary.rows)
+    write_own_json(folder, folder.comparison, comparison)
     return comparison
 
 

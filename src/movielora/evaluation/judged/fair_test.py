@@ -24,7 +24,6 @@ from movielora.evaluation.judged.sample import ChosenRows
 from movielora.examples.example_set import ExampleSet, Rows
 from movielora.examples.load import ExampleLoader
 from movielora.examples.row_keys import row_keys
-from movielora.examples.trained_rows import TrainedRows
 from movielora.progress import Reporter
 from movielora.prompt.spec import PromptSpec
 
@@ -88,12 +87,11 @@ def examine_fairness(
     Raises DataError for either, unless it is allowed.
     """
     trainings = [training_of(run.adapter, reporter) for run in runs]
-    before = TrainedRows.read(base) if base is not None else None
     judged = row_keys(chosen.of(loader.showing(None).open(files.test)))
     overlaps: dict[str, Overlap] = {}
     words: dict[str, OtherWords] = {}
     for run, training in zip(runs, trainings, strict=True):
-        overlaps[run.column] = count_overlap(judged, training, before, files)
+        overlaps[run.column] = count_overlap(judged, training, base, files)
         other = find_other_words(run.examples, run.spec, training, system_given=system_given)
         if other is not None:
             words[run.column] = other

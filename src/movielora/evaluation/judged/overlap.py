@@ -24,11 +24,13 @@ _INSIST = "judge other rows with --test-file FILE, or insist with --allow-overla
 @dataclass(frozen=True)
 class Overlap:
     """Of the `rows` that a run is judged on: how many it was `trained` on, how many its best checkpoint was `chosen`
-    by, and for how many that is `unknown`, and why. `other_dataset` is a sentence if they are of another dataset."""
+    by, and for how many that is `unknown`, and why. `trained_by` names the run, or the merged base that it was trained
+    on if all of them are that one's. `other_dataset` is a sentence if the rows are not of the dataset of the run."""
 
     run: str
     rows: int
     trained: int
+    trained_by: str
     chosen: int
     unknown: int
     why_unknown: str
@@ -38,21 +40,33 @@ class Overlap:
         return vars(self)
 
 
-def count_overlap(judged: RowKeys, training: RunTraining, base: TrainedRows | None, files: SplitFiles) -> Overlap:
-    """Compare the judged rows with those of a training, and with those that its base was trained on before."""
+def count_overlap(judged: RowKeys, training: RunTraining, base: Path | None, files: SplitFiles) -> Overlap:
+    """Compare the judged rows with those of a training, and with those that its base was trained on before.
+
+    Raises DataError if the record of either is damaged.
+    """
     rows, why = training.rows, training.why_unknown
+    before = TrainedRows.read(base) if base is not None else None
     trained, unknown = np.zeros(len(judged), dtype=bool), np.ones(len(judged), dtype=bool)
     chosen = trained
     if rows is not None:
         (trained, unknown), (chosen, _) = rows.holds(judged), rows.holds(judged, "eval")
-        why = "these rows and the training's name their films in forms that cannot be compared"
-    if base is not None:
-        trained = trained | base.holds(judged)[0]
-        unknown &= ~trained
+        why = (
+            "these rows and the training's cannot be compared, because films are named in another form, histories are "
+            "shorter, or the same few films are shown under other ids"
+        )
+    by = str(training.adapter)
+    if before is not None:
+        of_base, base_unknown = before.holds(judged)
+        if of_base.any() and not (trained & ~of_base).any():  # a run's own record has its base's rows too
+            by = f"{base}, the base of {by}"
+        trained = trained | of_base
+        unknown = (unknown | base_unknown) & ~trained
     return Overlap(
         run=str(training.adapter),
         rows=len(judged),
         trained=int(trained.sum()),
+        trained_by=by if trained.any() else "",
         chosen=int((chosen & ~trained).sum()),
         unknown=int(unknown.sum()),
         why_unknown=why if unknown.any() else "",
@@ -73,7 +87,8 @@ def refuse_overlap(overlaps: Sequence[Overlap], files: SplitFiles, in_training_s
     """Raise DataError with the numbers if rows were trained on, or are in the training split that baselines are of."""
     for each in overlaps:
         if each.trained:
-            because = f" ({each.other_dataset})" if each.other_dataset else ""
+            own = each.trained_by == each.run
+            because = f" ({each.other_dataset})" if each.other_dataset and own else ""
             raise DataError(f"{overlap_words(each)}: {files.test}{because}", _INSIST)
     if in_training_split:
         raise DataError(split_words(in_training_split, rows, files), _INSIST)
@@ -81,7 +96,7 @@ def refuse_overlap(overlaps: Sequence[Overlap], files: SplitFiles, in_training_s
 
 def overlap_words(overlap: Overlap) -> str:
     """`120 of 240 rows were trained on by output/x`."""
-    return f"{overlap.trained:,} of the {overlap.rows:,} rows were trained on by {overlap.run}"
+    return f"{overlap.trained:,} of the {overlap.rows:,} rows were trained on by {overlap.trained_by}"
 
 
 def unknown_words(overlap: Overlap) -> str:

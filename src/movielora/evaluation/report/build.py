@@ -45,6 +45,8 @@ def write_report(root: Path, reporter: Reporter = SILENT) -> Path:
 def save_report(analysis: Analysis, reporter: Reporter = SILENT) -> Path:
     """As `write_report`, for a comparison already read."""
     path = analysis.folder.report
+    if analysis.former:
+        reporter.warn(analysis.former)
     with reporter.phase("Writing the report"):
         write_own(analysis.folder, path, render_report(analysis))
     return path
@@ -64,6 +66,7 @@ def render_report(analysis: Analysis) -> str:
         title=data["title"],
         verdict=data["verdict"],
         outcome=data["outcome"],
+        former=data["former"],
         described=data["described"],
         sampled=data["sampled"],
         style=(page / "report.css").read_text(encoding="utf-8"),

@@ -41,6 +41,7 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
         "verdict": comparison["verdict"],
         "outcome": comparison["verdict_detail"]["outcome"],
         "described": describe_rows(comparison),
+        "former": f"{analysis.former}." if analysis.former else "",
         "caveats": data_warnings(comparison),
         "models": _models(analysis),
         "own_names": [key for key, kind, _ in entries(comparison) if kind in _NAMED_BY_USER],

@@ -15,6 +15,7 @@ from movielora.errors import DataError
 from movielora.evaluation.saved.comparison_json import read_comparison, roles_of
 from movielora.evaluation.saved.example_rows import Question, described_row, question_of
 from movielora.evaluation.saved.folder import ComparisonFolder, read_json_object
+from movielora.evaluation.saved.former import former_adapter
 from movielora.evaluation.saved.workplace import settle
 from movielora.scoring.log_odds import Floats, Ints
 from movielora.scoring.predictions import read_predictions
@@ -37,7 +38,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Analysis:
-    """`table` holds the columns of predictions.jsonl."""
+    """`table` holds the columns of predictions.jsonl; `former` is a sentence if an adapter was trained again since."""
 
     folder: ComparisonFolder
     comparison: dict[str, Any]
@@ -47,6 +48,7 @@ class Analysis:
     baselines: dict[str, Floats]  # by key, (rows,) log-odds
     best_baseline: str | None
     bucket: Ints  # (rows,): the place in BUCKETS
+    former: str
 
     @property
     def reference(self) -> Scores:
@@ -95,7 +97,8 @@ def load_analysis(root: Path) -> Analysis:
     lengths = {len(way.members) for way in ways} | {len(column) for column in baselines.values()}
     if lengths - {len(table)}:
         raise DataError(f"{folder.rows} has another number of rows than predictions.jsonl", _AGAIN)
-    return Analysis(folder, comparison, table, roles, ways, baselines, best, _buckets(table, roles))
+    buckets, former = _buckets(table, roles), former_adapter(folder, comparison)
+    return Analysis(folder, comparison, table, roles, ways, baselines, best, buckets, former)
 
 
 def _buckets(table: ScoreTable, roles: Roles) -> Ints:

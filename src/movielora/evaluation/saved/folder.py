@@ -6,20 +6,19 @@ comparison.json         every figure: what `compare --json` prints
 rows.json               what else belongs to rows: slices, the baselines' scores; read by `analyze`
 inputs.json             what the scores depend on
 made_from.json          everything that the figures depend on, and the hashes of the files above
-report.html             the page; `.written.json` has its hash, and those of exports
+report.html             the page
+.written.json           hashes of the files above and of exports, by which movielora knows its own
 .overwriting/           the comparison that is to take the place of this one, until it is complete
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from movielora.errors import DataError, OutputError
-from movielora.storage.atomic import write_text_atomically
+from movielora.errors import DataError
 
 _CONTINUE = "run the same movielora compare again; it continues where it was"
 
@@ -77,7 +76,7 @@ class ComparisonFolder:
 
     @property
     def written(self) -> Path:
-        """Hashes of the page and of exports, by which movielora knows them again."""
+        """Hashes of the results, the page and exports, by which movielora knows them again."""
         return self.root / ".written.json"
 
     def result_files(self) -> list[Path]:
@@ -102,24 +101,6 @@ class ComparisonFolder:
                 f"{self.root} holds no finished comparison: {' and '.join(missing)} is missing",
                 "movielora compare --config C writes a comparison folder",
             )
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Replace `path` by `value`, whole or not at all. NaN must be None already. Raises OutputError."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    try:
-        write_text_atomically(path, text + "\n", durable=False)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}", "choose another --output-dir") from None
-
-
-def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Replace `path` by one JSON object a line, whole or not at all. Raises OutputError."""
-    text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
-    try:
-        write_text_atomically(path, text, durable=False)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}", "choose another --output-dir") from None
 
 
 def read_json_object(path: Path, next_step: str) -> dict[str, Any]:

@@ -39,7 +39,8 @@ def _about_training(comparison: dict[str, Any]) -> list[str]:
     for run in training["runs"].values():
         name, rows = run["run"], f"of the {run['rows']:,} rows"
         if run["trained"]:
-            found.append(f"{run['trained']:,} {rows} were trained on by {name}: its figures are not those of new rows.")
+            by = run.get("trained_by", name)
+            found.append(f"{run['trained']:,} {rows} were trained on by {by}: its figures are not those of new rows.")
         if run["chosen"]:
             found.append(
                 f"{run['chosen']:,} {rows} are evaluation rows of {name}, which its best checkpoint was chosen on: its "

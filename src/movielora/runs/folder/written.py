@@ -35,16 +35,16 @@ _COMPARISON = "comparison"
 
 
 class WrittenByRun:
-    """What is in the run folder `paths`, judged by the record that is there now. Reads only."""
+    """What is in the run folder `paths`, judged by the record that is there now, or in the folder `by`. Reads only."""
 
-    def __init__(self, paths: RunPaths) -> None:
+    def __init__(self, paths: RunPaths, *, by: RunPaths | None = None) -> None:
         self._paths = paths
-        raw = read_json(paths.record) or {}
+        raw = read_json((by or paths).record) or {}
         self.has_record = _is_record(raw)
         self._record = raw if self.has_record else {}
         self._listed = fields.mapping(self._record.get(FILES_KEY))
-        self._has_list = FILES_KEY in self._record
-        self._manifests = [_manifest(folder) for _, folder in paths.checkpoints()] if not self._has_list else []
+        self.has_list = FILES_KEY in self._record
+        self._manifests = [_manifest(folder) for _, folder in paths.checkpoints()] if not self.has_list else []
 
     def entries(self) -> list[Path]:
         """Everything that may be moved or removed with the run: files, whole checkpoints, TensorBoard's events.
@@ -79,7 +79,7 @@ class WrittenByRun:
 
     def file_list(self) -> dict[str, Any]:
         """The list of the record; of an earlier version's, what is proved of the files that are written once."""
-        if self._has_list:
+        if self.has_list:
             return self._listed
         found = [path for path in self._paths.known_files() if path not in self._own() and self.proves(path)]
         return {path.name: file_entry(path) for path in found}
@@ -92,7 +92,7 @@ class WrittenByRun:
         try:
             if own is not None:
                 return own(path)
-            return self._is_listed(path) if self._has_list else self._is_of_earlier_version(path)
+            return self._is_listed(path) if self.has_list else self._is_of_earlier_version(path)
         except OSError:
             return False
 
@@ -112,7 +112,7 @@ class WrittenByRun:
         if path.stat().st_size == 0:  # nothing of anybody's
             return True
         # Earlier versions gave a log no heading, and wrote one in the background, or for a traceback.
-        earlier = self.has_record and not self._has_list
+        earlier = self.has_record and not self.has_list
         return is_run_log(path) or (earlier and self._record.get("detached") is True) or _is_traceback(path, earlier)
 
     def _is_listed(self, path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from movielora.errors import shell_command
+from movielora.runs.folder.replaced import waits
 from movielora.runs.lookup.find import call_name
 from movielora.runs.paths import RunPaths
 from movielora.runs.status.status import RunStatus
@@ -26,6 +27,9 @@ def next_step(status: RunStatus) -> str:
 
 
 def _about_state(status: RunStatus) -> str:
+    paths = RunPaths(Path(status.run_dir))
+    if not status.alive and waits(paths):
+        return f"the run that was to be replaced waits in {paths.replaced}: {_command('resume', status)} brings it back"
     if status.state == "stale":
         return f"look at its output: {_command('logs', status)}; or end it: {_command('stop', status)} --force"
     if status.plain_trainer or status.state not in _RESUMABLE:

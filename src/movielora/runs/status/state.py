@@ -73,7 +73,8 @@ def derive(paths: RunPaths, record: RunRecord | None, heartbeat: Heartbeat | Non
     if liveness.alive:
         return _state_alive(paths, record, heartbeat, liveness)
     if record is None:
-        return RunState("interrupted", "its record cannot be read")
+        replaced = paths.replaced.is_dir()
+        return RunState("interrupted", "while it was being replaced" if replaced else "its record cannot be read")
     if record.ended and record.ended.state in _ENDINGS:
         return RunState(record.ended.state, _recorded_reason(paths, record))
     return _state_without_ending(paths, record, heartbeat, liveness)

@@ -114,7 +114,7 @@ class _Evidence:
 
     @property
     def plain_trainer(self) -> bool:
-        return self.record is None and not self.liveness.alive
+        return self.record is None and not self.liveness.alive and not self.paths.replaced.is_dir()
 
 
 def read_status(paths: RunPaths, *, measure: bool = True) -> RunStatus:

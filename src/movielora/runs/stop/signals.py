@@ -7,12 +7,11 @@ import signal
 import threading
 import time
 from types import FrameType
+from typing import Self
 
 from movielora.machine.signals import SignalHandlers, end_by
 from movielora.runs.paths import RunPaths
 from movielora.runs.stop_request import StopRequest, stop_is_requested, wants_save
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # Group-wide delivery (a scheduler, `kill -- -PGID`) may repeat one request; a person takes longer.
 _SAME_REQUEST_SECONDS = 0.3
@@ -29,12 +28,18 @@ class StopSignals:
 
     TERM and INT ask for a stop, and HUP unless the run is detached. A signal that was ignored when the program began
     (nohup, a shell's background job) stays ignored; `stop` then reaches the run by the file it writes.
+
+    Use as a context manager around taking the folder: what arrives before `begin` waits until there is a run that can
+    record it, and at the end of the block what still waits has its usual effect. A blocked signal would not wait: the
+    kernel gives it to a thread that a library has started, and its default effect ends the process.
     """
 
-    def __init__(self, paths: RunPaths, run_id: str, *, detached: bool) -> None:
+    def __init__(self, paths: RunPaths, *, detached: bool) -> None:
         self.stop = StopRequest()
         self.training = self.leaving = False
-        self._paths, self._run_id, self._detached = paths, run_id, detached
+        self._paths, self._detached = paths, detached
+        self._run_id = ""
+        self._waiting: list[int] = []
         self._pid = os.getpid()
         self._asked_at = self._looked_at = 0.0
         self._handlers = SignalHandlers()
@@ -47,8 +52,23 @@ class StopSignals:
         self._handlers.install(signal.SIGINT, self._on_signal)
         self._handlers.install(signal.SIGHUP, signal.SIG_IGN if self._detached else self._on_signal)
 
+    def begin(self, run_id: str) -> None:
+        """The run is there. A stop that arrived before is asked for now; the next `look` ends the work."""
+        self._run_id = run_id
+        while self._waiting:
+            self._ask(signal.Signals(self._waiting.pop()))
+
     def restore(self) -> None:
         self._handlers.restore()
+        while self._waiting:
+            os.kill(os.getpid(), self._waiting.pop())
+
+    def __enter__(self) -> Self:
+        self.install()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.restore()
 
     def look(self) -> None:
         """See whether a stop was asked that no signal can bring. Ends the work if it must not train."""
@@ -67,6 +87,9 @@ class StopSignals:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
             _as_if_unhandled(number)
+            return
+        if not self._run_id:
+            self._waiting.append(number)
             return
         now = time.monotonic()
         if self.stop.requested and now - self._asked_at < _SAME_REQUEST_SECONDS:

@@ -20,7 +20,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from movielora import __version__
-from movielora.errors import ConfigError, OutputError, WorkError
+from movielora.errors import ConfigError, OutputError, WorkError, what_helps
 from movielora.progress import SILENT, Phase, Reporter
 from movielora.sources.movielens.download_names import GROUPLENS, Download
 
@@ -95,7 +95,7 @@ def fetch(name: Download, folder: Path, reporter: Reporter = SILENT, base_url: s
         files.validator.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
-            f"{folder} cannot be written: {error.strerror or error}.", "Free some space, or fix its permissions."
+            f"{folder} cannot be written: {error.strerror or error}.", f"{what_helps(error).capitalize()}."
         ) from error
     return files.zip
 
