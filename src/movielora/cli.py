@@ -16,11 +16,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from movielora import __version__
 from movielora.commands.table import COMMANDS, CONTEXT, load_command
-from movielora.commands.usage import unknown_command, usage_error
+from movielora.commands.usage import TyperUsageError, unknown_command, usage_error
 from movielora.errors import MovieloraError, ReaderGoneError, RequestError, WorkError, first_line
-
-# The parent of everything that Typer finds wrong with a command line; it exports this child of it only.
-_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 # How Typer ends a command after Ctrl-C.
 _INTERRUPTED = 130
@@ -90,8 +87,10 @@ def main(argv: list[str] | None = None) -> None:
     (`movielora --help | head`) is not a failure.
     """
     from movielora.console.encoding import accept_every_character
+    from movielora.machine.process_settings import forget_blank_folders
 
     accept_every_character()
+    forget_blank_folders()
     words = sys.argv[1:] if argv is None else argv
     try:
         code = _run(words)
@@ -110,7 +109,7 @@ def _run(words: Sequence[str]) -> Any:
     """The exit code of a command line. Raises RequestError for one that Typer cannot read."""
     try:
         code = app(args=words or ["--help"], prog_name="movielora", standalone_mode=False)
-    except _UsageError as error:
+    except TyperUsageError as error:
         raise usage_error(error, words) from None
     except (OSError, UnicodeError) as error:
         explained = _explained(error, words)

@@ -126,11 +126,49 @@ def test_every_path_of_every_command_is_expanded(monkeypatch: pytest.MonkeyPatch
         context = command.context_class(command)
         many = parameter.multiple or parameter.nargs != 1
         for written in ("$PLACE/x", "${PLACE}/x", "~/x"):
-            value = parameter.callback(context, parameter, [written] if many else written)
-            assert value == ([f"{tmp_path}/x"] if many else f"{tmp_path}/x"), (command.name, parameter.name)
-        assert many or parameter.callback(context, parameter, Path("~/x")) == tmp_path / "x"
+            value = parameter.process_value(context, [written] if many else written)
+            assert list(map(str, value if many else [value])) == [f"{tmp_path}/x"], (command.name, parameter.name)
         with pytest.raises(ConfigError, match="the environment variable NOPE is not set"):
-            parameter.callback(context, parameter, ["$NOPE/x"] if many else "$NOPE/x")
+            parameter.process_value(context, ["$NOPE/x"] if many else "$NOPE/x")
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t "])
+def test_a_blank_path_of_every_command_is_refused(blank: str) -> None:
+    options = [(command, each) for command, each in _path_parameters() if each.name not in ("run", "runs")]
+    assert {each.name for _, each in options} >= {
+        "config",
+        "output_dir",
+        "source",
+        "test_file",
+        "predictions",
+        "adapter",
+    }
+    for command, parameter in options:
+        with pytest.raises(ConfigError, match=f"^{parameter.opts[0]} is empty, and a path is wanted$"):
+            parameter.process_value(command.context_class(command), blank)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["prepare", "--source", "", "--output-dir", "d"],
+        ["prepare", "--source", ".", "--output-dir", ""],
+        ["prepare", "--source=", "--output-dir=d"],
+        ["prepare", "--source", ".", "--output-dir", "$OUT"],
+    ],
+    ids=str,
+)
+def test_a_blank_path_through_the_program_writes_nothing(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,1,4,1\n1,2,3,2\n")
+    (tmp_path / "movies.csv").write_text("movieId,title,genres\n1,A (1999),Drama\n2,B (1999),Drama\n")
+    command = [sys.executable, "-m", "movielora", *words]
+    environment = os.environ | {"OUT": " "}
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: --")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["movies.csv", "ratings.csv"]
 
 
 @pytest.mark.parametrize("words", [["config", "-c", "$PLACE/c.yaml"], ["config", "-c", "~/c.yaml"]], ids=str)

@@ -68,7 +68,7 @@ def test_without_the_clone_it_says_where_to_run_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("movielora.commands.demo.__file__", str(tmp_path / "a" / "b" / "c" / "d.py"))
+    monkeypatch.setattr("movielora.config.ready_made.__file__", str(tmp_path / "a" / "b" / "c" / "d.py"))
     with pytest.raises(SystemExit) as ended:
         cli.main(["demo"])
     assert ended.value.code == 2

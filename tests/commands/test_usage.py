@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 
 from movielora.commands.table import COMMANDS
 from movielora.console.output import stderr
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -48,7 +51,27 @@ def next_of(*words: str) -> tuple[str, str]:
         ("train --lr 1e-4 -c a.yaml", "train --set learning_rate=1e-4 -c a.yaml"),
         ("train -lr 1e-4 -c a.yaml", "train --set learning_rate=1e-4 -c a.yaml"),
         ("train -c a.yaml --output_dir 'my runs/a'", "train -c a.yaml --set 'output_dir=my runs/a'"),
-        ("train -c a.yaml --gradient_checkpointing", "train -c a.yaml --set gradient_checkpointing=VALUE"),
+        ("train -c a.yaml --gradient_checkpointing", "train -c a.yaml --set gradient_checkpointing=true"),
+        ("train -c a.yaml --seed", "train -c a.yaml --set seed=VALUE"),
+        ("train base.yaml --lr 1e-4", "train --config base.yaml --set learning_rate=1e-4"),
+        (
+            "train base.yaml --lr 1e-4 --epochs=3 --detach",
+            "train --config base.yaml --set learning_rate=1e-4 --set num_train_epochs=3 --detach",
+        ),
+        ("train --config base.yaml learning_rate=1e-4", "train --config base.yaml --set learning_rate=1e-4"),
+        (
+            "train base.yaml lr=1e-4 weight_decay=0.1",
+            "train --config base.yaml --set learning_rate=1e-4 --set weight_decay=0.1",
+        ),
+        ("train base.yaml -- lr=3", "train --config base.yaml --set learning_rate=3"),
+        ("train -c a.yaml no_such_key=1", "train -c a.yaml --set no_such_key=1"),
+        ("train --bf16 -c a.yaml", "train --set bf16=true -c a.yaml"),
+        ("train -c a.yaml --early-stopping-patience -1", "train -c a.yaml --set early_stopping_patience=-1"),
+        ("train -c a.yaml --set lr 1e-4 --max_steps 5", "train -c a.yaml --set lr=1e-4 --set max_steps=5"),
+        ("compare base.yaml max_samples=5", "compare --config base.yaml --set max_samples=5"),
+        ("compare r lr=3", "compare r --set learning_rate=3"),
+        ("audit base.yaml --char_only", "audit --config base.yaml --char-only"),
+        ("resume --config base.yaml", "train --resume --config base.yaml"),
         ("audit -c a.yaml --dataset x_train", "audit -c a.yaml --set dataset=x_train"),
         ("prepare --source s --output_dir 'a b'", "prepare --source s --output-dir 'a b'"),
         ("compare r --max_samples=5", "compare r --max-samples=5"),
@@ -60,6 +83,37 @@ def next_of(*words: str) -> tuple[str, str]:
 def test_what_to_write_is_the_whole_command(words: str, meant: str) -> None:
     _, after = next_of(*shlex.split(words))
     assert after == f"movielora {meant}"
+
+
+def test_a_missing_config_is_an_example(tmp_path: Path) -> None:
+    for words, example in (("train --lr 1e-4", "train --set learning_rate=1e-4"), ("fit", "fit"), ("audit", "audit")):
+        said = run(*words.split(), cwd=tmp_path).stderr
+        assert said.endswith(f"next:  for example: movielora {example} --config {PROJECT}/configs/tiny_cpu.yaml\n")
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "tiny_cpu.yaml").touch()
+    assert run("train", cwd=tmp_path).stderr.endswith("for example: movielora train --config configs/tiny_cpu.yaml\n")
+
+
+def test_a_run_is_continued_with_another_value_by_train(tmp_path: Path) -> None:
+    folder = tmp_path / "output" / "a b"
+    shutil.copytree(Path(__file__).parents[1] / "fixtures" / "run_v1", folder)
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"cwd": str(tmp_path)}))
+    refused = "error: movielora resume has no option --{}: it continues a run with the config that the run recorded\n"
+    config = "movielora train --config 'output/a b/config.yaml' --resume"
+    for words, name, after in (
+        (("a b", "--set", "lora_rank=4", "--detach"), "set", f"{config} --set lora_rank=4 --detach"),
+        (("--lr", "1e-4"), "lr", f"{config} --set learning_rate=1e-4"),
+        (("no-such-run", "--set", "a=1"), "set", "change a key with: movielora train --config RUN_FOLDER/config.yaml"),
+        (("a b", "--config", "c.yaml"), "config", "change a key with: movielora train"),
+    ):
+        done = run("resume", *words, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(refused.format(name) + f"next:  {after}")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    said = run("resume", str(folder), "--set", "a=1", cwd=elsewhere).stderr
+    assert f"next:  in {tmp_path}: movielora train --config '{folder}/config.yaml' --resume --set a=1\n" in said
 
 
 @pytest.mark.parametrize(
@@ -77,8 +131,15 @@ def test_a_command_of_another_name_is_suggested(typed: str, meant: str) -> None:
     assert after == f"movielora {meant} --help: {COMMANDS[meant][1]}"
 
 
-def test_a_command_that_nothing_resembles() -> None:
-    assert next_of("xyzzy") == ("there is no command 'xyzzy'", "movielora --help lists the commands")
+def test_no_run_is_followed_by_a_command_that_works_here(tmp_path: Path) -> None:
+    start = f"start one with: movielora train --config {PROJECT}/configs/tiny_cpu.yaml"
+    assert run("runs", cwd=tmp_path).stdout == f"no runs under output/ yet; {start}\n"
+    assert run("status", cwd=tmp_path).stderr.endswith(f"next:  {start} --detach\n")
+
+
+@pytest.mark.parametrize("word", ["xyzzy", "help"])
+def test_a_command_that_nothing_resembles(word: str) -> None:
+    assert next_of(word) == (f"there is no command '{word}'", "movielora --help lists the commands")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +152,8 @@ def test_a_command_that_nothing_resembles() -> None:
         ("status a b", "Got unexpected extra argument"),
         ("train -c a.yaml b.yaml", "Got unexpected extra argument"),
         ("doctor whel", "No such command 'whel'"),
-        ("resume --lr 3", "movielora resume has no option --lr"),
+        ("resume --lr 3", "movielora resume has no option --lr: it continues a run with the config"),
+        ("status --set a=1", "movielora status has no option --set"),
         ("config --shcema", "movielora config has no option --shcema. Did you mean --schema?"),
     ],
 )

@@ -15,7 +15,7 @@ from movielora.config.explain import EXCLUDES, explain_key
 from movielora.config.keys import InferenceConfig
 from movielora.config.named_values import NO_EFFECT
 from movielora.config.resolve import known_keys
-from movielora.config.synonyms import ELSEWHERE, key_named, names_elsewhere
+from movielora.config.synonyms import ELSEWHERE, key_named, names_elsewhere, nearest_key
 from movielora.config.yaml_file import flatten, parse_yaml
 from movielora.errors import ConfigError
 
@@ -69,6 +69,31 @@ def test_a_name_of_another_program_means_the_key(name: str, key: str) -> None:
             resolve_config(None, [f"{name}=1"])
         assert caught.value.problems == (f"--set {name}: unknown key `{name}`; did you mean `{key}`?",)
         assert caught.value.next_step == f"movielora config --explain {key}"
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "--", "-"])
+def test_no_name_means_no_key(nothing: str) -> None:
+    assert key_named(nothing, known_keys()) is None
+    assert nearest_key(nothing, known_keys()) is None
+    with pytest.raises(ConfigError, match=r"^--explain was given no key$"):
+        explain_key(nothing)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("learnig_rate", "learning_rate"), ("sead", "seed"), ("dataset_directory", "dataset_dir"),
+        ("lora_drop_out", "lora_dropout"), ("batchsize", "per_device_train_batch_size"),
+        ("epcohs", "num_train_epochs"), ("quantisation", "use_qlora"), ("patince", "early_stopping_patience"),
+        ("beta_1", "adam_beta1"), ("metirc", "metric_for_best_model"),
+        # of another meaning, although letters agree
+        ("model_revision", None), ("revision", None), ("hub_token", None), ("tokenizer_name", None),
+        ("rope_scaling", None), ("temperature", None), ("deepspeed", None), ("group_by_length", None),
+        ("device", None), ("save_only_model", None), ("use_cache", None),
+    ],
+)  # fmt: skip
+def test_a_misspelling_is_near_and_another_word_is_not(written: str, meant: str | None) -> None:
+    assert nearest_key(written, known_keys()) == meant
 
 
 def test_no_name_means_two_keys_and_none_hides_a_key() -> None:

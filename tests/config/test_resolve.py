@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import string
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,46 @@ def test_a_file_that_is_no_config_is_refused_in_one_sentence(write: Any, content
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     assert refusal_of(tmp_path / "none.yaml") == f"config file {tmp_path / 'none.yaml'} does not exist"
-    assert "cannot be read" in refusal_of(tmp_path)
+    assert refusal_of(tmp_path) == f"{tmp_path} is a folder, and a config is a YAML file"
+
+
+READY_MADE = Path(__file__).resolve().parents[2] / "configs"
+BEGIN = f"a config to begin with: {READY_MADE}/tiny_cpu.yaml"
+
+
+@pytest.mark.parametrize(
+    ("files", "given", "instead"),
+    [
+        ("", "none.yaml", BEGIN),
+        ("", ".", BEGIN),
+        ("output/r/config.yaml output/r/run.json", "output/r", "name a file in it: output/r/config.yaml"),
+        ("data/ml.csv", "data", BEGIN),
+        (
+            "data/ml.csv",
+            "data/ml.csv",
+            "if it holds ratings: movielora prepare --source data/ml.csv --output-dir data/ml",
+        ),
+        ("notes.txt", "notes.txt", BEGIN),
+        ("configs/tiny.yaml configs/large.yaml", "configs/tiny.yml", "did you mean configs/tiny.yaml?"),
+        ("configs/tiny.yaml", "tiny.yaml", "did you mean configs/tiny.yaml?"),
+        ("configs/tiny.yaml 'b c.yaml'", "else.yaml", "there are 'b c.yaml', configs/tiny.yaml"),
+        (
+            "a/1.yaml a/2.yaml a/3.yaml a/4.yaml a/5.yaml a/6.yaml a/7.yaml a/.hidden.yaml",
+            "a",
+            "name a file in it: a/1.yaml, a/2.yaml, a/3.yaml, a/4.yaml, a/5.yaml, and 2 more",
+        ),
+    ],
+)
+def test_what_is_no_config_is_followed_by_one_that_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: str, given: str, instead: str
+) -> None:
+    for name in shlex.split(files):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("words\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as raised:
+        resolve_config(Path(given))
+    assert raised.value.next_step == instead
 
 
 @pytest.mark.parametrize("content", ["", "# nothing\n", "---\n", "inference:\n", "inference: {}\n"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -336,6 +337,46 @@ MESSAGES = [
 ]
 
 
+# As people type them from memory: (text, name).
+PLAIN = [
+    ("out of memory", "out of memory, of the GPU or of the machine"),
+    ("Ran Out Of Memory.", "out of memory, of the GPU or of the machine"),
+    ("OOM", "out of GPU memory"),
+    ("cuda out of memory", "out of GPU memory"),
+    ("MPS backend out of memory (MPS allocated: 8.00 GB)", "out of GPU memory"),
+    ("CUDA error: out of memory", "out of GPU memory"),
+    ("Triton Error [CUDA]: out of memory", "out of GPU memory"),
+    ("torch.OutOfMemoryError: CUDA out of memory", "out of GPU memory"),
+    ("CUBLAS_STATUS_ALLOC_FAILED", "out of GPU memory"),
+    ("CUDNN_STATUS_ALLOC_FAILED", "out of GPU memory"),
+    ("CUBLAS_STATUS_NOT_INITIALIZED", "out of GPU memory"),
+    ("no space left", "disk full"),
+    ("the disk is full", "disk full"),
+    ("No module named 'flash_attn'", "flash-attn is not installed"),
+    ("ModuleNotFoundError: No module named 'flash_attn_2_cuda'", "flash-attn is not installed"),
+    ("loss is nan", "the loss is no number"),
+    ("error: the training loss is nan at step 20", "the loss is no number"),
+    ("{'loss': nan, 'grad_norm': nan, 'learning_rate': 1e-4}", "the loss is no number"),
+    ("a bus error: the worker is killed by signal: bus error", "shared memory too small"),
+    ("İİİ: No space LEFT", "disk full"),  # the small letter of İ is two characters
+]
+
+
+@pytest.mark.parametrize(("text", "name"), PLAIN)
+def test_words_typed_from_memory_are_recognised(text: str, name: str) -> None:
+    assert [found.name for found in explain(text)] == [name]
+
+
+def test_the_place_of_words_is_that_in_the_line_as_it_is_written() -> None:
+    (found,) = explain("İ" * 300 + "x" * 100 + "No space left")
+    assert found.line == "x" * 100 + "No space left"
+
+
+@pytest.mark.parametrize("text", ["sigkill", "undefined symbol: SourceLocation::process", "a boom", "lossless nano"])
+def test_names_match_only_as_they_are_written(text: str) -> None:
+    assert explain(text) == []
+
+
 @pytest.mark.parametrize(("text", "subject", "name"), MESSAGES, ids=[f"{index}" for index in range(len(MESSAGES))])
 def test_messages_of_the_libraries_are_recognised(text: str, subject: str, name: str) -> None:
     reading = read_errors(f"loading\n{text}\n")
@@ -432,6 +473,42 @@ def test_a_word_that_is_neither_file_nor_failure_is_refused(given: str, capsys: 
     code, out, err = _explain(capsys, given)
     assert (code, out) == (2, "")
     assert "--explain -" in err
+
+
+@pytest.mark.parametrize("given", ["a", "output/a"])
+def test_a_run_means_its_log(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "output" / "a"
+    shutil.copytree(Path(__file__).parents[1] / "fixtures" / "run_v1", folder)
+    (folder / "train.log").write_text("one\nKeyError: 'qwen3'\n")
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = _explain(capsys, given, "--json")
+    assert code == 0
+    assert [found["number"] for found in json.loads(out)["failures"]] == [2]
+    (folder / "train.log").unlink()
+    code, out, err = _explain(capsys, given)
+    assert (code, out) == (2, "")
+    assert "output/a/train.log cannot be read" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("Foo", "Foo is no file, no run, and no text of a known failure"),
+        ("Foo.log", "the log Foo.log cannot be read: there is no such file"),
+        ("empty", "empty is a folder and holds no run"),
+        ("./empty", "./empty is a folder and holds no run"),
+    ],
+)
+def test_what_it_was_taken_for_is_said(
+    given: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    code, _, err = _explain(capsys, given)
+    assert code == 2
+    assert said in " ".join(err.split())
 
 
 def test_a_folder_and_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

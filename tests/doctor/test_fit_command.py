@@ -127,6 +127,12 @@ def test_memory_without_sense_is_one_sentence_and_a_fix(text: str, fix: str) -> 
     assert "\n" not in caught.value.message
 
 
+def test_a_blank_memory_is_not_taken_for_none(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, said = run(capsys, "--config", str(config), "--memory", "")
+    assert (code, out) == (2, "")
+    assert said.startswith("error: --memory '' is no amount of memory\n")
+
+
 def test_a_decimal_unit_is_read_and_said(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = answer(capsys, "--config", str(config), "--memory", "24GB")
     assert found["memory_bytes"] == 24 * 10**9

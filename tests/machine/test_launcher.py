@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from movielora.errors import RequestError
-from movielora.machine.launcher import launcher_variables
+from movielora.machine.launcher import launcher_variables, refuse_several
 from movielora.machine.process_settings import hidden_variables, settings_undone
 from tiny_training import make_workplace
 
@@ -65,9 +65,10 @@ def test_what_is_no_launchers_stays() -> None:
 @pytest.mark.parametrize("name", ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"])
 def test_several_processes_are_refused_by_the_variable(name: str) -> None:
     with pytest.raises(RequestError, match=rf"has started 2 \({name}=2\)") as refused:
-        launcher_variables({name: "2"})
+        refuse_several({name: "2"})
     assert f"unset {name}" in refused.value.next_step
     for harmless in ("1", "0", "", "two", "-2", "1.5"):
+        refuse_several({name: harmless})
         assert launcher_variables({name: harmless}) == [name]
 
 
@@ -80,7 +81,6 @@ def test_several_processes_are_refused_by_the_variable(name: str) -> None:
         ("audit", "--config", "tiny.yaml"),
         ("compare", "--config", "tiny.yaml"),
         ("merge", "./run_v1", "--output-dir", "merged"),
-        ("doctor", "--only", "python"),
     ],
     ids=lambda words: " ".join(words),
 )
@@ -97,6 +97,29 @@ def test_each_command_that_loads_a_model_refuses_before_it_loads(tmp_path: Path,
     assert "a launcher has started 2 (WORLD_SIZE=2)" in told.stderr
     assert "Traceback" not in told.stderr
     assert not (tmp_path / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "status", "said"),
+    [
+        ({"WORLD_SIZE": "2", "RANK": "1"}, "failure", "a launcher has started 2 (WORLD_SIZE=2)"),
+        ({"SLURM_STEP_NUM_TASKS": "4", **SLURM}, "failure", "a launcher has started 4 (SLURM_STEP_NUM_TASKS=4)"),
+        ({"LOCAL_RANK": "0", "RANK": "1"}, "ok", "left over from a launcher, not used: LOCAL_RANK, RANK"),
+        (SLURM, "ok", "SLURM_NTASKS"),
+        ({}, "ok", "no launcher: one process"),
+    ],
+)
+def test_doctor_reports_what_training_would_refuse(variables: dict[str, str], status: str, said: str) -> None:
+    clean = {name: value for name, value in os.environ.items() if name not in launcher_variables(os.environ)}
+    done = subprocess.run(
+        [sys.executable, "-m", "movielora", "doctor", "--only", "launcher", "--only", "python", "--json"],
+        env=clean | variables, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == (1 if status == "failure" else 0), done.stderr
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert (checks["launcher"]["status"], checks["python"]["status"]) == (status, "ok")
+    assert said in checks["launcher"]["found"]
+    assert ("unset" in checks["launcher"]["fix"]) == (status == "failure")
 
 
 def test_a_training_and_a_comparison_under_left_over_variables_are_those_of_one_process(tmp_path: Path) -> None:

@@ -162,3 +162,17 @@ def test_a_training_leaves_the_process_as_it_was(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     before, after = json.loads(done.stdout.splitlines()[-1])
     assert after == before
+
+
+def test_a_blank_variable_for_a_folder_is_as_good_as_none(tmp_path: Path) -> None:
+    blank = {"HF_HOME": "", "XDG_CACHE_HOME": " ", "HOME": "", "TMPDIR": "\t", "HF_HUB_CACHE": ""}
+    command = [sys.executable, "-m", "movielora", "doctor", "--only", "hugging_face", "--json"]
+    unset = {name: value for name, value in os.environ.items() if name not in blank}
+    said = [
+        json.loads(subprocess.run(command, capture_output=True, text=True, check=True, env=each, cwd=tmp_path).stdout)[
+            "checks"
+        ]
+        for each in (unset | blank, unset)
+    ]
+    assert said[0] == said[1]
+    assert "cache /" in said[0][0]["found"]

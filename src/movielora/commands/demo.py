@@ -78,8 +78,9 @@ def _run(arguments: list[str], *, quiet: bool) -> Any:
 
 def _config_file() -> str:
     """`configs/tiny_cpu.yaml` of the working directory, or of the clone that movielora is installed from."""
-    name = Path("configs/tiny_cpu.yaml")
-    for path in (name, Path(__file__).parents[3] / name):
-        if path.is_file():
-            return str(path)
-    raise RequestError(f"{name} is not here", "run movielora demo in a clone of the repository")
+    from movielora.config.ready_made import ready_made_config
+
+    path = ready_made_config("tiny_cpu.yaml")
+    if not Path(path).is_file():
+        raise RequestError("configs/tiny_cpu.yaml is not here", "run movielora demo in a clone of the repository")
+    return path

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from movielora.commands.completion import complete_override
-from movielora.errors import ConfigError, shell_command
+from movielora.errors import ConfigError
 
 YAML_ENDINGS = (".yaml", ".yml")
 # What commands call a parameter that is a run's name or folder.
@@ -27,7 +27,8 @@ def expand_paths(command: Any) -> None:
     names = _path_names(command)
     for parameter in command.params:
         if parameter.name in names:
-            parameter.callback = _expanding(parameter.callback)
+            # Before Typer makes a Path of it: `Path("")` is `.`, and an empty text means no folder at all.
+            parameter.process_value = _expanding(parameter, parameter.process_value)
     for inner in getattr(command, "commands", {}).values():
         expand_paths(inner)
 
@@ -47,17 +48,20 @@ def _types(hint: Any) -> Iterator[Any]:
         yield from _types(part)
 
 
-def _expanding(before: Callable[..., Any] | None) -> Callable[..., Any]:
-    """A parameter's callback, after what its paths mean has been found. Raises ConfigError."""
+def _expanding(parameter: Any, process: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """How a parameter reads what the shell gave it, after what its paths mean has been found.
 
-    def callback(context: Any, parameter: Any, value: Any) -> Any:
+    Raises ConfigError, and typer.BadParameter.
+    """
+
+    def expanding(context: Any, value: Any) -> Any:
         if not context.resilient_parsing:  # a shell that completes wants no errors
             value = _expanded(parameter, value)
             if parameter.param_type_name == "argument":
-                _refuse_config(context.command, value)
-        return before(context, parameter, value) if before else value
+                _refuse_config(context, value)
+        return process(context, value)
 
-    return callback
+    return expanding
 
 
 def _expanded(parameter: Any, value: Any) -> Any:
@@ -65,21 +69,26 @@ def _expanded(parameter: Any, value: Any) -> Any:
 
     if isinstance(value, list | tuple):
         return [_expanded(parameter, item) for item in value]
-    if value is None or not isinstance(value, str | Path):
+    if not isinstance(value, str):
         return value
+    option = parameter.opts[0] + " " if parameter.opts[0].startswith("-") else ""
     try:
-        return type(value)(expand_argument(str(value)))
+        path = expand_argument(value)
     except ConfigError as error:
-        option = parameter.opts[0] + " " if parameter.opts[0].startswith("-") else ""
         raise ConfigError(f"{option}{value}: {error}", error.next_step) from None
+    if not path.strip() and parameter.name not in _RUNS:  # an empty name of a run has a sentence of its own
+        raise ConfigError(f"{option}is empty, and a path is wanted", "write one; . is the folder that you are in")
+    return path
 
 
-def _refuse_config(command: Any, value: Any) -> None:
-    """Raise ConfigError if a YAML file is given as an argument to a command that has `--config` for it."""
-    if any(parameter.name == "config" for parameter in command.params):
-        for path in value if isinstance(value, list) else [value]:
-            if str(path).endswith(YAML_ENDINGS):
-                raise ConfigError(
-                    f"the config {path} must follow --config",
-                    shell_command("movielora", command.name, "--config", path),
-                )
+def _refuse_config(context: Any, value: Any) -> None:
+    """Raise typer.BadParameter for a YAML file or `key=value` given as an argument, if there is `--config` or `--set`.
+
+    `usage.py` knows the whole command line and what it should be.
+    """
+    taken = {parameter.name for parameter in context.command.params}
+    for word in value if isinstance(value, list | tuple) else [value]:
+        if "config" in taken and str(word).endswith(YAML_ENDINGS):
+            raise typer.BadParameter(f"the config {word} must follow --config", context)
+        if "overrides" in taken and "=" in str(word) and "/" not in str(word):  # no run has such a name
+            raise typer.BadParameter(f"{word} is no run; keys of the config are given with --set", context)

@@ -128,6 +128,8 @@ def explain_key(asked: str) -> KeyExplanation:
 
     Raises ConfigError with the nearest key if there is none.
     """
+    if not plain_name(asked).strip():
+        raise ConfigError("--explain was given no key", "movielora config lists every key")
     if asked == "inference":
         raise ConfigError("`inference` is a block of keys", "movielora config --explain inference.batch_size")
     known = known_keys()

@@ -31,7 +31,8 @@ PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Schedule = Literal["cosine", "linear", "constant", "constant_with_warmup", "polynomial"]
-Filled = Annotated[str, Field(min_length=1)]
+# A space is no name and no path.
+Filled = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
 def _no_for_false(value: Any) -> Any:

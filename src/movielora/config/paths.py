@@ -22,7 +22,7 @@ _DOLLAR = re.compile(r"\$(?:(\$)|(\w+)|\{([^}]*)\})", re.ASCII)
 def expand_path(text: str) -> str:
     """Return `text` with a leading `~` and every `$NAME` and `${NAME}` written out; `$$` is a dollar sign.
 
-    Raises ConfigError naming a variable that is not set (or empty), or a user who does not exist: a folder called
+    Raises ConfigError naming a variable that is not set (or blank), or a user who does not exist: a folder called
     `$SCRATCH` is never what was meant.
     """
     if text.startswith("~"):
@@ -59,7 +59,7 @@ def _value(found: re.Match[str]) -> str:
         return "$"
     name = found[2] or found[3] or ""
     value = os.environ.get(name, "")
-    if not value:
+    if not value.strip():
         raise ConfigError(
             f"the environment variable {name or found[0]} is not set", "export it, or write $$ for a dollar sign"
         )

@@ -80,6 +80,10 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "inference.adapter_dir": ("adapter", "adapter_name_or_path", "lora_path", "peft_model_id"),
 }  # fmt: skip
 
+_REVISION = "hf download NAME --revision R --local-dir FOLDER fetches one; then model_name_or_path: FOLDER"
+_ONE_PROCESS = "movielora trains in one process on one GPU"
+_SCORED = "an answer is the score of Yes against that of No, not generated text"
+
 # Names of settings that are not keys here → what does their work.
 ELSEWHERE: dict[str, str] = {
     "resume_from_checkpoint": "movielora train --resume continues a run",
@@ -93,10 +97,18 @@ ELSEWHERE: dict[str, str] = {
     "save_strategy": "save_steps says how often a checkpoint is saved",
     "greater_is_better": "movielora knows which way each metric improves",
     "overwrite_cache": "movielora train --clear-cache ignores cached token ids",
+    "revision": _REVISION,
+    "model_revision": _REVISION,
+    "local_rank": _ONE_PROCESS,
+    "deepspeed": _ONE_PROCESS,
+    "fsdp": _ONE_PROCESS,
+    "max_new_tokens": _SCORED,
+    "temperature": _SCORED,
 }
 
 _KEY_OF = {name: key for key, names in _NAMES.items() for name in names}
-_CLOSE = 0.6
+# How near a misspelling must be, of 1. The names of others are many and say less: `revision` is no `precision`.
+_CLOSE, _CLOSE_ELSEWHERE = 0.75, 0.83
 
 
 def plain_name(name: str) -> str:
@@ -110,7 +122,7 @@ def key_named(name: str, known: Iterable[str]) -> str | None:
     if plain in keys:
         return plain
     meant = _KEY_OF.get(plain) or _KEY_OF.get(plain.rpartition(".")[2])  # `peft.r` too
-    inside = [key for key in sorted(keys) if key.partition(".")[2] == plain]
+    inside = [key for key in sorted(keys) if "." in key and key.partition(".")[2] == plain]
     return meant if meant in keys else inside[0] if inside else None
 
 
@@ -119,9 +131,12 @@ def nearest_key(name: str, known: Iterable[str]) -> str | None:
     keys = sorted(known)
     if meant := key_named(name, keys):
         return meant
-    spellings = {**{synonym: key for synonym, key in _KEY_OF.items() if len(synonym) > 3}, **{key: key for key in keys}}
-    close = difflib.get_close_matches(plain_name(name), list(spellings), n=1, cutoff=_CLOSE)
-    return spellings[close[0]] if close else None
+    plain = plain_name(name)
+    if close := difflib.get_close_matches(plain, keys, n=1, cutoff=_CLOSE):
+        return close[0]
+    elsewhere = [synonym for synonym, key in _KEY_OF.items() if len(synonym) > 3 and key in keys]
+    close = difflib.get_close_matches(plain, elsewhere, n=1, cutoff=_CLOSE_ELSEWHERE)
+    return _KEY_OF[close[0]] if close else None
 
 
 def names_elsewhere(key: str) -> tuple[str, ...]:

@@ -10,9 +10,12 @@ from typing import Any
 
 import yaml
 
+from movielora.config.ready_made import config_instead
 from movielora.errors import ConfigError
 
 _MAX_CONFIG_BYTES = 1 << 20
+_ANOTHER = "name a YAML file that can be read"
+_CORRECT = "correct it there; a text that holds `: ` or ` #` goes into quotes"
 _NOT_TEXT = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool"})
 
 
@@ -57,14 +60,17 @@ def read_yaml_file(path: Path) -> YamlFile:
     """Raises ConfigError if the file is missing, unreadable, no YAML, or no mapping."""
     try:
         if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise ConfigError(f"{path} is larger than {_MAX_CONFIG_BYTES:,} bytes: this is no config file")
+            text = f"{path} is larger than {_MAX_CONFIG_BYTES:,} bytes: this is no config file"
+            raise ConfigError(text, config_instead(path))
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"config file {path} does not exist", "ls configs/ shows the ready-made ones") from None
+        raise ConfigError(f"config file {path} does not exist", config_instead(path)) from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder, and a config is a YAML file", config_instead(path)) from None
     except UnicodeDecodeError:
-        raise ConfigError(f"config file {path} is not UTF-8 text") from None
+        raise ConfigError(f"config file {path} is not UTF-8 text", config_instead(path)) from None
     except OSError as error:
-        raise ConfigError(f"config file {path} cannot be read: {error.strerror or error}") from None
+        raise ConfigError(f"config file {path} cannot be read: {error.strerror or error}", _ANOTHER) from None
     try:
         tree = parse_yaml(text)
         node = yaml.compose(text, Loader=_Loader)
@@ -72,11 +78,11 @@ def read_yaml_file(path: Path) -> YamlFile:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or str(error).split("\n")[0]
-        raise ConfigError(f"{path}{where} is not YAML: {reason}") from None
+        raise ConfigError(f"{path}{where} is not YAML: {reason}", _CORRECT) from None
     if tree is None:
         return YamlFile()
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path} must hold `key: value` lines")
+        raise ConfigError(f"{path} must hold `key: value` lines", config_instead(path))
     found = YamlFile(dict(flatten({key: value for key, value in tree.items() if not _is_empty_block(key, value)})))
     _note_lines(node, found, path)
     return found

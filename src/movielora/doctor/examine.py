@@ -34,7 +34,7 @@ from movielora.doctor.checks.pytorch import (
     check_torch_gpu_code,
     torch_facts,
 )
-from movielora.doctor.checks.services import check_logind, check_tensorboard_port
+from movielora.doctor.checks.services import check_launcher, check_logind, check_tensorboard_port
 from movielora.doctor.fit import outlook_of
 from movielora.doctor.requirements import Requirements, read_requirements
 from movielora.errors import ConfigError, RequestError
@@ -55,13 +55,14 @@ _NOT_ASKED = Outcome(None, "not asked")
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything the checks judge, gathered before them."""
+    """Everything the checks judge, gathered before them. `environment` is the one that doctor was started in."""
 
     resolved: ResolvedConfig | None
     requirements: Requirements
     driver: Driver
     probes: Mapping[str, Outcome]
     flash: FlashAttention
+    environment: Mapping[str, str]
     outlook: Outlook | None = None
 
     @property
@@ -144,17 +145,18 @@ CHECKS: dict[str, tuple[Callable[[Findings], Check], tuple[str, ...]]] = {
     ),
     "disk_cache": (lambda found: check_disk("disk_cache", cache_folder(), needed=found.download_bytes), ()),
     "write_permission": (lambda found: check_write_permission(found.requirements.output_dir), ()),
+    "launcher": (lambda found: check_launcher(found.environment), ()),
     "tensorboard_port": (lambda found: check_tensorboard_port(wanted=found.requirements.tensorboard), ()),
     "logind": (lambda found: check_logind(), ()),
 }
 
 
-@settings_undone()
 def examine(resolved: ResolvedConfig | None, only: Sequence[str], reporter: Reporter) -> Diagnosis:
     """Run the checks named in `only`, or all. Raises ConfigError for a name that is no check."""
     names = _select(only)
     requirements = read_requirements(resolved)
-    with reporter.phase("Looking at this machine"):
+    environment = dict(os.environ)
+    with settings_undone(one_process=False), reporter.phase("Looking at this machine"):
         driver = read_driver()
         probes = _ask(names, requirements, driver)
         if "flash_attention" in names:
@@ -162,7 +164,7 @@ def examine(resolved: ResolvedConfig | None, only: Sequence[str], reporter: Repo
         else:
             flash = not_examined()
         outlook = _outlook(resolved) if resolved and not only else None
-        found = Findings(resolved, requirements, driver, probes, flash, outlook)
+        found = Findings(resolved, requirements, driver, probes, flash, environment, outlook)
         return Diagnosis(tuple(CHECKS[name][0](found) for name in names), flash, outlook)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from movielora.config import ResolvedConfig
-from movielora.errors import ConfigError
+from movielora.errors import ConfigError, shell_command
 from movielora.machine.gpu import Gpu, visible_gpus
 from movielora.model.base import Device
 from movielora.model.estimates.memory import Estimate, Setup, Shape, estimate, find_shape, setup_here, setup_of
@@ -69,7 +69,7 @@ def fit_config(resolved: ResolvedConfig, memory: str | None, reporter: Reporter 
     `per_device_train_batch_size: auto` is taken as the rows that are estimated to fit. Raises ConfigError for a memory
     that cannot be read, ModelError if the model's config.json is not at hand, DataError if the data is damaged.
     """
-    budget = parse_memory(memory) if memory else None
+    budget = None if memory is None else parse_memory(memory)
     gpus = visible_gpus()
     shape = find_shape(resolved)
     on_gpu = setup_of(resolved.values, "cuda", bf16_is_fast=True)
@@ -127,7 +127,8 @@ def parse_memory(text: str) -> int:
     number = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*", text)
     if number:
         raise ConfigError(f"--memory {text.strip()} has no unit", f"write --memory {number[1]}GiB")
-    raise ConfigError(f"--memory {text.strip()} is no amount of memory", "write a number and a unit: --memory 24GiB")
+    said = shell_command(text.strip())
+    raise ConfigError(f"--memory {said} is no amount of memory", "write a number and a unit: --memory 24GiB")
 
 
 def _unit_notes(memory: str | None) -> list[str]:

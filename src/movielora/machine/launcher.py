@@ -25,7 +25,12 @@ _NAMES = re.compile(
 
 
 def launcher_variables(environment: Mapping[str, str]) -> list[str]:
-    """The names of all that a launcher set, sorted. Raises RequestError if it started more than one process."""
+    """The names of all that a launcher set, sorted."""
+    return sorted(name for name in environment if _NAMES.fullmatch(name))
+
+
+def refuse_several(environment: Mapping[str, str]) -> None:
+    """Raise RequestError if a launcher started more than one process."""
     for name in _SIZES:
         count = environment.get(name, "")
         if count.strip().isdecimal() and int(count) > 1:
@@ -35,4 +40,3 @@ def launcher_variables(environment: Mapping[str, str]) -> list[str]:
                 "start it without torchrun, accelerate launch, mpirun or srun; "
                 f"if none of them runs: {shell_command('unset', name)}",
             )
-    return sorted(name for name in environment if _NAMES.fullmatch(name))

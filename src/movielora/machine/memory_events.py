@@ -14,7 +14,7 @@ _FILE_NAMES = ("memory.events", "memory.oom_control")
 
 def events_root() -> Path:
     """Where control groups are mounted; MOVIELORA_CGROUP_ROOT for other mounts."""
-    return Path(os.environ.get("MOVIELORA_CGROUP_ROOT", _ROOT))
+    return Path(os.environ.get("MOVIELORA_CGROUP_ROOT", "").strip() or _ROOT)
 
 
 def events_file() -> Path | None:

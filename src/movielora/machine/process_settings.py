@@ -12,6 +12,7 @@ Python's cycle collector               machine/garbage_collector.py    the block
 glibc's allocator (mallopt)            model/cpu/allocator.py          the recipe: what glibc's own rule ends at
 working directory                      commands/training/resume.py     the block
 errors of the standard streams         console/encoding.py             never: set once, as the program starts
+blank variables that name folders      this file                       never: taken out as the program starts
 
 A recipe is decorated with `settings_undone`, which also hides the variables of launchers from libraries and children:
 a recipe is one process. Which GPU CUDA sees cannot be undone: it reads its variable once.
@@ -24,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from movielora.machine.launcher import launcher_variables
+from movielora.machine.launcher import launcher_variables, refuse_several
 
 
 @dataclass
@@ -36,6 +37,13 @@ class _Scope:
     undo: ExitStack = field(default_factory=ExitStack)
 
 
+# Where the Hugging Face libraries, torch, Triton and Python keep their files; `~` without HOME is the system's record.
+_FOLDERS = (
+    "HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_ASSETS_CACHE", "HF_XET_CACHE", "HF_DATASETS_CACHE",
+    "HF_MODULES_CACHE", "HF_TOKEN_PATH", "TRANSFORMERS_CACHE", "XDG_CACHE_HOME", "TORCH_HOME",
+    "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TMPDIR",
+)  # fmt: skip
+
 # The outermost lasts as long as the process: for programs that call less than a recipe.
 _scopes = [_Scope()]
 # Messages from a parent process, which are read once and must not come back.
@@ -43,12 +51,15 @@ _taken: set[str] = set()
 
 
 @contextmanager
-def settings_undone() -> Iterator[None]:
+def settings_undone(*, one_process: bool = True) -> Iterator[None]:
     """What is changed inside by `set_once` and in the environment is as before at the end. Also a decorator.
 
-    Launcher variables are hidden inside. Raises RequestError if a launcher has started several processes.
+    Launcher variables are hidden inside. Raises RequestError if a launcher has started several processes, but for a
+    recipe that reports it (`one_process=False`).
     """
     before = dict(os.environ)
+    if one_process:
+        refuse_several(before)
     scope = _Scope(hidden=launcher_variables(before))
     _scopes.append(scope)
     try:
@@ -76,6 +87,16 @@ def hidden_variables() -> list[str]:
 def set_default_variable(name: str, value: str) -> None:
     """Set an environment variable that the user has not set."""
     os.environ.setdefault(name, value)
+
+
+def forget_blank_folders() -> None:
+    """Take out variables that name a folder and are blank: libraries would read and write in `/` or where one is.
+
+    Before the first of these libraries is loaded, because they read their variables once.
+    """
+    for name in _FOLDERS:
+        if name in os.environ and not os.environ[name].strip():
+            del os.environ[name]
 
 
 def take_variable(name: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from movielora.errors import InterruptedRunError, MovieloraError, RequestError, StoppedError, WorkError, shell_command
 from movielora.machine import logind
-from movielora.machine.launcher import launcher_variables
+from movielora.machine.launcher import refuse_several
 from movielora.machine.signals import SignalHandlers
 from movielora.progress import Reporter
 from movielora.runs import run_guard
@@ -69,7 +69,7 @@ def start_detached(
     Raises what the child would have raised: OutputError when the folder is taken, and when the child dies first, its
     own reason with its own exit code.
     """
-    launcher_variables(os.environ)  # the child would refuse several processes, once it had a folder
+    refuse_several(os.environ)  # the child would, once it had a folder
     if name is not None:
         check_name(name)
     paths = RunPaths(Path(os.path.abspath(run_dir)))  # noqa: PTH100 - keeps symlinks

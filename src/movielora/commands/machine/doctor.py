@@ -32,7 +32,9 @@ def doctor(
     errors: Annotated[
         str | None,
         typer.Option(
-            "--explain", metavar="TEXT|FILE|-", help="Explain an error message, or those in a log; - is stdin."
+            "--explain",
+            metavar="TEXT|FILE|RUN|-",
+            help="Explain an error message, or those in a log file or in a run's log; - is stdin.",
         ),
     ] = None,
     json: Json = False,

@@ -14,6 +14,7 @@ from rich.text import Text
 from movielora.console.output import stdout, visible
 from movielora.console.reporting import format_duration
 from movielora.console.training.status_view import STATE_STYLES, format_bytes
+from movielora.errors import shell_command
 from movielora.runs.checkpoints import folder_size
 from movielora.runs.status.status import RunStatus
 
@@ -37,8 +38,10 @@ def show_runs(here: Sequence[RunStatus], elsewhere: Sequence[RunStatus], *, olde
     elif others:
         console.print(f"no runs under output/ here; {more}")
     else:
-        start = "start one with: movielora train --config configs/tiny_cpu.yaml"
-        console.print(f"no runs under output/ yet; {start}", soft_wrap=True)
+        from movielora.config.ready_made import ready_made_config  # the room of config loads pydantic's models
+
+        start = shell_command("movielora", "train", "--config", ready_made_config("tiny_cpu.yaml"))
+        console.print(f"no runs under output/ yet; start one with: {start}", markup=False, soft_wrap=True)
 
 
 def runs_json(runs: Sequence[RunStatus], *, left_out: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the system around a run does: TensorBoard's port, and logind, which may end a detached run at logout."""
+"""What is around a run: a launcher, TensorBoard's port, and logind, which may end a detached run at logout."""
 
 from __future__ import annotations
 
@@ -6,12 +6,24 @@ import getpass
 import os
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from movielora.doctor.check import Check, ok, skipped, warning
+from movielora.doctor.check import Check, failure, ok, skipped, warning
+from movielora.errors import RequestError
+from movielora.machine.launcher import launcher_variables, refuse_several
 
 TENSORBOARD_PORT = 6006
+
+
+def check_launcher(environment: Mapping[str, str]) -> Check:
+    """Whether a launcher's variables say that it started several processes: every recipe refuses them."""
+    try:
+        refuse_several(environment)
+    except RequestError as error:
+        return failure("launcher", error.message, "one process", error.next_step)
+    left = ", ".join(launcher_variables(environment))
+    return ok("launcher", f"left over from a launcher, not used: {left}" if left else "no launcher: one process")
 
 
 def check_tensorboard_port(port: int = TENSORBOARD_PORT, wanted: bool = True) -> Check:

@@ -105,9 +105,12 @@ def _here_or_elsewhere(root: Path) -> list[RunPaths]:
     """The runs that a command without a name may mean, the newest first. Raises NoLiveRunError if there is none."""
     runs = list_runs(root) or runs_elsewhere(root)
     if not runs:
+        from movielora.config.ready_made import ready_made_config  # the room of config loads pydantic's models
+
+        start = shell_command("movielora", "train", "--config", ready_made_config("tiny_cpu.yaml"), "--detach")
         raise NoLiveRunError(
             f"there is no run under {_seen(root)}, and none in the list of your runs ({index_folder()})",
-            "start one with: movielora train --config configs/tiny_cpu.yaml --detach",
+            f"start one with: {start}",
         )
     return runs
 
