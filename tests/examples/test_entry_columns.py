@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 from movielora.config import resolve_config
 from movielora.dataset.find import find_columns, find_dataset
 from movielora.dataset.info.entry import RecordColumns
+from movielora.dataset.info.file_columns import FileColumns
 from movielora.dataset.options import PrepareOptions
 from movielora.errors import DataError
 from movielora.evaluation.features.split import split_features
@@ -165,14 +167,74 @@ def test_an_optional_field_may_be_in_some_records_only(tmp_path: Path) -> None:
     assert systems == [None, "Judge"]
 
 
-def test_records_of_a_test_file_that_lack_the_fields_are_read_by_their_own_form(tmp_path: Path) -> None:
-    path = tmp_path / "test.jsonl"
-    titles = {"history_titles": ["Heat"], "history_ratings": [4], "candidate_title": "Ran", "label": "Yes"}
-    alpaca = {"instruction": "Judge.", "input": "Ran?", "output": "No"}
-    path.write_text("".join(json.dumps(row) + "\n" for row in (titles, alpaca, record(1))))
-    found = list(read_records(path, COLUMNS.where_present()))
-    assert [example.label for example in found] == [True, False, True]
+TITLES = {"history_titles": ["Heat"], "history_ratings": [4], "candidate_title": "Ran", "label": "Yes"}
+ALPACA = {"instruction": "Judge.", "input": "Ran?", "output": "No"}
+
+
+def write_lines(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_test_file_without_the_fields_is_read_by_the_records_own_forms(tmp_path: Path) -> None:
+    found = list(read_records(write_lines(tmp_path / "test.jsonl", TITLES, ALPACA), COLUMNS.where_present()))
+    assert [example.label for example in found] == [True, False]
     assert found[0].candidate == "Ran"
+
+
+@pytest.mark.parametrize(("rows", "said"), [((0, 1), ("line 2", "line 1")), ((1, 0), ("line 1", "line 2"))])
+def test_a_test_file_that_mixes_both_is_refused_by_its_lines(
+    rows: tuple[int, int], said: tuple[str, str], tmp_path: Path
+) -> None:
+    """A record that has both answers would be read by another than its neighbours."""
+    path = write_lines(tmp_path / "test.jsonl", *[(ALPACA, record(1) | ALPACA)[row] for row in rows])
+    with pytest.raises(DataError) as caught:
+        list(read_records(path, COLUMNS.where_present()))
+    assert f"{said[0]} has the fields that entry `x` names" in caught.value.message
+    assert f"{said[1]} has not" in caught.value.message
+
+
+class Noting(type(SILENT)):  # type: ignore[misc]
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_a_file_that_is_read_by_trainings_columns_is_noted(tmp_path: Path) -> None:
+    for row, said in ((record(1), True), (ALPACA, False)):
+        reporter = Noting()
+        columns = FileColumns(otherwise=COLUMNS.where_present())
+        ExampleLoader(reporter=reporter, columns=columns).open(write_lines(tmp_path / "test.jsonl", row))
+        assert any("is read as entry `x` says" in note for note in reporter.notes) == said
+
+
+@pytest.mark.parametrize("beside", ["own", "own/deeper"])
+@pytest.mark.parametrize("dataset_dir", [None, "elsewhere"])
+def test_the_entry_beside_a_named_file_counts_wherever_the_datasets_are(
+    beside: str, dataset_dir: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path(beside)
+    folder.mkdir(parents=True)
+    file = write_lines(folder / "rows.jsonl", record(0) | {"truth": "Yes"}, record(1) | {"truth": "No"})
+    entry = {"file_name": os.path.relpath(file, "own"), "columns": {"prompt": "question", "response": "truth"}}
+    Path("own/dataset_info.json").write_text(json.dumps({"mine": entry, "broken": {"file_name": 3}}))
+    values = [f"train_file={file}", "eval_strategy=no"]
+    if dataset_dir:
+        Path(dataset_dir).mkdir()
+        values.append(f"dataset_dir={dataset_dir}")
+        Path(dataset_dir, "dataset_info.json").write_text("{}")
+    found = find_columns(resolve_config(None, values))
+    assert [example.label for example in ExampleLoader(columns=found).open(file)] == [True, False]
+    if dataset_dir:
+        other = {"mine": {"file_name": f"../{file}", "columns": {"prompt": "question", "response": "answer"}}}
+        Path(dataset_dir, "dataset_info.json").write_text(json.dumps(other))
+        with pytest.raises(DataError) as caught:
+            ExampleLoader(columns=find_columns(resolve_config(None, values))).open(file)
+        assert "own/dataset_info.json" in caught.value.message
+        assert "elsewhere/dataset_info.json" in caught.value.message
 
 
 def test_columns_for_an_exported_file_are_honoured_or_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from movielora.dataset.dataset import Dataset
 from movielora.dataset.find import PreparedSplit, prepared_split
+from movielora.dataset.info.entry import RecordColumns
 from movielora.dataset.info.file_columns import FileColumns
 from movielora.dataset.meta import read_meta
 from movielora.dataset.names import FILMS, INTERACTIONS
 from movielora.examples.example import Example
 from movielora.examples.example_set import ExampleSet, ListedExamples
-from movielora.examples.importers.records import file_content_hash, read_records
+from movielora.examples.importers.records import file_content_hash, first_record_has, read_records
 from movielora.examples.timeline_examples import TimelineExamples
 from movielora.progress import SILENT, Reporter
 from movielora.sources.titles import Titles
@@ -92,9 +93,12 @@ class ExampleLoader:
             columns = self.columns.of(path)
             if columns is not None and not columns.are_of_an_export and not columns.if_present:
                 self._splits[path] = None  # the entry asks for other fields of the exported file than the columns hold
-            if columns is not None and self._splits[path] is None and not columns.if_present:
+            if columns is not None and self._splits[path] is None and self._reads_by(path, columns):
                 self.reporter.note(f"{path} is read as {columns.entry} says: {columns.in_words()}")
         return self._splits[path]
+
+    def _reads_by(self, path: Path, columns: RecordColumns) -> bool:
+        return not columns.if_present or (path.is_file() and first_record_has(path, columns))
 
     def _newest(self, example: Example) -> Example:
         """The example with the films that are kept; text stays as it came, and rendering it refuses too many."""

@@ -45,7 +45,7 @@ class RecordColumns:
     """Which field of a record is its prompt, its query, its response and so on; None: the record has none.
 
     `entry` names the entry that says so, for errors. With `if_present` it is not sure that the entry speaks of the
-    file: a record that lacks the fields is then read by its own form.
+    file: its first record decides whether all are read by the fields or by their own form.
     """
 
     entry: str

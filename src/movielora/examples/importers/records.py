@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from movielora.dataset.info.entry import RecordColumns
+from movielora.dataset.names import DATASET_INFO
 from movielora.errors import DataError
 from movielora.examples.example import Example
 from movielora.examples.importers import alpaca, title_lists
@@ -33,18 +34,44 @@ _IN_WORDS = "; ".join(form.in_words for form in FORMS)
 def read_records(path: Path, columns: RecordColumns | None = None) -> Iterator[Example]:
     """The examples of a JSON array or JSONL file, in order; which of the two is seen from the first character.
 
-    `columns` says which fields are read; without it each record is read by its own form.
+    `columns` says which fields are read; without it each record is read by its own form. If it is not sure that they
+    are meant, the first record decides for the file.
 
     Raises DataError naming the file, the line or record, the field and what to do.
     """
+    if columns is not None and columns.if_present:
+        yield from _read_as_the_first(path, columns)
+        return
     never_seen = dict(columns.names) if columns else {}
     for place, raw in _read_objects(path):
         if isinstance(raw, dict):
             never_seen = {role: name for role, name in never_seen.items() if name not in raw}
         yield _to_example(raw, place, columns)
-    if columns is not None and never_seen and not columns.if_present:
+    if columns is not None and never_seen:
         role, name = next(iter(never_seen.items()))
         raise DataError(f"no record of {path} has `{name}`, which {columns.entry} names as its {role}", _FIX_COLUMNS)
+
+
+def _read_as_the_first(path: Path, columns: RecordColumns) -> Iterator[Example]:
+    """The examples, by `columns` if the first record has them. Raises DataError for a record unlike it in that."""
+    first = None
+    for place, raw in _read_objects(path):
+        has_them = isinstance(raw, dict) and columns.are_in(raw)
+        first = first or (place, has_them)
+        if has_them != first[1]:
+            with_them, without = (place, first[0]) if has_them else (first[0], place)
+            raise DataError(
+                f"{with_them} has the fields that {columns.entry} names ({columns.in_words()}), and {without} has not: "
+                "one answer could be read from two fields",
+                f"give the file an entry of its own in {DATASET_INFO}, or split it",
+            )
+        yield _to_example(raw, place, columns if has_them else None)
+
+
+def first_record_has(path: Path, columns: RecordColumns) -> bool:
+    """Whether the file's records are read by columns that may be meant. Raises DataError if it cannot be read."""
+    _, raw = next(_read_objects(path))
+    return isinstance(raw, dict) and columns.are_in(raw)
 
 
 def file_content_hash(path: Path, columns: RecordColumns | None) -> str:
@@ -57,7 +84,7 @@ def file_content_hash(path: Path, columns: RecordColumns | None) -> str:
 def _to_example(raw: Any, place: str, columns: RecordColumns | None) -> Example:
     if not isinstance(raw, dict):
         raise DataError(f"{place} is no record but {json.dumps(raw)[:60]}", _IN_WORDS)
-    if columns is not None and (not columns.if_present or columns.are_in(raw)):
+    if columns is not None:
         return alpaca.read_by_columns(raw, place, columns)
     form = next((form for form in FORMS if form.matches(raw)), None)
     if form is None:
