@@ -15,6 +15,8 @@ _ARTICLES = (
 )
 # A comma, an article, and then nothing more of the name: the end, a parenthesis or the colon of a part's own title.
 _MOVED = re.compile(rf",\s*(?P<article>{_ARTICLES}|L['\u2019])(?=\s*(?:[():]|$))")
+# Articles that also end a name as words ("Live, Love, Die"): left where they are behind a name that has a comma itself.
+_WORDS_TOO = frozenset({"i", "die", "da", "en", "et", "o", "os", "as"})
 # What may stand in a parenthesis before another name of the film.
 _ALSO = re.compile(r"\s*(?:a\.?k\.?a\.?:?\s+)?", re.IGNORECASE)
 
@@ -42,7 +44,7 @@ def natural_title(title: str) -> str:
     while found := _MOVED.search(title, looked_to):
         start, article = _name_start(title, found.start()), found["article"]
         name = title[start : found.start()].rstrip()
-        if not name or name.split()[0].casefold().rstrip(",") == article.casefold():
+        if not name or _is_of_the_name(article.casefold(), name.casefold()):
             looked_to = found.end()
             continue
         space = "" if article.startswith("L") and not article[-1].isalpha() else " "
@@ -53,6 +55,14 @@ def natural_title(title: str) -> str:
 def may_be_as_given(text: str) -> bool:
     """Whether `text`, of one title or many, has an article behind a comma as MovieLens writes it: a quick look."""
     return "," in text and _MOVED.search(text) is not None
+
+
+def _is_of_the_name(article: str, name: str) -> bool:
+    """Whether the word behind the comma is no article of `name`, both in small letters: the name begins with it, or it
+    is a word of an enumeration, or `I`, which is Italian's where a plural in -i follows (`Vitelloni, I`, not `Yes, I`)."""
+    if name.split()[0].rstrip(",") == article or (article in _WORDS_TOO and "," in name):
+        return True
+    return article == "i" and not any(word.endswith("i") for word in name.split())
 
 
 def _name_start(title: str, end: int) -> int:
