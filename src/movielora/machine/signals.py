@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -49,9 +50,17 @@ def until_interrupted() -> Iterator[Callable[[], None]]:
 
     SIGTERM interrupts from the beginning of the block, so that what was started inside is ended.
     """
-    with SignalHandlers() as handlers, suppress(KeyboardInterrupt):
-        handlers.install(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), terminate_as_interrupt():
         yield _wait
+
+
+@contextmanager
+def terminate_as_interrupt() -> Iterator[None]:
+    """In the block SIGTERM does what Ctrl-C does, raise KeyboardInterrupt, so that the work says what it keeps."""
+    with SignalHandlers() as handlers:
+        if threading.current_thread() is threading.main_thread():
+            handlers.install(signal.SIGTERM, signal.default_int_handler)
+        yield
 
 
 def _wait() -> None:

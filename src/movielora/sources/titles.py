@@ -59,7 +59,7 @@ def may_be_as_given(text: str) -> bool:
 
 def _is_of_the_name(article: str, name: str) -> bool:
     """Whether the word behind the comma is no article of `name`, both in small letters: the name begins with it, or it
-    is a word of an enumeration, or `I`, which is Italian's where a plural in -i follows (`Vitelloni, I`, not `Yes, I`)."""
+    is a word of an enumeration, or `I`, which is Italian's where a plural in -i is (`Vitelloni, I`, not `Yes, I`)."""
     if name.split()[0].rstrip(",") == article or (article in _WORDS_TOO and "," in name):
         return True
     return article == "i" and not any(word.endswith("i") for word in name.split())

@@ -14,6 +14,7 @@ from movielora.evaluation.comparison.request import AdapterAndBase, CompareReque
 from movielora.evaluation.saved.folder import ComparisonFolder
 from movielora.evaluation.saved.own_files import grow_own, write_own_lines
 from movielora.examples.example_set import ExampleSet
+from movielora.machine.signals import terminate_as_interrupt
 from movielora.progress import Reporter
 from movielora.scoring.log_odds import Ints
 from movielora.scoring.predict import ADAPTER_OFF, ADAPTER_ON, CONTROLS, Condition, is_complete, predict, rows_in
@@ -115,9 +116,10 @@ def join_passes(passes: Sequence[Pass], folder: ComparisonFolder) -> None:
 
 @contextmanager
 def stops_resumable(passes: Sequence[Pass], folder: ComparisonFolder, rows: int) -> Iterator[None]:
-    """Turn Ctrl-C into StoppedError, which says how many of the `rows` of each pass are in `folder`."""
+    """Turn Ctrl-C and SIGTERM into StoppedError, which says how many of the `rows` of each pass are in `folder`."""
     try:
-        yield
+        with terminate_as_interrupt():
+            yield
     except KeyboardInterrupt:
         scored = sum(rows_in(each.output(folder)) for each in passes)
         raise StoppedError(
