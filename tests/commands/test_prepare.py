@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -79,6 +80,17 @@ def test_the_page_fits_80_columns_and_names_the_next_command(source: Path, tmp_p
     assert "data/[red]set" in done.stdout
     assert "ratings were left out" in done.stdout
     assert "Next: movielora audit --config" in done.stdout.rstrip().split("\n")[-1]
+
+
+@pytest.mark.parametrize("place", ["data/mine", "my data/mine", "mine", "../beside/mine"])
+def test_the_next_command_can_be_pasted_wherever_the_dataset_is(source: Path, tmp_path: Path, place: str) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    done = run("--source", source, "--output-dir", place, cwd=here)
+    command = shlex.split(done.stdout.rstrip().rpartition("Next: movielora ")[2])
+    asked = [sys.executable, "-m", "movielora", *command, "--set", "model_name_or_path=tiny", "--json"]
+    audit = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=120, cwd=here)
+    assert audit.returncode == 0, audit.stderr
 
 
 def test_the_entry_is_in_the_llama_factory_form_and_others_stay(source: Path, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class InferenceConfig(_Keys):
     chunk_size: PositiveInt = 512
     """Rows between two writes of `predictions.jsonl`; an interrupted comparison loses at most this many."""
     max_samples: PositiveInt | None = None
-    """Compare only the first rows; default: all."""
+    """Compare only so many rows, drawn with a seed and spread over users; default: all."""
     show_examples: Annotated[int, Field(ge=0)] = 10
     """Rows that `compare` shows at its end, the first of the file; 0 shows none."""
     use_peft_directly: bool | None = None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.markup import escape
 
+from movielora.config import Config
+from movielora.config.ready_made import ready_made_config
 from movielora.console.output import plain_table, stdout
 from movielora.errors import shell_command
 
@@ -39,8 +43,10 @@ def show_prepared(prepared: Prepared) -> None:
         stdout().print(text, markup=False, soft_wrap=True)
     else:
         _show_dataset(prepared)
-    stdout().print(f"\nIn a config: [bold]dataset: {escape(prepared.dataset)}[/]", soft_wrap=True)
-    stdout().print(f"Next: {_next_command(prepared.dataset)}", markup=False, soft_wrap=True)
+    folder = _dataset_dir(prepared.output_dir)
+    where = f" and [bold]dataset_dir: {escape(folder)}[/]" if folder else ""
+    stdout().print(f"\nIn a config: [bold]dataset: {escape(prepared.dataset)}[/]{where}", soft_wrap=True)
+    stdout().print(f"Next: {_next_command(prepared.dataset, folder)}", markup=False, soft_wrap=True)
 
 
 def _show_dataset(prepared: Prepared) -> None:
@@ -59,10 +65,18 @@ def _show_dataset(prepared: Prepared) -> None:
     console.print(notes, style="dim")
 
 
-def _next_command(dataset: str) -> str:
-    # that config names the dataset of the README; another needs to be said
+def _dataset_dir(output_dir: Path) -> str:
+    """What a config calls the folder that the dataset is in; empty if that is the default."""
+    parent = os.path.dirname(os.path.abspath(output_dir))  # noqa: PTH100, PTH120 - `..` is taken out, links are not
+    return "" if parent == os.path.abspath(Config().dataset_dir) else os.path.relpath(parent)  # noqa: PTH100
+
+
+def _next_command(dataset: str, folder: str) -> str:
+    # The README's config names the README's dataset; another needs to be said.
+    config = ready_made_config("qwen3_movielens_qlora.yaml")
     named = [] if dataset == "movielens_qwen3_train" else ["--set", f"dataset={dataset}"]
-    return shell_command("movielora", "audit", "--config", "configs/qwen3_movielens_qlora.yaml", *named)
+    named += ["--set", f"dataset_dir={folder}"] if folder else []
+    return shell_command("movielora", "audit", "--config", config, *named)
 
 
 def _sentences(meta: dict[str, Any]) -> list[str]:
