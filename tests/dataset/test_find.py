@@ -219,6 +219,25 @@ def test_missing_files_are_named_with_the_command_that_makes_them() -> None:
     assert "does not exist" in refusal(f"train_file={'x' * 300}").message
 
 
+@pytest.mark.parametrize(
+    ("dataset", "next_step"),
+    [
+        ("gone", "there are: x, y_1, two_train; --set dataset=NAME"),
+        ("tow_train", "did you mean --set dataset=two_train?"),
+        ("x,y_1", "one dataset is read, not a list"),
+    ],
+)
+def test_the_datasets_that_there_are_are_named(dataset: str, next_step: str) -> None:
+    from movielora.dataset.options import PrepareOptions
+    from movielora.preparation.prepare import prepare
+    from movielora.sources.synthetic import SyntheticSize, write_synthetic_movielens
+
+    write_synthetic_movielens(Path("ratings"), SyntheticSize(users=6, films=40, least_ratings=20, mean_ratings=25))
+    prepare(Path("ratings"), Path("data/two"), PrepareOptions(history_len=3, export="none"))
+    write_info({"x": {"file_name": "x.json"}, "y_1": {"file_name": "y.json"}})
+    assert refusal(f"dataset={dataset}").next_step.startswith(next_step)
+
+
 def test_the_test_file_is_named_or_lies_beside_the_training_file() -> None:
     make("data/x/train.json", "data/x/eval.json", "other.jsonl")
     with pytest.raises(DataError, match=r"there is no test file data/x/test_raw\.jsonl"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,10 +15,11 @@ from movielora.dataset.info.registry import read_entries
 from movielora.dataset.meta import is_prepared, read_meta
 from movielora.dataset.names import DATASET_INFO, TEST
 from movielora.dataset.splits import SPLITS
-from movielora.errors import ConfigError, DataError
+from movielora.errors import ConfigError, DataError, shell_command
 
 # Spelled out, because a config may ask for the best model or for early stopping, which need evaluations.
 _NO_EVALUATION = "--set eval_strategy=no --set load_best_model_at_end=false --set early_stopping_patience=null"
+_SHOWN = 5
 _PREPARE = "make it with: movielora prepare --source ratings/ --output-dir data/movielens_qwen3"
 
 
@@ -182,8 +184,27 @@ def _from_dataset(resolved: ResolvedConfig, dataset: str, field: str, split: str
     where = f"{info} has no entry `{dataset}`" if info.is_file() else f"there is no {info}"
     raise DataError(
         f"dataset `{dataset}` is not there: {where}, and no {resolved.values.dataset_dir}/{folder}/{split}.json",
-        "movielora demo makes it" if folder == "synthetic" else _PREPARE,
+        "movielora demo makes it" if folder == "synthetic" else _instead(dataset, _known_names(info)),
     )
+
+
+def _known_names(info: Path) -> list[str]:
+    """What `dataset` can be called: the entries of `info`, and prepared folders beside it that have none."""
+    entries = [*read_entries(info)] if info.is_file() else []
+    folders = [found.name for found in sorted(info.parent.glob("[!.]*")) if found.is_dir() and is_prepared(found)]
+    return entries + [f"{name}_train" for name in folders if not {name, f"{name}_train"} & {*entries}]
+
+
+def _instead(dataset: str, known: list[str]) -> str:
+    if "," in dataset:
+        return "one dataset is read, not a list: name one, or make one of all ratings with movielora prepare"
+    if not known:
+        return _PREPARE
+    close = difflib.get_close_matches(dataset, known, n=1)
+    if close:
+        return f"did you mean --set {shell_command(f'dataset={close[0]}')}?"
+    more = f", and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    return f"there are: {', '.join(known[:_SHOWN])}{more}; --set dataset=NAME"
 
 
 def _named_in_entry(info: Path, dataset: str, entry: Any, field: str) -> Path:

@@ -158,4 +158,4 @@ def _guess(name: str, known: tuple[str, ...]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return value[:60] if isinstance(value, str) else json.dumps(value, ensure_ascii=False)[:60]
+    return value[:60] if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)[:60]
