@@ -108,7 +108,7 @@ def test_a_killed_overwriting_gives_the_run_back(
     weights = (run / "adapter_model.safetensors").read_bytes()
     code = (
         "import os, sys; from pathlib import Path; from movielora.runs.session import RunSession\n"
-        "RunSession.open(Path(sys.argv[1]), argv=[], config={}, config_yaml='', mode='overwrite'); os._exit(9)"
+        "kept = RunSession.open(Path(sys.argv[1]), argv=[], config={}, config_yaml='', mode='overwrite'); os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(run)], check=False).returncode == 9
     assert not (run / "adapter_model.safetensors").exists()
