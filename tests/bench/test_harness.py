@@ -64,7 +64,7 @@ def test_equal_results_are_timed_alternating_and_reported(tmp_path: Path) -> Non
     assert report["measures"]["ratio"] == 3.0  # 6 s against 2 s
     assert report["goals"][0] == {"measure": "ratio", "at_least": 2}
     assert report["work"]["layers"] == 3
-    assert report["work"]["data"] in ("ml-latest-small", "invented")
+    assert report["work"]["data"] in ("ml-latest-small", "synthetic")
     assert report["compared"] == {"difference": 4.0}
     assert list(report["peak_bytes_by_rows"]["ours"]) == ["1", "2"]
     assert "3.00× (goal ≥ 2×, reached)" in done.stdout
